@@ -1,0 +1,225 @@
+"""What can go wrong, in the domain's words. No HTTP here: ``sandbox.http.replies`` maps these to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class SandboxError(Exception):
+    """Anything that we can explain to a caller.
+
+    :cvar code: stable and machine-readable (contract section 1).
+    :ivar details: further fields of the answer.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason_code = code or self.code
+        self.details: Mapping[str, object] = details or {}
+
+
+class InvalidRequest(SandboxError):
+    """The request's body, query or id is not what the contract asks for; the message names the field."""
+
+    code = "INVALID_REQUEST"
+
+
+class InvalidPath(InvalidRequest):
+    """A workspace path that the rules of contract section 3 refuse."""
+
+    code = "INVALID_PATH"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid path: {reason}")
+
+
+class BodyTooLarge(SandboxError):
+    """A request body over the limit (contract section 1: 10 MiB)."""
+
+    code = "BODY_TOO_LARGE"
+
+
+class Conflict(SandboxError):
+    """The request cannot be carried out in the state that things are in."""
+
+    code = "CONFLICT"
+
+
+class SessionExists(Conflict):
+    """The id that was asked for is taken."""
+
+    code = "SESSION_EXISTS"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"Session {session_id} already exists")
+
+
+class SessionNotFound(SandboxError):
+    """No such session in the store."""
+
+    code = "SESSION_NOT_FOUND"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"Session {session_id} not found")
+
+
+class ImageUnknown(InvalidRequest):
+    """The engine has no such image."""
+
+    code = "IMAGE_UNKNOWN"
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"Image {image} is not known to the engine")
+
+
+class ContainerNotFound(SandboxError):
+    """No container carries the session's label."""
+
+    code = "CONTAINER_NOT_FOUND"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"Failed to find container for session {session_id}")
+
+
+class ContainerNotRunning(SandboxError):
+    """The session's container exists but does not run (exited, created, paused, restarting, dead)."""
+
+    code = "CONTAINER_NOT_RUNNING"
+
+    def __init__(self, session_id: str, state: str | None = None) -> None:
+        code = "CONTAINER_PAUSED" if state == "paused" else None
+        super().__init__(f"Container for session {session_id} is not running", code=code)
+
+
+class ContainerWithoutAddress(SandboxError):
+    """The container has no address that the daemon could connect to."""
+
+    code = "CONTAINER_NO_ADDRESS"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"Container for session {session_id} has no IP address")
+
+
+class PreviewRefused(SandboxError):
+    """The container is one that previews must not reach (host network, privileged)."""
+
+    code = "PREVIEW_REFUSED"
+
+    def __init__(self, session_id: str, reason: str) -> None:
+        super().__init__(f"Container for session {session_id} cannot be previewed: {reason}")
+
+
+class EngineError(SandboxError):
+    """The engine refused or failed, in its own words; operations put them into the contract's sentence."""
+
+    code = "ENGINE_ERROR"
+
+
+class EngineUnavailable(EngineError):
+    """The engine does not answer."""
+
+    code = "ENGINE_UNAVAILABLE"
+
+
+class StoreUnavailable(SandboxError):
+    """The database does not answer."""
+
+    code = "STORE_UNAVAILABLE"
+
+
+class Overloaded(SandboxError):
+    """A configured limit on work at once is reached; trying again later may succeed."""
+
+    code = "OVERLOADED"
+
+
+class ExecutionFailed(SandboxError):
+    """The command could not be run."""
+
+    code = "EXECUTION_FAILED"
+
+    def __init__(self, error: str, code: str | None = None) -> None:
+        super().__init__(f"Execution failed: {error}", code=code)
+
+
+class ExecutionTimeout(SandboxError):
+    """The command's time was up; ``details`` carry its partial output."""
+
+    code = "EXECUTION_TIMEOUT"
+
+    def __init__(self, timeout_ms: int, details: Mapping[str, object], code: str | None = None) -> None:
+        super().__init__(f"Execution timeout after {timeout_ms}ms", code=code, details=details)
+
+
+class WorkspaceError(SandboxError):
+    """The container's file system refused, in its own words.
+
+    ``reason_code`` is one of FILE_NOT_FOUND, IS_A_DIRECTORY, NOT_A_DIRECTORY, NOT_A_FILE, NO_SPACE, NOT_UTF8,
+    FILE_TOO_LARGE, PERMISSION_DENIED, READ_ONLY, TOO_MANY_LINKS, DIRECTORY_TOO_LARGE, NAME_TOO_LONG or IO_ERROR.
+    """
+
+    code = "IO_ERROR"
+
+
+class PreviewNotRegistered(SandboxError):
+    """No port was registered for the session since the daemon started."""
+
+    code = "PREVIEW_NOT_REGISTERED"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"No preview port registered for session {session_id}")
+
+
+class PreviewUnreachable(SandboxError):
+    """Connecting to the application failed, or the connection broke before a response head."""
+
+    code = "PREVIEW_UNREACHABLE"
+
+    def __init__(self) -> None:
+        super().__init__("Failed to connect to preview server")
+
+
+class PreviewMisbehaved(SandboxError):
+    """The application's answer is not HTTP."""
+
+    code = "PREVIEW_BAD_ANSWER"
+
+    def __init__(self) -> None:
+        super().__init__("Bad Gateway")
+
+
+class PreviewTimedOut(SandboxError):
+    """The application accepted the request and did not begin to answer in time."""
+
+    code = "PREVIEW_TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__("Preview server timed out")
+
+
+class ServiceKeyRejected(SandboxError):
+    """The internal service key is missing or wrong."""
+
+    code = "FORBIDDEN"
+
+    def __init__(self) -> None:
+        super().__init__("Forbidden")
+
+
+class TokenRejected(SandboxError):
+    """The access token is missing, invalid or expired (contract section 6)."""
+
+    code = "TOKEN_INVALID"
+
+
+class AccessDenied(SandboxError):
+    """A valid token of somebody who does not own the session."""
+
+    code = "ACCESS_DENIED"
+
+    def __init__(self) -> None:
+        super().__init__("You do not have permission to access this preview")

@@ -1,0 +1,1 @@
+"""The public side: what carries browsers to applications in containers."""

@@ -1,0 +1,1 @@
+"""Pure decisions: no I/O, no Twisted; the time is passed in."""

@@ -1,0 +1,101 @@
+"""The seam to where containers live. ``tests/contracts/runtime.py`` is the suite that every implementation passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+
+#: Called with a session id and its container now, or ``None`` when the last one is gone.
+Listener = Callable[[str, Container | None], None]
+
+
+class IRuntime(Interface):
+    """Containers, each known by the session label it carries, and what can be done in them.
+
+    Every method returns at once and never raises synchronously; those that return a ``Deferred`` fail it with
+    :class:`sandbox.errors.EngineError` (or the narrower error that is named), and survive its being cancelled.
+    """
+
+    def open() -> Deferred[None]:  # type: ignore[misc]
+        """Begin to follow the engine. Fires when the first picture of it is complete, or the engine was found away."""
+
+    def close() -> Deferred[None]:  # type: ignore[misc]
+        """Kill the commands that run, as a timeout would, and let go of everything. Fires when that is done."""
+
+    def ping() -> Deferred[None]:  # type: ignore[misc]
+        """Ask the engine for a sign of life.
+
+        :raises EngineUnavailable: when it gives none.
+        """
+
+    def peek(session_id: str) -> Container | None:  # type: ignore[misc]
+        """The session's container from the picture that the event stream keeps true; costs no I/O.
+
+        ``None`` when it is not in the picture, or when the picture cannot be trusted now: ask :meth:`find`.
+        """
+
+    def find(session_id: str) -> Deferred[Container]:  # type: ignore[misc]
+        """The session's container: of several the newest that runs, else the newest.
+
+        :raises ContainerNotFound: when no container carries the label.
+        """
+
+    def list() -> Deferred[Sequence[Container]]:  # type: ignore[misc]
+        """Every container that carries the session label."""
+
+    def watch(listener: Listener) -> Callable[[], None]:  # type: ignore[misc]
+        """Have ``listener`` called after each change to a session's container, and for each session when the
+        engine was away. The answer ends the watching."""
+
+    def create(spec: ContainerSpec) -> Deferred[Container]:  # type: ignore[misc]
+        """Make a workspace and a container for a session and start it; on any failure, or when cancelled, neither stays.
+
+        :raises ImageUnknown: when the engine lacks the image.
+        :raises SessionExists: when this instance already has a container of that session.
+        """
+
+    def start(container_id: str) -> Deferred[Container]:  # type: ignore[misc]
+        """Start it (unpause it when it is paused); nothing happens when it runs."""
+
+    def stop(container_id: str) -> Deferred[Container]:  # type: ignore[misc]
+        """Stop it; nothing happens when it does not run."""
+
+    def remove(session_id: str) -> Deferred[None]:  # type: ignore[misc]
+        """Remove the session's managed containers and workspace; fires when nothing of them is left."""
+
+    def workspaces() -> Deferred[Sequence[str]]:  # type: ignore[misc]
+        """The session ids whose workspace volumes this instance made."""
+
+    def execute(container: Container, spec: ExecSpec) -> Deferred[ExecResult]:  # type: ignore[misc]
+        """Run a command; fires when it ended, or was killed because its time was up (``timed_out``).
+
+        Cancelling kills it and everything it started, then fails with ``CancelledError``.
+
+        :raises ExecutionFailed: when it could not be started or its end cannot be known.
+        :raises ContainerNotRunning: when the container stopped running meanwhile.
+        """
+
+    def read_file(container: Container, path: bytes, limit: int) -> Deferred[FileContent]:  # type: ignore[misc]
+        """Read a regular file under ``/workspace``.
+
+        :raises WorkspaceError: with FILE_TOO_LARGE when it holds more than ``limit`` bytes.
+        :raises InvalidPath: when a link leads out of the workspace.
+        """
+
+    def write_file(container: Container, path: bytes, content: bytes) -> Deferred[int]:  # type: ignore[misc]
+        """Replace or create a file atomically, parents too; fires with its size in bytes.
+
+        :raises WorkspaceError: as the file system says; the old file is then untouched.
+        :raises InvalidPath: when a link leads out of the workspace.
+        """
+
+    def list_directory(container: Container, path: bytes) -> Deferred[Sequence[Entry]]:  # type: ignore[misc]
+        """The entries of a directory, without ``.`` and ``..``, in no order; links are not followed."""
+
+    def stat(container: Container, path: bytes) -> Deferred[Entry | None]:  # type: ignore[misc]
+        """Metadata of a path, its last link followed inside the workspace (a dangling one is itself, a symlink);
+        ``None`` when it does not exist. Costs no process start."""

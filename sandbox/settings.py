@@ -1,0 +1,216 @@
+"""Settings: every variable declared once, parsed once, then frozen. Pure: the environment is passed in."""
+
+from __future__ import annotations
+
+import math
+import os.path
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+
+class SettingError(ValueError):
+    """A variable that is missing or does not parse; the message is one line that names it and what it accepts."""
+
+
+REQUIRED: Any = object()
+_METADATA = "sandbox.setting"
+
+
+@attrs.frozen
+class Variable:
+    """One environment variable.
+
+    :ivar parse: text to value; raises ``ValueError`` on anything else.
+    :ivar accepts: what it accepts, in a few words, for the error and the help.
+    :ivar default: the text that stands for it when it is unset, or ``REQUIRED``, or ``None`` (unset).
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    accepts: str
+    default: str | None
+    help: str
+    secret: bool = False
+
+
+def _variable(name: str, kind: tuple[Callable[[str], Any], str], default: Any, help: str, secret: bool = False) -> Any:
+    parse, accepts = kind
+    return attrs.field(metadata={_METADATA: Variable(name, parse, accepts, default, help, secret)})
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError
+    return value
+
+
+def _flag(value: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if value.strip().lower() not in known:
+        raise ValueError
+    return known[value.strip().lower()]
+
+
+def _whole(low: int, high: int) -> tuple[Callable[[str], int], str]:
+    def parse(value: str) -> int:
+        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+            raise ValueError
+        return int(value)
+
+    return parse, f"an integer from {low} to {high}"
+
+
+def _number(low: float, high: float) -> tuple[Callable[[str], float], str]:
+    def parse(value: str) -> float:
+        number = float(value)
+        if not (math.isfinite(number) and low <= number <= high):
+            raise ValueError
+        return number
+
+    return parse, f"a number from {low:g} to {high:g}"
+
+
+def _choice(*names: str) -> tuple[Callable[[str], str], str]:
+    def parse(value: str) -> str:
+        if value not in names:
+            raise ValueError
+        return value
+
+    return parse, "one of " + ", ".join(names)
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def _database(value: str) -> str:
+    if not value.startswith(("sqlite:///", "postgresql://", "postgres://")) or value == "sqlite:///":
+        raise ValueError
+    return value
+
+
+def _engine(value: str) -> str:
+    if not value.startswith(("unix:///", "tcp://")):
+        raise ValueError
+    return value
+
+
+def _label(value: str) -> str:
+    if not value or not all(c.isascii() and (c.isalnum() or c in "._-/") for c in value):
+        raise ValueError
+    return value
+
+
+TEXT = (_text, "a text that is not empty")
+FLAG = (_flag, "true or false")
+SECONDS = _number(0, 86_400)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What the daemon was told. Contract section 1 fixes the first eight; the rest are limits and timeouts."""
+
+    internal_service_key: str = _variable(
+        "INTERNAL_SERVICE_KEY", TEXT, REQUIRED, "Shared secret of the internal API; the daemon does not start without it.", True
+    )
+    port: int = _variable("PORT", _whole(0, 65535), "4002", "The TCP port to listen on.")
+    host: str = _variable("HOST", TEXT, "127.0.0.1", "The address to listen on; 0.0.0.0 or :: opens it to the network.")
+    internal_listen: str | None = _variable(
+        "INTERNAL_LISTEN", TEXT, None, "A Twisted endpoint of its own for the internal API; the other listener then serves previews only."
+    )
+    docker_host: str = _variable(
+        "DOCKER_HOST", (_engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
+    )
+    database_url: str | None = _variable(
+        "DATABASE_URL",
+        (_database, "sqlite:///PATH or postgresql://USER@HOST/NAME"),
+        None,
+        "Where sessions are kept; unset: sandbox.db (SQLite) in the state directory.",
+        True,
+    )
+    enable_preview_access_control: bool = _variable(
+        "ENABLE_PREVIEW_ACCESS_CONTROL", FLAG, "false", "Ask for a JWT of the session's owner on /previews/."
+    )
+    jwt_secret: str | None = _variable(
+        "JWT_SECRET", TEXT, None, "HS256 secret, the same as the platform's gateway; required when access control is on.", True
+    )
+    state_directory: str = _variable(
+        "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Where the embedded database lives (systemd sets it)."
+    )
+    session_label: str = _variable(
+        "SESSION_LABEL",
+        (_label, "a Docker label name"),
+        "sandbox.session.id",
+        "The label whose value is a container's session id.",
+    )
+    session_image: str = _variable(
+        "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
+    )
+    engine_threads: int = _variable("ENGINE_THREADS", _whole(1, 256), "8", "Threads for blocking engine calls.")
+    engine_queue: int = _variable(
+        "ENGINE_QUEUE", _whole(1, 100_000), "512", "Engine calls that may wait for a thread before more are refused (503)."
+    )
+    engine_timeout: float = _variable("ENGINE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one engine call may take.")
+    exec_output_limit: int = _variable(
+        "EXEC_OUTPUT_LIMIT", _whole(0, 1 << 30), "10485760", "Bytes kept of each output stream of a command."
+    )
+    exec_output_grace: float = _variable(
+        "EXEC_OUTPUT_GRACE",
+        _number(0, 60),
+        "0.1",
+        "Seconds to go on collecting output after a command ended while a background child keeps its pipe open.",
+    )
+    exec_kill_timeout: float = _variable(
+        "EXEC_KILL_TIMEOUT", _number(0.1, 600), "5", "Seconds to wait for a kill to be confirmed from inside a container."
+    )
+    max_execs: int = _variable("MAX_EXECS", _whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
+    file_size_limit: int = _variable(
+        "FILE_SIZE_LIMIT", _whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
+    )
+    file_timeout: float = _variable("FILE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one file operation may take.")
+    agent_idle_timeout: float = _variable(
+        "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is ended; 0 keeps it."
+    )
+    body_limit: int = _variable(
+        "BODY_LIMIT", _whole(1024, 1 << 30), "10485760", "Bytes of the largest request body of the internal API (413 beyond)."
+    )
+    trusted_proxies: tuple[str, ...] = _variable(
+        "TRUSTED_PROXIES",
+        (_words, "addresses or networks, separated by commas"),
+        "",
+        "Peers whose X-Forwarded-* and Forwarded fields are kept.",
+    )
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the embedded one when none was named."""
+        return self.database_url or "sqlite:///" + os.path.join(self.state_directory, "sandbox.db")
+
+
+def variables() -> list[Variable]:
+    """Every variable, in the order in which help and examples show them."""
+    return [field.metadata[_METADATA] for field in attrs.fields(Settings)]
+
+
+def parse(environment: Mapping[str, str]) -> Settings:
+    """Settings from an environment. A variable that is set to nothing counts as unset.
+
+    :raises SettingError: naming the first variable that is missing or wrong.
+    """
+    values: dict[str, Any] = {}
+    for field in attrs.fields(Settings):
+        variable: Variable = field.metadata[_METADATA]
+        text = environment.get(variable.name) or variable.default
+        if text is REQUIRED:
+            raise SettingError(f"{variable.name} is required: set it to {variable.accepts}")
+        try:
+            values[field.name] = None if text is None else variable.parse(text)
+        except ValueError:
+            shown = "" if variable.secret else f", not {text!r}"
+            raise SettingError(f"{variable.name} must be {variable.accepts}{shown}") from None
+    settings = Settings(**values)
+    if settings.enable_preview_access_control and not settings.jwt_secret:
+        raise SettingError("JWT_SECRET is required when ENABLE_PREVIEW_ACCESS_CONTROL is true: set it to " + TEXT[1])
+    return attrs.evolve(settings, state_directory=os.path.expanduser(settings.state_directory))
