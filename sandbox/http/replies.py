@@ -1,0 +1,78 @@
+"""Errors to answers: the one table that knows both the domain's errors and HTTP (contract section 1)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox import errors
+
+_log = Logger()
+
+Fields = tuple[tuple[bytes, bytes], ...]
+_RETRY = ((b"retry-after", b"2"),)
+_BEARER = ((b"www-authenticate", b"Bearer"),)
+
+#: Looked up by isinstance, first match wins: narrower classes stand before wider ones.
+_TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
+    (errors.BodyTooLarge, 413, ()),
+    (errors.InvalidRequest, 400, ()),
+    (errors.ServiceKeyRejected, 403, ()),
+    (errors.TokenRejected, 401, _BEARER),
+    (errors.AccessDenied, 403, ()),
+    (errors.SessionNotFound, 404, ()),
+    (errors.PreviewNotRegistered, 404, ()),
+    (errors.Conflict, 409, ()),
+    (errors.PreviewUnreachable, 502, _RETRY),
+    (errors.PreviewMisbehaved, 502, ()),
+    (errors.PreviewTimedOut, 504, ()),
+    (errors.PreviewRefused, 502, ()),
+    (errors.Overloaded, 503, _RETRY),
+    (errors.StoreUnavailable, 503, _RETRY),
+    (errors.SandboxError, 500, ()),
+)
+
+
+@attrs.frozen
+class Reply:
+    """A complete answer.
+
+    :ivar headers: fields beside Content-Type and Content-Length.
+    :ivar payload: what becomes its JSON body.
+    """
+
+    status: int
+    payload: dict[str, Any]
+    headers: Fields = ()
+
+    def body(self) -> bytes:
+        """The payload as UTF-8 JSON; what is not valid text stays readable as an escape."""
+        return json.dumps(self.payload).encode("ascii")
+
+
+def error_reply(status: int, code: str, message: str, headers: Fields = (), **details: Any) -> Reply:
+    """An answer in the contract's error shape."""
+    payload = {"statusCode": status, "error": HTTPStatus(status).phrase, "code": code, "message": message}
+    return Reply(status, {**payload, **details}, headers)
+
+
+def reply_to(error: BaseException | Failure) -> Reply:
+    """The answer that an error becomes.
+
+    An error that the table does not know is unforeseen: it is logged with its traceback under an incident id, and the
+    answer carries that id and nothing of the inside.
+    """
+    failure = error if isinstance(error, Failure) else Failure(error)
+    value = failure.value
+    for kind, status, headers in _TABLE:
+        if isinstance(value, kind):
+            return error_reply(status, value.reason_code, value.message, headers, **value.details)
+    incident = secrets.token_hex(8)
+    _log.failure("Unforeseen error, incident {incident}", failure=failure, incident=incident)
+    return error_reply(500, "INTERNAL", "Internal server error", incident=incident)

@@ -1,0 +1,83 @@
+"""Run a command in a session's container (contract section 2)."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout
+from sandbox.model import Container, ExecResult, ExecSpec
+from sandbox.runtimes.interface import IRuntime
+
+_log = Logger()
+
+
+async def running_container(runtime: IRuntime, session_id: str) -> Container:
+    """The session's container, which must run; from the event stream's picture where that can be trusted.
+
+    :raises ContainerNotFound: when there is none.
+    :raises ContainerNotRunning: when it does not run.
+    """
+    container = runtime.peek(session_id)
+    if container is None or not container.running:
+        container = await runtime.find(session_id)
+    if not container.running:
+        raise ContainerNotRunning(session_id, container.state.value)
+    return container
+
+
+def printable(output: bytes) -> str:
+    """Output as text: what is not UTF-8 becomes U+FFFD (contract section 2).
+
+    >>> printable(b"ok \\xff")
+    'ok \ufffd'
+    """
+    return output.decode("utf-8", "replace")
+
+
+@attrs.frozen
+class Execution:
+    """The use case of running one command."""
+
+    runtime: IRuntime
+
+    def run(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
+        """Run a command to its end. Cancelling kills it.
+
+        :raises ContainerNotFound: when the session has no container.
+        :raises ContainerNotRunning: when its container does not run.
+        :raises ExecutionFailed: when the engine refuses or fails.
+        :raises ExecutionTimeout: when time was up; with what the command had printed.
+        """
+        return Deferred.fromCoroutine(self._run(session_id, spec))
+
+    async def _run(self, session_id: str, spec: ExecSpec) -> ExecResult:
+        try:
+            container = await running_container(self.runtime, session_id)
+            result = await self.runtime.execute(container, spec)
+        except EngineError as error:
+            _log.warn("exec session={session} failed: {error}", session=session_id, error=error.message)
+            raise ExecutionFailed(error.message, error.reason_code) from error
+        _log.info(
+            "exec session={session} container={container} program={program!r} exit={exit} ms={ms}{note}",
+            session=session_id,
+            container=container.id[:12],
+            program=bytes(spec.argv[0])[:64],
+            exit=result.exit_code,
+            ms=result.duration_ms,
+            note=" timed out" if result.timed_out else " out of memory" if result.oom_killed else "",
+        )
+        if result.timed_out:
+            raise ExecutionTimeout(
+                spec.timeout_ms,
+                {
+                    "stdout": printable(result.stdout),
+                    "stderr": printable(result.stderr),
+                    "durationMs": result.duration_ms,
+                    "truncated": result.truncated,
+                    "survivors": result.survivors,
+                },
+                code="KILL_UNCONFIRMED" if result.survivors else None,
+            )
+        return result

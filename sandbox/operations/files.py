@@ -1,0 +1,87 @@
+"""Read, write, list and stat files under ``/workspace`` (contract section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sandbox.errors import EngineError, WorkspaceError
+from sandbox.model import Container, Entry, FileContent
+from sandbox.operations.execution import running_container
+from sandbox.policy.paths import workspace_path
+from sandbox.runtimes.interface import IRuntime
+
+_log = Logger()
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Files:
+    """The use cases on a session's files. Paths are the text of a request; see :func:`workspace_path` for the rules.
+
+    Every method fails with ``InvalidPath``, ``ContainerNotFound`` or ``ContainerNotRunning``, and with
+    ``WorkspaceError`` in the contract's words when the engine or the file system refuses.
+
+    :ivar size_limit: bytes of the largest file that :meth:`read` returns.
+    """
+
+    runtime: IRuntime
+    size_limit: int
+
+    def read(self, session_id: str, path: str) -> Deferred[FileContent]:
+        """A file's bytes, which are UTF-8.
+
+        :raises WorkspaceError: with NOT_UTF8 when they are not.
+        """
+
+        async def act(container: Container, raw: bytes) -> FileContent:
+            found = await self.runtime.read_file(container, raw, self.size_limit)
+            try:
+                found.content.decode("utf-8")
+            except UnicodeDecodeError:
+                raise WorkspaceError("the file is not UTF-8 text", code="NOT_UTF8") from None
+            return found
+
+        return self._do("read file", session_id, path, act)
+
+    def write(self, session_id: str, path: str, content: bytes) -> Deferred[int]:
+        """Create or atomically replace a file; its size in bytes."""
+        return self._do("write file", session_id, path, lambda c, raw: self.runtime.write_file(c, raw, content))
+
+    def list(self, session_id: str, path: str) -> Deferred[Sequence[Entry]]:
+        """A directory's entries, sorted by name."""
+
+        async def act(container: Container, raw: bytes) -> Sequence[Entry]:
+            return sorted(await self.runtime.list_directory(container, raw), key=lambda entry: entry.name)
+
+        return self._do("list directory", session_id, path, act)
+
+    def stat(self, session_id: str, path: str) -> Deferred[Entry | None]:
+        """A path's metadata, or ``None`` when nothing is there."""
+        return self._do("stat path", session_id, path, self.runtime.stat)
+
+    def _do(
+        self, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
+    ) -> Deferred[T]:
+        async def run() -> T:
+            raw = workspace_path(path)
+            try:
+                container = await running_container(self.runtime, session_id)
+                result = await act(container, raw)
+            except (EngineError, WorkspaceError) as error:
+                _log.warn(
+                    "{verb} session={session} path={path!r}: {code}",
+                    verb=verb,
+                    session=session_id,
+                    path=path,
+                    code=error.reason_code,
+                )
+                raise WorkspaceError(f"Failed to {verb}: {error.message}", code=error.reason_code) from error
+            _log.info("{verb} session={session} path={path!r}", verb=verb, session=session_id, path=path)
+            return result
+
+        return Deferred.fromCoroutine(run())

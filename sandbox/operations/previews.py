@@ -1,0 +1,111 @@
+"""Preview ports: which one a session registered, and where its requests go now (contract sections 4 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sandbox.errors import ContainerNotRunning, ContainerWithoutAddress, PreviewNotRegistered, PreviewRefused
+from sandbox.model import Container, Preview, Target
+from sandbox.operations.execution import running_container
+from sandbox.runtimes.interface import IRuntime
+
+_log = Logger()
+
+
+def target_of(preview: Preview, container: Container) -> Target:
+    """Where a preview's requests go, given the container as it is now.
+
+    :raises ContainerNotRunning: when it does not run.
+    :raises PreviewRefused: when previews must not reach it.
+    :raises ContainerWithoutAddress: when it has no address.
+    """
+    if not container.running:
+        raise ContainerNotRunning(preview.session_id, container.state.value)
+    if container.refusal is not None:
+        raise PreviewRefused(preview.session_id, container.refusal)
+    if container.address is None:
+        raise ContainerWithoutAddress(preview.session_id)
+    return Target(container.id, container.started_at, container.address, preview.port)
+
+
+class Previews:
+    """The registry of preview ports, in memory only, one a session (contract section 4).
+
+    It needs no bound of its own: an entry costs a registration at the guarded API and goes with its session.
+    """
+
+    def __init__(self, runtime: IRuntime) -> None:
+        self._runtime = runtime
+        self._registered: dict[str, Preview] = {}
+        self._dropped: list[Callable[[str], None]] = []
+
+    def on_drop(self, listener: Callable[[str], None]) -> None:
+        """Have ``listener(session_id)`` called when what carries a session's preview must end at once."""
+        self._dropped.append(listener)
+
+    def follow(self) -> Callable[[], None]:
+        """Begin to follow the runtime: previews of containers that stop or go are dropped. The answer ends it."""
+        return self._runtime.watch(self._changed)
+
+    def register(self, preview: Preview) -> Deferred[None]:
+        """Register a port; the last one wins.
+
+        :raises ContainerNotFound: when the session has no container.
+        :raises ContainerNotRunning: when its container does not run.
+        """
+
+        async def run() -> None:
+            await running_container(self._runtime, preview.session_id)
+            self._registered[preview.session_id] = preview
+            _log.info("preview registered session={session} port={port}", session=preview.session_id, port=preview.port)
+
+        return Deferred.fromCoroutine(run())
+
+    def preview(self, session_id: str) -> Preview:
+        """The session's registration.
+
+        :raises PreviewNotRegistered: when there is none.
+        """
+        try:
+            return self._registered[session_id]
+        except KeyError:
+            raise PreviewNotRegistered(session_id) from None
+
+    def resolve(self, session_id: str) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
+        """The registration and where its requests go now; at once when the runtime's picture can be trusted.
+
+        :raises PreviewNotRegistered: when nothing is registered.
+        :raises ContainerNotFound: when the container is gone; and the errors of :func:`target_of`.
+        """
+        preview = self.preview(session_id)
+        container = self._runtime.peek(session_id)
+        if container is not None:
+            return preview, target_of(preview, container)
+
+        async def ask() -> tuple[Preview, Target]:
+            return preview, target_of(preview, await self._runtime.find(session_id))
+
+        return Deferred.fromCoroutine(ask())
+
+    def drop(self, session_id: str) -> None:
+        """Forget a session's registration and end everything that carries its preview."""
+        if self._registered.pop(session_id, None) is not None:
+            _log.info("preview dropped session={session}", session=session_id)
+        self._cut(session_id)
+
+    def _cut(self, session_id: str) -> None:
+        for listener in self._dropped:
+            listener(session_id)
+
+    def _changed(self, session_id: str, container: Container | None) -> None:
+        # A container that only restarts keeps its registration, so that the page comes back by itself; its
+        # connections belong to the old life and go.
+        if container is None:
+            self.drop(session_id)
+        elif not container.running:
+            self._cut(session_id)
+
+
