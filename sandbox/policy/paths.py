@@ -1,0 +1,80 @@
+"""Which workspace paths are accepted, and how names travel between JSON and the file system (contract section 3)."""
+
+from __future__ import annotations
+
+from sandbox.errors import InvalidPath
+
+#: Bytes of a whole path and of one segment (contract section 3; Linux has the same NAME_MAX).
+MAX_PATH = 4096
+MAX_SEGMENT = 255
+
+
+def workspace_path(text: str) -> bytes:
+    """The bytes of a path relative to ``/workspace``, without empty and ``.`` segments; the workspace itself is ``.``.
+
+    A path that asks for a directory by its end (``a/``, ``a/.``) keeps one slash there, as in POSIX: it then never
+    names a file. Links are no matter of this function: they are resolved, and refused when they lead out, inside
+    the container.
+
+    >>> workspace_path("src//./app.py")
+    b'src/app.py'
+    >>> workspace_path("src/")
+    b'src/'
+    >>> workspace_path("./")
+    b'.'
+    >>> workspace_path("a/../b")
+    Traceback (most recent call last):
+    sandbox.errors.InvalidPath: Invalid path: it has a '..' segment
+
+    :param text: as JSON or a query gave it; bytes that are not UTF-8 stand as :func:`display_name` shows them.
+    :raises InvalidPath: for the reasons that contract section 3 lists.
+    """
+    if text.startswith("/"):
+        raise InvalidPath("it is absolute, not relative to /workspace")
+    segments = _checked(text).split(b"/")
+    if b".." in segments:
+        raise InvalidPath("it has a '..' segment")
+    kept = [segment for segment in segments if segment not in (b"", b".")]
+    if not kept:
+        return b"."
+    return b"/".join(kept) + (b"/" if segments[-1] in (b"", b".") else b"")
+
+
+def working_directory(text: str) -> bytes:
+    """The bytes of a command's directory: relative to ``/workspace`` by the same rules, or absolute (section 2).
+
+    >>> working_directory("/tmp/../etc")
+    b'/tmp/../etc'
+
+    :raises InvalidPath: for a relative path that :func:`workspace_path` refuses; for an absolute one with a NUL
+        byte or over a limit.
+    """
+    return _checked(text) if text.startswith("/") else workspace_path(text)
+
+
+def display_name(name: bytes) -> str:
+    """A file name as text: UTF-8, each other byte as a lone surrogate U+DC80 to U+DCFF (PEP 383).
+
+    :func:`workspace_path` turns those back, so that every name can be listed and then opened.
+
+    >>> workspace_path(display_name(b"caf\\xe9"))
+    b'caf\\xe9'
+    """
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _checked(text: str) -> bytes:
+    if not text:
+        raise InvalidPath("it is empty")
+    try:
+        path = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Other lone surrogates stand for no byte; JSON can carry them all the same ("\ud800").
+        raise InvalidPath("it has a surrogate that stands for no byte") from None
+    if b"\0" in path:
+        raise InvalidPath("it has a NUL byte")
+    if len(path) > MAX_PATH:
+        raise InvalidPath(f"it is over {MAX_PATH} bytes")
+    if any(len(segment) > MAX_SEGMENT for segment in path.split(b"/")):
+        raise InvalidPath(f"it has a segment over {MAX_SEGMENT} bytes")
+    return path
