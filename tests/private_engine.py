@@ -1,0 +1,108 @@
+"""A Docker engine of a test's own, that may be stopped, killed, frozen and started again without hurting anybody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker.errors
+
+from tests.engine import client
+
+
+class PrivateEngine:
+    """A dockerd with its own containerd, state and socket, and no networks; needs root.
+
+    :param live_restore: whether containers run on while it is away.
+    :ivar url: where it listens.
+    """
+
+    def __init__(self, *, live_restore: bool = False) -> None:
+        # A short path: a Unix socket's address has room for 107 bytes.
+        self._home = Path(tempfile.mkdtemp(prefix="dockerd-"))
+        self.url = f"unix://{self._home}/docker.sock"
+        self._options = ["--live-restore"] if live_restore else []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._containerd: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        home = self._home
+        with (home / "log").open("ab") as log:
+            if self._containerd is None:
+                # Apart from dockerd, as systems run it: it then outlives a dockerd that was killed.
+                command = ["containerd", "--config", "/dev/null", "--address", f"{home}/containerd.sock"]
+                command += ["--root", f"{home}/containers", "--state", f"{home}/state"]
+                self._containerd = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+                self._await((home / "containerd.sock").exists, self._containerd)
+            command = ["dockerd", "--host", self.url, "--containerd", f"{home}/containerd.sock"]
+            command += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
+            command += ["--bridge=none", "--iptables=false", "--ip-forward=false", *self._options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._await(self._answers, self._process)
+
+    def _answers(self) -> bool:
+        engine = client(self.url)
+        try:
+            return bool(engine.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+        finally:
+            engine.close()
+
+    def _await(self, ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 60
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"dockerd did not start:\n{(self._home / 'log').read_text()[-2000:]}")
+            time.sleep(0.05)  # noqa: TID251 - no reactor runs here
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: ``SIGSTOP`` makes a hung engine, ``SIGCONT`` wakes it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it with a signal and wait until it is gone."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+            self._process.wait(60)
+            self._process = None
+            # What a SIGKILL leaves behind would stop the next start when its number is taken again.
+            (self._home / "pid").unlink(missing_ok=True)
+
+    def restart(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it with a signal and start it again on the same state."""
+        self.stop(number)
+        self.start()
+
+    def close(self) -> None:
+        """End it, with what an unclean end may have left running, and remove its state."""
+        self.stop()
+        if self._containerd is not None:
+            self._containerd.terminate()
+            self._containerd.wait(60)
+        self._end_leftovers()
+        for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            target = mount.split()[1]
+            if target.startswith(f"{self._home}/"):
+                subprocess.run(["umount", "-l", target], check=False)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _end_leftovers(self) -> None:
+        # Its shims name our directory in their command lines; nobody else's do.
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if os.fsencode(self._home) + b"/" in (entry / "cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
