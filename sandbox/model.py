@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -162,6 +162,21 @@ class SessionRecord:
     container_id: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Link:
+    """A signed preview link as a store keeps it, so that it can be revoked before its time.
+
+    :ivar id: random; the signed token carries it.
+    :ivar user_id: whom the link was made for; ``None`` is whoever holds it.
+    :ivar expires_at: when it ends by itself.
+    """
+
+    id: str
+    session_id: str
+    user_id: str | None
+    expires_at: datetime
+
+
 class SessionStatus(enum.Enum):
     """A session's status on the wire (contract section 8)."""
 
@@ -217,3 +232,19 @@ def iso(moment: datetime) -> str:
     '2026-01-25T12:00:00.000Z'
     """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso_ns(nanoseconds: int) -> str:
+    """A file's time as ISO 8601 in UTC with microseconds, clamped to the years that ISO 8601 can write.
+
+    >>> iso_ns(-1)
+    '1969-12-31T23:59:59.999999Z'
+    """
+    try:
+        moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        moment = datetime.max if nanoseconds > 0 else datetime.min
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

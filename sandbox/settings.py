@@ -86,7 +86,13 @@ def _words(value: str) -> tuple[str, ...]:
 
 
 def _database(value: str) -> str:
-    if not value.startswith(("sqlite:///", "postgresql://", "postgres://")) or value == "sqlite:///":
+    scheme, mark, rest = value.partition("://")
+    if scheme == "sqlite":
+        # A query or :memory: would be taken for a file of that name.
+        wrong = not rest.startswith("/") or rest == "/" or "?" in rest or rest.endswith((":memory:", "/"))
+    else:
+        wrong = scheme not in {"postgresql", "postgres"} or not mark
+    if wrong:
         raise ValueError
     return value
 
@@ -129,6 +135,24 @@ class Settings:
         None,
         "Where sessions are kept; unset: sandbox.db (SQLite) in the state directory.",
         True,
+    )
+    database_pool: int = _variable(
+        "DATABASE_POOL", _whole(1, 64), "4", "Connections to the database at once (SQLite: threads)."
+    )
+    database_queue: int = _variable(
+        "DATABASE_QUEUE", _whole(1, 100_000), "512", "Database calls that may wait for a connection; beyond it 503."
+    )
+    database_timeout: float = _variable(
+        "DATABASE_TIMEOUT",
+        _number(0.1, 600),
+        "5",
+        "Seconds that one database call may take, waiting and connecting included; beyond it 503.",
+    )
+    sessions_read_only: bool = _variable(
+        "SESSIONS_READ_ONLY",
+        FLAG,
+        "false",
+        "Read ownership from a platform's own sessions(id, user_id) table (postgresql:// only) and write nothing.",
     )
     enable_preview_access_control: bool = _variable(
         "ENABLE_PREVIEW_ACCESS_CONTROL", FLAG, "false", "Ask for a JWT of the session's owner on /previews/."
@@ -176,6 +200,9 @@ class Settings:
     body_limit: int = _variable(
         "BODY_LIMIT", _whole(1024, 1 << 30), "10485760", "Bytes of the largest request body of the internal API (413 beyond)."
     )
+    max_previews: int = _variable(
+        "MAX_PREVIEWS", _whole(1, 10_000_000), "100000", "Preview registrations kept at most; beyond it 503."
+    )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",
         (_words, "addresses or networks, separated by commas"),
@@ -185,8 +212,8 @@ class Settings:
 
     @property
     def database(self) -> str:
-        """The database's URL, the embedded one when none was named."""
-        return self.database_url or "sqlite:///" + os.path.join(self.state_directory, "sandbox.db")
+        """The database's URL, the embedded one when none was named; a relative path is under the state directory."""
+        return self.database_url or "sqlite:///sandbox.db"
 
 
 def variables() -> list[Variable]:
@@ -213,4 +240,6 @@ def parse(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     if settings.enable_preview_access_control and not settings.jwt_secret:
         raise SettingError("JWT_SECRET is required when ENABLE_PREVIEW_ACCESS_CONTROL is true: set it to " + TEXT[1])
+    if settings.sessions_read_only and settings.database.startswith("sqlite:"):
+        raise SettingError("SESSIONS_READ_ONLY needs DATABASE_URL to be postgresql://USER@HOST/NAME")
     return attrs.evolve(settings, state_directory=os.path.expanduser(settings.state_directory))

@@ -44,16 +44,21 @@ class Reply:
     """A complete answer.
 
     :ivar headers: fields beside Content-Type and Content-Length.
-    :ivar payload: what becomes its JSON body.
+    :ivar payload: what becomes its JSON body; ``None`` for an answer without one.
     """
 
     status: int
-    payload: dict[str, Any]
+    payload: dict[str, Any] | None
     headers: Fields = ()
 
     def body(self) -> bytes:
-        """The payload as UTF-8 JSON; what is not valid text stays readable as an escape."""
-        return json.dumps(self.payload).encode("ascii")
+        """The payload as UTF-8 JSON; names that are no text keep their surrogates as ``\\uDCxx`` escapes."""
+        if self.payload is None:
+            return b""
+        try:
+            return json.dumps(self.payload, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            return json.dumps(self.payload).encode("ascii")
 
 
 def error_reply(status: int, code: str, message: str, headers: Fields = (), **details: Any) -> Reply:

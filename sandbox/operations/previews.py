@@ -7,7 +7,13 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sandbox.errors import ContainerNotRunning, ContainerWithoutAddress, PreviewNotRegistered, PreviewRefused
+from sandbox.errors import (
+    ContainerNotRunning,
+    ContainerWithoutAddress,
+    Overloaded,
+    PreviewNotRegistered,
+    PreviewRefused,
+)
 from sandbox.model import Container, Preview, Target
 from sandbox.operations.execution import running_container
 from sandbox.runtimes.interface import IRuntime
@@ -34,11 +40,12 @@ def target_of(preview: Preview, container: Container) -> Target:
 class Previews:
     """The registry of preview ports, in memory only, one a session (contract section 4).
 
-    It needs no bound of its own: an entry costs a registration at the guarded API and goes with its session.
+    :param limit: registrations at most; a registration of yet another session is then refused.
     """
 
-    def __init__(self, runtime: IRuntime) -> None:
+    def __init__(self, runtime: IRuntime, limit: int) -> None:
         self._runtime = runtime
+        self._limit = limit
         self._registered: dict[str, Preview] = {}
         self._dropped: list[Callable[[str], None]] = []
 
@@ -47,7 +54,7 @@ class Previews:
         self._dropped.append(listener)
 
     def follow(self) -> Callable[[], None]:
-        """Begin to follow the runtime: previews of containers that stop or go are dropped. The answer ends it."""
+        """Begin to follow the runtime: what is carried to a container that stops or goes is cut. The answer ends it."""
         return self._runtime.watch(self._changed)
 
     def register(self, preview: Preview) -> Deferred[None]:
@@ -55,10 +62,13 @@ class Previews:
 
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container does not run.
+        :raises Overloaded: when the registry is full.
         """
 
         async def run() -> None:
             await running_container(self._runtime, preview.session_id)
+            if preview.session_id not in self._registered and len(self._registered) >= self._limit:
+                raise Overloaded("Too many previews are registered", code="TOO_MANY_PREVIEWS")
             self._registered[preview.session_id] = preview
             _log.info("preview registered session={session} port={port}", session=preview.session_id, port=preview.port)
 
@@ -91,7 +101,7 @@ class Previews:
         return Deferred.fromCoroutine(ask())
 
     def drop(self, session_id: str) -> None:
-        """Forget a session's registration and end everything that carries its preview."""
+        """Forget a session's registration and end everything that carries its preview: it was stopped or deleted."""
         if self._registered.pop(session_id, None) is not None:
             _log.info("preview dropped session={session}", session=session_id)
         self._cut(session_id)
@@ -101,11 +111,7 @@ class Previews:
             listener(session_id)
 
     def _changed(self, session_id: str, container: Container | None) -> None:
-        # A container that only restarts keeps its registration, so that the page comes back by itself; its
-        # connections belong to the old life and go.
-        if container is None:
-            self.drop(session_id)
-        elif not container.running:
+        # The registration stays: a container that died by itself answers "is not running" (contract section 5), and
+        # one that restarts has its page back. Connections belong to the life that ended.
+        if container is None or not container.running:
             self._cut(session_id)
-
-

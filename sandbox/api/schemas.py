@@ -1,0 +1,174 @@
+"""What requests may say, as JSON Schema (2020-12): the one source of validation and of the API's description."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import jsonschema
+
+from sandbox.errors import InvalidRequest
+
+Schema = dict[str, Any]
+
+#: The kernel's limit on one argument or one ``NAME=value``, its NUL included (``MAX_ARG_STRLEN``).
+ARGUMENT_LIMIT = 131_072
+
+_NO_NUL = {"type": "string", "pattern": "^[^\\x00]*$"}
+_ENV: Schema = {
+    "type": "object",
+    "propertyNames": {
+        "pattern": "^[^=\\x00]+$",
+        "x-message": "Request body field 'env' has a name that is empty or holds '=' or NUL",
+    },
+    "additionalProperties": _NO_NUL,
+    "description": "Environment variables.",
+}
+_PORT_MESSAGE = "Port must be an integer between 1024 and 65535"
+_COMMAND_MESSAGE = "Request body field 'command' must be a string or a non-empty array of strings, without NUL bytes"
+
+EXEC: Schema = {
+    "type": "object",
+    "required": ["command"],
+    "additionalProperties": False,
+    "properties": {
+        "command": {
+            "description": "A string is run by /bin/sh -c, an array as it is.",
+            "oneOf": [
+                {**_NO_NUL, "minLength": 1},
+                {"type": "array", "minItems": 1, "items": _NO_NUL, "prefixItems": [{**_NO_NUL, "minLength": 1}]},
+            ],
+            "x-message": _COMMAND_MESSAGE,
+        },
+        "cwd": {**_NO_NUL, "minLength": 1, "description": "Relative to /workspace, or absolute."},
+        "env": _ENV,
+        "timeoutMs": {"type": "integer", "minimum": 1, "maximum": 600_000, "default": 300_000},
+    },
+}
+
+WRITE: Schema = {
+    "type": "object",
+    "required": ["path", "content"],
+    "additionalProperties": False,
+    "properties": {
+        "path": {"type": "string", "description": "Relative to /workspace."},
+        "content": {"type": "string", "description": "The file's whole text."},
+    },
+}
+
+PREVIEW: Schema = {
+    "type": "object",
+    "required": ["port"],
+    "additionalProperties": False,
+    "properties": {
+        "port": {"type": "integer", "minimum": 1024, "maximum": 65535, "x-message": _PORT_MESSAGE},
+        "stripPrefix": {"type": "boolean", "default": True},
+        "host": {"enum": ["rewrite", "preserve"], "default": "rewrite"},
+    },
+}
+
+SESSION: Schema = {
+    "type": "object",
+    "required": ["userId"],
+    "additionalProperties": False,
+    "properties": {
+        "userId": {**_NO_NUL, "minLength": 1, "maxLength": 256},
+        "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "image": {**_NO_NUL, "minLength": 1, "maxLength": 512},
+        "env": _ENV,
+        "memoryMb": {"type": "integer", "minimum": 16},
+        "cpus": {"type": "number", "exclusiveMinimum": 0},
+    },
+}
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_integer(_checker: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
+    # Python's $ also matches before a final newline; JSON Schema's does not.
+    if isinstance(value, str) and not re.search(pattern.replace("$", "\\Z"), value):
+        yield jsonschema.ValidationError(f"does not match {pattern}")
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    validators={"pattern": _pattern},
+    # JSON Schema takes 3000.0 for an integer; the contract does not.
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
+def compiled(schema: Schema) -> jsonschema.protocols.Validator:
+    """A validator of a schema, made once."""
+    return _Validator(schema)
+
+
+def load(body: bytes, validator: jsonschema.protocols.Validator) -> dict[str, Any]:
+    """A request's body as checked values; an absent body counts as an empty object.
+
+    :raises InvalidRequest: naming the field, for malformed JSON, a wrong type or an unknown field (contract section 1).
+    """
+    try:
+        value = json.loads(body.decode("utf-8") or "{}", object_pairs_hook=_pairs, parse_constant=_constant)
+    except UnicodeDecodeError:
+        raise InvalidRequest("Request body is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"Request body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("Request body must be a JSON object")
+    first = next(iter(_ordered(validator.iter_errors(value))), None)
+    if first is not None:
+        raise InvalidRequest(_explain(first))
+    return value
+
+
+def _ordered(errors: Iterable[Any]) -> list[Any]:
+    # What is missing comes first, then what is wrong, then what is unknown: the most useful of several errors.
+    rank = {"required": 0, "additionalProperties": 2}
+    return sorted(errors, key=lambda error: rank.get(error.validator, 1))
+
+
+def _explain(error: Any) -> str:
+    if "x-message" in error.schema:
+        return str(error.schema["x-message"])
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"Request body field '{missing}' is required"
+    if error.validator == "additionalProperties":
+        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))[0]
+        return f"Request body field '{unknown[:100]}' is unknown"
+    field = ".".join(str(step) for step in error.absolute_path)[:100]
+    return f"Request body field '{field}' {_ASKS.get(error.validator, _invalid)(error)}"
+
+
+def _invalid(error: Any) -> str:
+    return "is not valid"
+
+
+_ASKS = {
+    "type": lambda e: f"must be of type {e.validator_value}",
+    "minimum": lambda e: f"must be at least {e.validator_value}",
+    "maximum": lambda e: f"must be at most {e.validator_value}",
+    "exclusiveMinimum": lambda e: f"must be greater than {e.validator_value}",
+    "minLength": lambda e: "must not be empty",
+    "maxLength": lambda e: f"must have at most {e.validator_value} characters",
+    "enum": lambda e: "must be one of " + ", ".join(map(str, e.validator_value)),
+    "pattern": lambda e: (
+        "must not contain NUL" if "x00" in e.validator_value else f"must match {e.validator_value}"
+    ),
+}

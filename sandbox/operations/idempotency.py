@@ -1,0 +1,113 @@
+"""Repeated requests get the first one's outcome (the ``Idempotency-Key`` header; issue: exec)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from sandbox.errors import Conflict, ContainerNotFound, EngineUnavailable, Overloaded
+
+T = TypeVar("T")
+
+#: Outcomes that say that nothing was done: the next try with the same key shall do it.
+_NOTHING_DONE = (CancelledError, Overloaded, EngineUnavailable, ContainerNotFound)
+
+
+class IdempotencyMismatch(Conflict):
+    """The key was used before with another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key was used with another request body")
+
+
+@attrs.define
+class _Entry(Generic[T]):
+    fingerprint: bytes
+    until: float
+    work: Deferred[T] | None = None
+    outcome: T | Failure | None = None
+    size: int = 0
+    waiting: list[Deferred[T]] = attrs.field(factory=list)
+
+
+class Replays(Generic[T]):
+    """Outcomes kept by key for a while, bounded in number and in bytes; the oldest finished ones go first.
+
+    :param weigh: the bytes that keeping an outcome costs.
+    :param keep: seconds that an outcome is kept after its request came.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, weigh: Callable[[T | Failure], int], *, keep: float, entries: int, capacity: int
+    ) -> None:
+        self._clock = clock
+        self._weigh = weigh
+        self._keep = keep
+        self._entries = entries
+        self._capacity = capacity
+        self._held = 0
+        self._kept: OrderedDict[tuple[str, str], _Entry[T]] = OrderedDict()
+
+    def once(self, scope: str, key: str, fingerprint: bytes, start: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """The outcome of ``start()``, or of the earlier call with the same scope and key.
+
+        Cancelling gives up waiting; the work itself is cancelled when nobody waits for it any more.
+
+        :raises IdempotencyMismatch: when the key came with another fingerprint before.
+        """
+        self._forget_old()
+        place = (scope, key)
+        entry = self._kept.get(place)
+        if entry is None:
+            entry = self._kept[place] = _Entry(fingerprint, self._clock.seconds() + self._keep)
+            waiter = self._wait(entry)
+            entry.work = work = start()
+            work.addBoth(self._finished, place, entry)
+            return waiter
+        if entry.fingerprint != fingerprint:
+            return fail(IdempotencyMismatch())
+        if entry.outcome is None:
+            return self._wait(entry)
+        return fail(entry.outcome) if isinstance(entry.outcome, Failure) else succeed(entry.outcome)
+
+    def _wait(self, entry: _Entry[T]) -> Deferred[T]:
+        def give_up(waiter: Deferred[T]) -> None:
+            if waiter in entry.waiting and len(entry.waiting) == 1 and entry.work is not None:
+                entry.work.cancel()
+            elif waiter in entry.waiting:
+                entry.waiting.remove(waiter)
+
+        waiter: Deferred[T] = Deferred(give_up)
+        entry.waiting.append(waiter)
+        return waiter
+
+    def _finished(self, outcome: T | Failure, place: tuple[str, str], entry: _Entry[T]) -> None:
+        if isinstance(outcome, Failure) and outcome.check(*_NOTHING_DONE):
+            del self._kept[place]
+        else:
+            if isinstance(outcome, Failure):
+                outcome.cleanFailure()
+            entry.outcome, entry.size = outcome, self._weigh(outcome)
+            self._held += entry.size
+            self._forget_old()
+        waiting, entry.waiting, entry.work = entry.waiting, [], None
+        for waiter in waiting:
+            waiter.callback(outcome)
+
+    def _forget_old(self) -> None:
+        now = self._clock.seconds()
+        for place, entry in list(self._kept.items()):
+            full = len(self._kept) > self._entries or self._held > self._capacity
+            if entry.until > now and not full:
+                break
+            if entry.outcome is not None:
+                self._held -= entry.size
+                del self._kept[place]

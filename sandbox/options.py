@@ -1,0 +1,52 @@
+"""The command line of ``twistd sandbox``: a few options, and the environment's variables explained."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+from twisted.python import usage
+
+from sandbox.settings import REQUIRED, SettingError, Variable, parse, variables
+
+
+def _explain(variable: Variable) -> str:
+    if variable.default is REQUIRED:
+        default = "required"
+    else:
+        default = f"default {variable.default}" if variable.default else "unset by default"
+    text = f"{variable.help} Accepts {variable.accepts}; {default}."
+    indent = " " * 6
+    return f"  {variable.name}\n" + textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent)
+
+
+class Options(usage.Options):
+    """What ``twistd sandbox`` takes. :ivar settings: the environment's settings, once the options are parsed."""
+
+    synopsis = "[options]"
+    longdesc = "Settings come from the environment:\n\n" + "\n".join(map(_explain, variables()))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """A Twisted server endpoint to listen on (tcp:8080:interface=127.0.0.1, unix:/run/sandbox.sock, systemd:…);
+        may be given several times; overrides HOST and PORT."""
+        self["listen"].append(endpoint)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options, then every variable; ``usage.Options`` would run the variables together into one paragraph."""
+        text, self.longdesc = self.longdesc, ""
+        try:
+            return f"{super().getUsage(width)}\n{text}\n"
+        finally:
+            self.longdesc = text
+
+    def postOptions(self) -> None:
+        """Read the environment; anything wrong with it ends the start with one line and exit status 1."""
+        try:
+            self.settings = parse(os.environ)
+        except SettingError as error:
+            # twistd answers a UsageError with the whole help and exit status 0.
+            raise SystemExit(f"sandbox: {error}") from None
