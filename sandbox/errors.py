@@ -58,6 +58,17 @@ class SessionExists(Conflict):
         super().__init__(f"Session {session_id} already exists")
 
 
+class SessionsReadOnly(Conflict):
+    """The sessions table is a platform's own (``SESSIONS_READ_ONLY``): sessions live and die there."""
+
+    code = "SESSIONS_READ_ONLY"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The sessions table is the platform's and only read here (SESSIONS_READ_ONLY): manage sessions there"
+        )
+
+
 class SessionNotFound(SandboxError):
     """No such session in the store."""
 
