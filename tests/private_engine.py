@@ -41,7 +41,8 @@ class PrivateEngine:
                 command += ["--root", f"{home}/containers", "--state", f"{home}/state"]
                 self._containerd = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
                 self._await((home / "containerd.sock").exists, self._containerd)
-            command = ["dockerd", "--host", self.url, "--containerd", f"{home}/containerd.sock"]
+            # In a network namespace of its own: with --bridge=none it deletes docker0, which belongs to another engine.
+            command = ["unshare", "--net", "--", "dockerd", "--host", self.url, "--containerd", f"{home}/containerd.sock"]
             command += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
             command += ["--bridge=none", "--iptables=false", "--ip-forward=false", *self._options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
