@@ -23,7 +23,7 @@ def _explain(variable: Variable) -> str:
 class Options(usage.Options):
     """What ``twistd sandbox`` takes. :ivar settings: the environment's settings, once the options are parsed."""
 
-    synopsis = "[options]"
+    synopsis = "Usage: twistd [twistd options] sandbox [options]"
     longdesc = "Settings come from the environment:\n\n" + "\n".join(map(_explain, variables()))
 
     def __init__(self) -> None:

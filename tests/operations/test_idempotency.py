@@ -1,0 +1,101 @@
+"""A repeated request gets the first one's outcome."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from sandbox.errors import ExecutionFailed, Overloaded
+from sandbox.operations.idempotency import IdempotencyMismatch, Replays
+
+
+class ReplaysTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.replays: Replays[str] = Replays(
+            self.clock, lambda outcome: len(str(outcome)), keep=600, entries=3, capacity=10_000
+        )
+        self.started: list[Deferred[str]] = []
+
+    def start(self) -> Deferred[str]:
+        self.started.append(Deferred())
+        return self.started[-1]
+
+    def once(self, key: str = "k", fingerprint: bytes = b"f", scope: str = "s") -> Deferred[str]:
+        return self.replays.once(scope, key, fingerprint, self.start)
+
+    def test_a_repetition_gets_the_first_outcome_without_a_second_start(self) -> None:
+        first = self.once()
+        self.started[0].callback("done")
+        self.assertEqual(self.successResultOf(first), "done")
+        self.assertEqual(self.successResultOf(self.once()), "done")
+        self.assertEqual(len(self.started), 1)
+
+    def test_a_repetition_waits_for_a_first_one_that_still_runs(self) -> None:
+        first, second = self.once(), self.once()
+        self.assertNoResult(second)
+        self.started[0].callback("done")
+        self.assertEqual((self.successResultOf(first), self.successResultOf(second)), ("done", "done"))
+
+    def test_another_body_with_the_same_key_is_refused(self) -> None:
+        first = self.once()
+        self.failureResultOf(self.once(fingerprint=b"other"), IdempotencyMismatch)
+        self.assertNoResult(first)
+
+    def test_keys_are_a_sessions_own(self) -> None:
+        first, second = self.once(scope="a"), self.once(scope="b")
+        self.assertEqual(len(self.started), 2)
+        self.assertNoResult(first)
+        self.assertNoResult(second)
+
+    def test_a_failure_of_the_command_is_replayed_too(self) -> None:
+        first = self.once()
+        self.started[0].errback(ExecutionFailed("no"))
+        self.failureResultOf(first, ExecutionFailed)
+        self.failureResultOf(self.once(), ExecutionFailed)
+        self.assertEqual(len(self.started), 1)
+
+    def test_when_nothing_was_done_the_next_try_does_it(self) -> None:
+        first = self.once()
+        self.started[0].errback(Overloaded("later"))
+        self.failureResultOf(first, Overloaded)
+        self.assertNoResult(self.once())
+        self.assertEqual(len(self.started), 2)
+
+    def test_the_work_is_cancelled_only_when_nobody_waits_any_more(self) -> None:
+        first, second = self.once(), self.once()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertNoResult(second)
+        self.assertFalse(self.started[0].called)
+        second.cancel()
+        self.assertTrue(self.started[0].called)
+        self.failureResultOf(second, CancelledError)
+        self.once()
+        self.assertEqual(len(self.started), 2)
+
+    def test_an_outcome_is_forgotten_after_its_time(self) -> None:
+        first = self.once()
+        self.started[0].callback("done")
+        self.successResultOf(first)
+        self.clock.advance(599)
+        self.successResultOf(self.once())
+        self.clock.advance(2)
+        self.assertNoResult(self.once())
+
+    def test_the_oldest_outcomes_go_when_there_are_too_many(self) -> None:
+        for number in range(5):
+            done = self.once(key=str(number))
+            self.started[-1].callback("done")
+            self.successResultOf(done)
+        self.successResultOf(self.once(key="4"))
+        self.assertNoResult(self.once(key="0"))
+
+    def test_outcomes_are_bounded_in_bytes(self) -> None:
+        for number in range(2):
+            done = self.once(key=str(number))
+            self.started[-1].callback("x" * 6000)
+            self.successResultOf(done)
+        self.successResultOf(self.once(key="1"))
+        self.assertNoResult(self.once(key="0"))
