@@ -42,7 +42,8 @@ class PrivateEngine:
                 self._containerd = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
                 self._await((home / "containerd.sock").exists, self._containerd)
             # In a network namespace of its own: with --bridge=none it deletes docker0, which belongs to another engine.
-            command = ["unshare", "--net", "--", "dockerd", "--host", self.url, "--containerd", f"{home}/containerd.sock"]
+            command = ["unshare", "--net", "--", "dockerd", "--host", self.url]
+            command += ["--containerd", f"{home}/containerd.sock"]
             command += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
             command += ["--bridge=none", "--iptables=false", "--ip-forward=false", *self._options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
