@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os.path
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,6 +105,17 @@ def _engine(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    # Docker's other modes, host and container:ID, would put sessions on a network that is not theirs.
+    if value in ("host", "default") or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError
+    return value
+
+
+def _command(value: str) -> tuple[str, ...]:
+    return tuple(shlex.split(value))
+
+
 def _label(value: str) -> str:
     if not value or not all(c.isascii() and (c.isalnum() or c in "._-/") for c in value):
         raise ValueError
@@ -172,9 +185,71 @@ class Settings:
     session_image: str = _variable(
         "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
     )
-    engine_threads: int = _variable("ENGINE_THREADS", _whole(1, 256), "8", "Threads for blocking engine calls.")
+    session_command: tuple[str, ...] = _variable(
+        "SESSION_COMMAND",
+        (_command, "a command line with quotes as in a shell"),
+        "",
+        "What a session's container runs as its main process; unset: the daemon's own idle process, which any image has.",
+    )
+    session_network: str = _variable(
+        "SESSION_NETWORK",
+        (_network, "a Docker network's name, or none"),
+        "sandbox",
+        "The network of session containers, made when it is missing; it is also where previews look for an address first.",
+    )
+    session_network_internal: bool = _variable(
+        "SESSION_NETWORK_INTERNAL", FLAG, "false", "Make the session network without a way out to the world."
+    )
+    session_network_shared: bool = _variable(
+        "SESSION_NETWORK_SHARED",
+        FLAG,
+        "false",
+        "Use the session network even when it lets containers reach each other; else creations are refused on such a one.",
+    )
+    session_memory_mb: int = _variable(
+        "SESSION_MEMORY_MB", _whole(16, 1 << 22), "1024", "MiB of memory of a session whose creation names none."
+    )
+    session_memory_mb_max: int = _variable(
+        "SESSION_MEMORY_MB_MAX", _whole(16, 1 << 22), "8192", "MiB of memory that a creation may ask for at most."
+    )
+    session_cpus: float = _variable(
+        "SESSION_CPUS", _number(0.01, 1024), "1", "CPU cores of a session whose creation names none."
+    )
+    session_cpus_max: float = _variable(
+        "SESSION_CPUS_MAX", _number(0.01, 1024), "4", "CPU cores that a creation may ask for at most."
+    )
+    session_pids: int = _variable(
+        "SESSION_PIDS", _whole(16, 1 << 22), "2048", "Processes and threads that a session may have at once."
+    )
+    session_log_mb: int = _variable(
+        "SESSION_LOG_MB", _whole(1, 1024), "1", "MiB of a container's own log that the engine keeps."
+    )
+    session_stop_timeout: int = _variable(
+        "SESSION_STOP_TIMEOUT", _whole(0, 600), "10", "Seconds between SIGTERM and SIGKILL when a session is stopped."
+    )
+    session_queue: int = _variable(
+        "SESSION_QUEUE", _whole(1, 10_000), "16", "Lifecycle calls that may wait for one and the same session (503 beyond)."
+    )
+    container_runtime: str | None = _variable(
+        "CONTAINER_RUNTIME", TEXT, None, "The engine's runtime for session containers, such as runsc; unset: its default."
+    )
+    reconcile_interval: float = _variable(
+        "RECONCILE_INTERVAL", SECONDS, "300", "Seconds between comparisons of the store with the engine; 0: only at start and reconnect."
+    )
+    engine_threads: int = _variable(
+        "ENGINE_THREADS", _whole(1, 256), "8", "Threads for engine calls that create, start, stop and remove."
+    )
+    engine_query_threads: int = _variable(
+        "ENGINE_QUERY_THREADS", _whole(1, 256), "4", "Threads for engine calls that only look."
+    )
     engine_queue: int = _variable(
         "ENGINE_QUEUE", _whole(1, 100_000), "512", "Engine calls that may wait for a thread before more are refused (503)."
+    )
+    engine_heartbeat: float = _variable(
+        "ENGINE_HEARTBEAT", _number(0.1, 3600), "10", "Seconds between signs of life asked of the engine, and the wait for one."
+    )
+    engine_retry_max: float = _variable(
+        "ENGINE_RETRY_MAX", _number(0.1, 3600), "5", "Seconds at most between attempts to follow the engine's events again."
     )
     engine_timeout: float = _variable("ENGINE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one engine call may take.")
     exec_output_limit: int = _variable(
@@ -242,4 +317,7 @@ def parse(environment: Mapping[str, str]) -> Settings:
         raise SettingError("JWT_SECRET is required when ENABLE_PREVIEW_ACCESS_CONTROL is true: set it to " + TEXT[1])
     if settings.sessions_read_only and settings.database.startswith("sqlite:"):
         raise SettingError("SESSIONS_READ_ONLY needs DATABASE_URL to be postgresql://USER@HOST/NAME")
+    for what in ("memory_mb", "cpus"):
+        if getattr(settings, f"session_{what}") > getattr(settings, f"session_{what}_max"):
+            raise SettingError(f"SESSION_{what.upper()} must not be more than SESSION_{what.upper()}_MAX")
     return attrs.evolve(settings, state_directory=os.path.expanduser(settings.state_directory))
