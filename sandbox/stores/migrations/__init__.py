@@ -1,0 +1,68 @@
+"""Numbered SQL files that make the schema what this version expects, one folder a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+
+import attrs
+
+from sandbox.settings import SettingError
+
+
+@attrs.frozen
+class Migration:
+    """One step. Once released it is never edited: databases out there have run it.
+
+    :ivar version: 1, 2, 3 … in the order in which they run, the number that the file's name begins with.
+    """
+
+    version: int
+    name: str
+    sql: str
+
+
+def migrations(dialect: str) -> tuple[Migration, ...]:
+    """The steps for ``"sqlite"`` or ``"postgres"``. It reads files: call it before the reactor runs, or in a thread."""
+    files = [file for file in (resources.files(__name__) / dialect).iterdir() if file.name.endswith(".sql")]
+    steps = []
+    for number, file in enumerate(sorted(files, key=lambda file: file.name), start=1):
+        version, _, name = file.name.removesuffix(".sql").partition("_")
+        if int(version) != number:
+            raise ValueError(f"migration {file.name} should be number {number}")
+        steps.append(Migration(number, name, file.read_text("utf-8")))
+    return tuple(steps)
+
+
+def pending(steps: Sequence[Migration], version: int | None, occupied: bool) -> Sequence[Migration]:
+    """What is still to run.
+
+    :param version: the newest step that the database has run; ``None`` when it has no version table.
+    :param occupied: whether it has a table named ``sessions``.
+    :raises SettingError: for a database that this version must not touch.
+    """
+    if version is None and occupied:
+        raise SettingError(
+            "DATABASE_URL names a database with a sessions table that is not ours: name another,"
+            " or set SESSIONS_READ_ONLY=true to read the owners from it (PostgreSQL only)"
+        )
+    if (version or 0) > len(steps):
+        raise SettingError(
+            f"DATABASE_URL names a database of a newer version (its schema is {version}, this one knows {len(steps)}):"
+            " upgrade sandbox, or restore the backup from before"
+        )
+    return steps[version or 0 :]
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The statements of a file whose every statement ends a line with its semicolon."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        if line.lstrip().startswith("--"):
+            continue
+        statement += line
+        if line.rstrip().endswith(";"):
+            yield statement.strip()
+            statement = ""
+    if statement.strip():
+        raise ValueError(f"a statement without its semicolon: {statement.strip()}")

@@ -1,0 +1,120 @@
+"""How much is asked of a database at once, how much may wait, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from sandbox.errors import Overloaded, StoreUnavailable
+from sandbox.stores.rows import not_open
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class _Call:
+    work: Callable[[], Deferred[Any]]
+    outcome: Deferred[Any]
+    timer: IDelayedCall
+
+
+class Slots:
+    """Runs calls of which at most so many are under way.
+
+    A caller's patience and a call's life are two things. A caller gets an answer within ``timeout``, also when it
+    cancels; a call that has begun keeps its slot until it really ends, for neither a thread nor a query half sent
+    can be taken back.
+
+    :param size: calls at once.
+    :param queue: calls that may wait for a slot before more are refused.
+    :param timeout: seconds from :meth:`run` until a caller is told that there is no answer.
+    """
+
+    def __init__(self, clock: IReactorTime, *, size: int, queue: int, timeout: float) -> None:
+        self._clock = clock
+        self._size = size
+        self._queue = queue
+        self._timeout = timeout
+        self._open = False
+        self._starting = False
+        self._running = 0
+        self._waiting: dict[_Call, None] = {}
+        self._emptied: list[Deferred[None]] = []
+
+    def open(self) -> None:
+        """Accept calls."""
+        self._open = True
+
+    def close(self) -> Deferred[None]:
+        """Refuse new calls, fail those that wait; fires when those that run have ended."""
+        self._open = False
+        for call in list(self._waiting):
+            self._settle(call, Failure(not_open()))
+        if not self._running:
+            return succeed(None)
+        emptied: Deferred[None] = Deferred()
+        self._emptied.append(emptied)
+        return emptied
+
+    def run(self, work: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Call ``work`` when a slot is free.
+
+        :raises Overloaded: when too many wait already.
+        :raises StoreUnavailable: when there is no outcome in time, or while closed.
+        """
+        if not self._open:
+            return fail(not_open())
+        if self._running >= self._size and len(self._waiting) >= self._queue:
+            return fail(Overloaded("The database has too many calls waiting", code="STORE_BUSY"))
+        outcome: Deferred[T] = Deferred(lambda _: self._forget(call))
+        call = _Call(work, outcome, self._clock.callLater(self._timeout, lambda: self._settle(call, _no_answer())))
+        self._waiting[call] = None
+        self._start()
+        return outcome
+
+    def _start(self) -> None:
+        # Work may end before it returns, and then asks for the next from inside this loop: the loop itself goes on to
+        # that, so that a long queue which fails fast is not a deep recursion.
+        if self._starting:
+            return
+        self._starting = True
+        try:
+            while self._waiting and self._running < self._size:
+                call = next(iter(self._waiting))
+                del self._waiting[call]
+                self._running += 1
+                maybeDeferred(call.work).addBoth(self._ended, call)
+        finally:
+            self._starting = False
+
+    def _ended(self, result: Any, call: _Call) -> None:
+        self._running -= 1
+        self._settle(call, result)
+        self._start()
+        if not self._running and not self._open:
+            emptied, self._emptied = self._emptied, []
+            for waiter in emptied:
+                waiter.callback(None)
+
+    def _settle(self, call: _Call, result: Any) -> None:
+        self._forget(call)
+        if call.outcome.called:
+            return  # its caller has stopped waiting
+        if isinstance(result, Failure):
+            call.outcome.errback(result)
+        else:
+            call.outcome.callback(result)
+
+    def _forget(self, call: _Call) -> None:
+        self._waiting.pop(call, None)
+        if call.timer.active():
+            call.timer.cancel()
+
+
+def _no_answer() -> Failure:
+    return Failure(StoreUnavailable("The database does not answer"))

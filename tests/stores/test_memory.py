@@ -1,0 +1,35 @@
+"""The in-memory store passes the contract of all stores."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from sandbox.errors import Overloaded
+from sandbox.stores.memory import MemoryLinks, MemoryStore
+from tests.contracts.store import BEGIN, StoreContract, link
+
+
+class MemoryStoreTests(StoreContract, TestCase):
+    """The contract."""
+
+    async def make_store(self) -> MemoryStore:
+        return MemoryStore()
+
+    async def reopen(self, store: MemoryStore) -> MemoryStore:
+        await store.open()
+        return store
+
+
+class MemoryLinksTests(SynchronousTestCase):
+    """What only memory must mind: it is finite."""
+
+    def test_more_links_than_the_limit_are_refused_until_some_have_ended(self) -> None:
+        links = MemoryLinks(limit=2)
+        links.add(link("l1"))
+        links.add(link("l2", expires_at=BEGIN))
+        self.assertRaises(Overloaded, links.add, link("l3"))
+        self.assertEqual(links.remove_expired(BEGIN + timedelta(seconds=1)), 1)
+        links.add(link("l3"))
+        self.assertEqual(links.get("l3"), link("l3"))
