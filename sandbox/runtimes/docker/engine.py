@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import docker
 import docker.errors
 import requests.exceptions  # noqa: TID251 - only its exceptions: docker-py raises them
+import urllib3.exceptions
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
@@ -44,53 +46,74 @@ class Engine:
         self._reactor = reactor
         self._limit = threads + queue
         self._pending = 0
+        self._open = False
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="engine")
         self._client = docker.APIClient(base_url=url, version="1.41", timeout=timeout, max_pool_size=threads)
 
     def open(self) -> None:
         """Start the thread pool."""
         self._pool.start()
+        self._open = True
 
     def close(self) -> Deferred[None]:
-        """Wait for the calls that run, in a thread of the reactor's own pool's making, and end the pool."""
+        """Take no more calls, wait for those that run and end the pool."""
         finished: Deferred[None] = Deferred()
-        # ThreadPool.stop joins its threads: it must not be the reactor that waits for a slow engine.
-        import threading
+        if not self._open:
+            self._client.close()
+            finished.callback(None)
+            return finished
+        self._open = False
 
         def stop() -> None:
             self._pool.stop()
             self._client.close()
             self._reactor.callFromThread(finished.callback, None)
 
+        # ThreadPool.stop joins its threads: it must not be the reactor that waits for a slow engine.
         threading.Thread(target=stop, name="engine-close", daemon=True).start()
         return finished
 
     def call(self, work: Callable[[docker.APIClient], T]) -> Deferred[T]:
         """Run ``work`` with the client in a thread.
 
-        Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things must
-        not cancel but wait.
+        Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things wait
+        for it with :func:`sandbox.cancellation.uninterrupted`.
 
         :raises Overloaded: when too many calls wait already.
         :raises EngineRefused: when the engine answers with an error.
         :raises EngineUnavailable: when it does not answer.
         """
+        if not self._open:
+            return fail(EngineUnavailable("The connection to the Docker engine is closed"))
         if self._pending >= self._limit:
             return fail(Overloaded("The engine has too many calls waiting", code="ENGINE_BUSY"))
         self._pending += 1
-        deferred: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work, self._client)
+        # The count is of threads' work, so it must not end when a caller stops waiting: that one gets its own Deferred.
+        running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work, self._client)
+        outcome: Deferred[T] = Deferred(lambda _: None)
 
-        def done(result: Any) -> Any:
+        def done(result: Any) -> None:
             self._pending -= 1
-            return _translate(result) if isinstance(result, Failure) else result
+            result = _translate(result) if isinstance(result, Failure) else result
+            if not outcome.called:
+                outcome.callback(result)
 
-        return deferred.addBoth(done)
+        running.addBoth(done)
+        return outcome
 
 
 def _translate(failure: Failure) -> Failure:
     error = failure.value
     if isinstance(error, docker.errors.APIError) and error.response is not None:
-        return Failure(EngineRefused(str(error.explanation or error), error.response.status_code))
-    if isinstance(error, docker.errors.DockerException | requests.exceptions.RequestException | OSError):
-        return Failure(EngineUnavailable("The Docker engine does not answer", details={}))
+        explanation = error.explanation
+        text = explanation.decode("utf-8", "replace") if isinstance(explanation, bytes) else str(explanation or error)
+        return Failure(EngineRefused(text, error.response.status_code))
+    unavailable = (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    )
+    if isinstance(error, unavailable):
+        return Failure(EngineUnavailable("The Docker engine does not answer"))
     return failure

@@ -1,0 +1,12 @@
+"""Which of the containers that carry one session's label is the session's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.model import Container
+
+
+def choose(containers: Iterable[Container]) -> Container | None:
+    """Of several the newest that runs, else the newest; ``None`` of none. Ids break ties, so the answer is stable."""
+    return max(containers, key=lambda one: (one.running, one.created_at, one.id), default=None)

@@ -1,0 +1,360 @@
+"""The life of session containers on the engine: made whole or not at all, started, stopped, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Protocol, TypeVar
+
+import docker
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+
+from sandbox.cancellation import uninterrupted
+from sandbox.errors import ContainerNotFound, EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
+from sandbox.model import Container, ContainerSpec
+from sandbox.policy.containers import choose
+from sandbox.runtimes.docker import isolation, workspaces
+from sandbox.runtimes.docker.engine import Engine, EngineRefused
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from
+from sandbox.settings import Settings
+
+T = TypeVar("T")
+_log = Logger()
+
+#: Bytes of an archive that holds a user database.
+_ARCHIVE_LIMIT = workspaces.DATABASE_LIMIT + 10_240
+
+
+class Installer(Protocol):
+    """What puts the agent into a container that was created and not yet started."""
+
+    def install(self, container_id: str) -> Deferred[None]:
+        """Copy the agent into it."""
+
+    def drop(self, container_id: str) -> None:
+        """Forget it: it stopped, or is about to go."""
+
+
+class Containers:
+    """The session containers of one engine.
+
+    :param control: runs the calls that change something.
+    :param queries: runs those that only look, so that slow changes do not hold them up.
+    :param command: the main process of a new container.
+    """
+
+    def __init__(
+        self,
+        control: Engine,
+        queries: Engine,
+        agents: Installer,
+        settings: Settings,
+        instance: str,
+        command: Sequence[str],
+    ) -> None:
+        self._control = control
+        self._queries = queries
+        self._agents = agents
+        self._settings = settings
+        self._instance = instance
+        self._command = settings.session_command or command
+        self._network = DeferredLock()
+        self._creating: set[str] = set()
+        self._changes = 0
+        # An operation has one call at a time: with no more of them than this, none is refused half way, or while it
+        # takes back what it did.
+        self._changes_limit = settings.engine_threads + settings.engine_queue
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def inspect(self, container_id: str) -> Deferred[Container | None]:
+        """The container by its id; ``None`` when it is gone or carries no session label."""
+        return self._queries.call(lambda client: self._inspect(client, container_id))
+
+    async def find(self, session_id: str) -> Container:
+        """As ``IRuntime.find``."""
+        found = choose(await self._queries.call(lambda client: self._labelled(client, session_id)))
+        if found is None:
+            raise ContainerNotFound(session_id)
+        return found
+
+    def list(self) -> Deferred[Sequence[Container]]:
+        """As ``IRuntime.list``."""
+        return self._queries.call(lambda client: self._labelled(client))
+
+    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
+        """Container ids and session ids of all that carry the session label, in one cheap call."""
+        label = self._settings.session_label
+
+        def work(client: docker.APIClient) -> Sequence[tuple[str, str]]:
+            rows = client.containers(all=True, filters={"label": label})
+            return [(row["Id"], row["Labels"][label]) for row in rows if row["Labels"].get(label)]
+
+        return self._queries.call(work)
+
+    def workspaces(self) -> Deferred[Sequence[str]]:
+        """As ``IRuntime.workspaces``."""
+        label = self._settings.session_label
+
+        def work(client: docker.APIClient) -> Sequence[str]:
+            found = client.volumes(filters={"label": [f"{INSTANCE_LABEL}={self._instance}", label]})["Volumes"] or []
+            return [volume["Labels"][label] for volume in found]
+
+        return self._queries.call(work)
+
+    def _labelled(self, client: docker.APIClient, session_id: str | None = None) -> list[Container]:
+        label = self._settings.session_label
+        wanted = label if session_id is None else f"{label}={session_id}"
+        rows = client.containers(all=True, filters={"label": wanted})
+        found = (self._inspect(client, row["Id"]) for row in rows)
+        return [container for container in found if container is not None]
+
+    def _inspect(self, client: docker.APIClient, container_id: str) -> Container | None:
+        try:
+            described = client.inspect_container(container_id)
+        except docker.errors.NotFound:
+            return None
+        return container_from(
+            described,
+            label=self._settings.session_label,
+            instance=self._instance,
+            network=self._settings.session_network,
+        )
+
+    # -- changing --------------------------------------------------------------------------------------------------
+
+    async def create(self, spec: ContainerSpec) -> Container:
+        """As ``IRuntime.create``."""
+        with self._change(), self._alone(spec.session_id):
+            user = await self._check(spec)
+            try:
+                return await self._make(spec, user)
+            except SessionExists:
+                raise  # what is there is not ours to take back
+            except Exception as error:
+                await uninterrupted(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
+                raise
+
+    async def start(self, container_id: str) -> Container:
+        """As ``IRuntime.start``."""
+
+        def work(client: docker.APIClient) -> Container:
+            if client.inspect_container(container_id)["State"]["Status"] == "paused":
+                client.unpause(container_id)
+            client.start(container_id)
+            return self._found(client, container_id)
+
+        with self._change():
+            return await self._do(work)
+
+    async def stop(self, container_id: str) -> Container:
+        """As ``IRuntime.stop``."""
+
+        def work(client: docker.APIClient) -> Container:
+            client.stop(container_id, timeout=self._settings.session_stop_timeout)
+            return self._found(client, container_id)
+
+        with self._change():
+            self._agents.drop(container_id)
+            return await self._do(work)
+
+    async def remove(self, session_id: str) -> None:
+        """As ``IRuntime.remove``."""
+        with self._change():
+            await self._remove(session_id)
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        if self._changes >= self._changes_limit:
+            raise Overloaded("The engine has too many calls waiting", code="ENGINE_BUSY")
+        self._changes += 1
+        try:
+            yield
+        finally:
+            self._changes -= 1
+
+    @contextmanager
+    def _alone(self, session_id: str) -> Iterator[None]:
+        if session_id in self._creating:
+            raise SessionExists(session_id)
+        self._creating.add(session_id)
+        try:
+            yield
+        finally:
+            self._creating.discard(session_id)
+
+    def _do(self, work: Callable[[docker.APIClient], T]) -> Deferred[T]:
+        return uninterrupted(self._control.call(work))
+
+    def _found(self, client: docker.APIClient, container_id: str) -> Container:
+        container = self._inspect(client, container_id)
+        if container is None:
+            raise EngineError(f"container {container_id[:12]} is gone")
+        return container
+
+    async def _check(self, spec: ContainerSpec) -> str:
+        """Everything that can be refused before anything is made; gives the image's user."""
+        name = isolation.resource_name(self._instance, spec.session_id)
+
+        def work(client: docker.APIClient) -> str:
+            try:
+                image = client.inspect_image(spec.image)
+            except docker.errors.APIError as error:
+                # 404 for one that is missing, 400 for a name that no image can have.
+                if error.response is not None and error.response.status_code in (400, 404):
+                    raise ImageUnknown(spec.image) from error
+                raise
+            if client.containers(all=True, quiet=True, filters={"label": self._mine(spec.session_id)}):
+                raise SessionExists(spec.session_id)
+            # Without a container it is a leftover of a deletion that did not come to its end: no session may find
+            # another's files.
+            self._remove_volume(client, name)
+            return (image.get("Config") or {}).get("User") or ""
+
+        return await self._do(work)
+
+    async def _make(self, spec: ContainerSpec, user: str) -> Container:
+        settings, instance = self._settings, self._instance
+        name = isolation.resource_name(instance, spec.session_id)
+        await self._ensure_network()
+
+        def create(client: docker.APIClient) -> str:
+            client.create_volume(name, driver="local", labels=isolation.labels_of(settings, instance, spec.session_id))
+            config = isolation.container_config(spec, settings, instance=instance, volume=name, command=self._command)
+            try:
+                created: str = client.create_container_from_config(config, name)["Id"]
+            except docker.errors.APIError as error:
+                if error.response is None or error.response.status_code != 409:
+                    raise
+                # The name is taken, by a container that does not carry our labels. The engine keeps the volume if
+                # that one uses it.
+                with suppress(docker.errors.APIError):
+                    client.remove_volume(name)
+                raise SessionExists(spec.session_id) from error
+            return created
+
+        try:
+            container_id = await self._do(create)
+        except EngineRefused as error:
+            if error.status == 400:
+                # Only what the caller chose can be wrong here: more CPUs than there are, a variable without a name.
+                raise InvalidRequest(f"The engine refuses the session: {error.message}") from error
+            raise
+        await uninterrupted(self._agents.install(container_id))
+        if not workspaces.is_root(user):
+            await self._give_workspace(container_id, user)
+
+        def start(client: docker.APIClient) -> Container:
+            client.start(container_id)
+            return self._found(client, container_id)
+
+        container = await self._do(start)
+        if not container.running:
+            raise EngineError(f"its main process ended at once (state {container.state.value})")
+        if container.address is None and settings.session_network != "none":
+            raise EngineError(f"the engine gave it no address on network {settings.session_network}")
+        return container
+
+    async def _ensure_network(self) -> None:
+        settings = self._settings
+        if settings.session_network == "none":
+            return
+
+        def work(client: docker.APIClient) -> str | None:
+            try:
+                described = client.inspect_network(settings.session_network)
+            except docker.errors.NotFound:
+                client.create_network(settings.session_network, **isolation.network_options(settings, self._instance))
+                described = client.inspect_network(settings.session_network)
+            return isolation.network_fault(described, settings)
+
+        # Engines let two networks have one name when they are made at the same time.
+        await uninterrupted(self._network.acquire())
+        try:
+            fault = await self._do(work)
+        finally:
+            self._network.release()
+        if fault is not None:
+            raise EngineError(fault, code="NETWORK_UNSAFE")
+
+    async def _give_workspace(self, container_id: str, user: str) -> None:
+        def work(client: docker.APIClient) -> None:
+            passwd = group = ""
+            if workspaces.needs_database(user):
+                passwd = _text_file(client, container_id, "/etc/passwd")
+                group = _text_file(client, container_id, "/etc/group")
+            owner = workspaces.owner_of(user, passwd, group)
+            if owner is not None:
+                parent, _, name = isolation.WORKSPACE.rpartition("/")
+                client.put_archive(container_id, parent or "/", workspaces.directory_archive(name, owner))
+
+        await self._do(work)
+
+    def _mine(self, session_id: str) -> list[str]:
+        return [f"{name}={value}" for name, value in self._labels(session_id).items()]
+
+    def _labels(self, session_id: str) -> dict[str, str]:
+        return isolation.labels_of(self._settings, self._instance, session_id)
+
+    async def _take_back(self, session_id: str, error: BaseException) -> None:
+        try:
+            await self._remove(session_id)
+        except EngineError as failure:
+            _log.error(
+                "create session={session} failed ({error!r}) and left something behind: {failure}",
+                session=session_id,
+                error=error,
+                failure=failure.message,
+            )
+
+    async def _remove(self, session_id: str) -> None:
+        def work(client: docker.APIClient) -> list[str]:
+            found = client.containers(all=True, quiet=True, filters={"label": self._mine(session_id)})
+            for row in found:
+                _remove_container(client, row["Id"])
+            self._remove_volume(client, isolation.resource_name(self._instance, session_id))
+            return [row["Id"] for row in found]
+
+        for container_id in await self._do(work):
+            self._agents.drop(container_id)
+
+    def _remove_volume(self, client: docker.APIClient, name: str) -> None:
+        try:
+            labels = client.inspect_volume(name)["Labels"] or {}
+            if labels.get(INSTANCE_LABEL) == self._instance:
+                client.remove_volume(name)
+        except docker.errors.NotFound:
+            return
+
+
+def _remove_container(client: docker.APIClient, container_id: str) -> None:
+    try:
+        client.remove_container(container_id, force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        if error.response is None or error.response.status_code != 409:
+            raise
+        # Somebody else is removing it already.
+        with suppress(docker.errors.NotFound):
+            client.wait(container_id, condition="removed")
+
+
+def _text_file(client: docker.APIClient, container_id: str, path: str) -> str:
+    try:
+        chunks, about = client.get_archive(container_id, path)
+        if about.get("linkTarget"):
+            chunks.close()
+            chunks, _ = client.get_archive(container_id, about["linkTarget"])
+    except docker.errors.NotFound:
+        return ""
+    archive = bytearray()
+    try:
+        for chunk in chunks:
+            archive += chunk
+            if len(archive) > _ARCHIVE_LIMIT:
+                return ""
+    finally:
+        chunks.close()
+    return workspaces.single_file(bytes(archive))

@@ -1,0 +1,149 @@
+"""The engine's event stream, ``GET /events``, read by the reactor: no thread waits for what may not happen for days."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent, readBody
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
+
+from sandbox.errors import EngineUnavailable
+
+#: Bytes of one message; labels are part of it, and an engine takes labels of any length.
+MESSAGE_LIMIT = 1 << 20
+
+_BASE = b"http://engine/v1.41"
+
+
+class StreamGarbled(Exception):
+    """A message that was too long or not JSON: what it said is lost, so the picture must be taken anew."""
+
+
+@implementer(IAgentEndpointFactory)
+class EngineEndpoints:
+    """Leads every request to one engine.
+
+    :param url: ``unix:///PATH`` or ``tcp://HOST:PORT``.
+    """
+
+    def __init__(self, reactor: Any, url: str) -> None:
+        self._reactor = reactor
+        self._url = url
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """The engine's endpoint, whatever the URI names."""
+        scheme, _, place = self._url.partition("://")
+        if scheme == "unix":
+            return UNIXClientEndpoint(self._reactor, place)
+        host, _, port = place.rstrip("/").rpartition(":")
+        return HostnameEndpoint(self._reactor, host.strip("[]").encode("idna"), int(port))
+
+
+class EngineEvents:
+    """Signs of life and events of one engine.
+
+    :param timeout: seconds to wait for a sign of life, and for the head of the event stream.
+    """
+
+    def __init__(self, reactor: IReactorTime, url: str, *, timeout: float) -> None:
+        self._clock = reactor
+        self._timeout = timeout
+        self._agent = Agent.usingEndpointFactory(reactor, EngineEndpoints(reactor, url))
+
+    def ping(self) -> Deferred[float]:
+        """The engine's clock, in seconds since the epoch, rounded down.
+
+        :raises EngineUnavailable: when no good answer comes in time.
+        """
+
+        async def ask() -> float:
+            response = await self._agent.request(b"GET", b"http://engine/_ping")
+            body = await readBody(response)
+            if response.code != 200:
+                raise EngineUnavailable(f"The Docker engine answers {response.code}: {body[:200]!r}")
+            dates = response.headers.getRawHeaders(b"date") or [b""]
+            return parsedate_to_datetime(dates[0].decode("latin-1")).timestamp()
+
+        return self._bounded(Deferred.fromCoroutine(ask()))
+
+    def stream(
+        self, filters: Mapping[str, Any], since: str, receive: Callable[[dict[str, Any]], None]
+    ) -> Deferred[Reading]:
+        """Open the stream; fires when its head has come, and messages follow.
+
+        :param since: seconds since the epoch by the engine's clock, with a fraction.
+        """
+        query = urlencode({"filters": json.dumps(filters), "since": since}).encode()
+
+        def begin(response: IResponse) -> Reading:
+            reading = Reading(receive)
+            response.deliverBody(reading)
+            if response.code != 200:
+                reading.stop()
+                raise EngineUnavailable(f"The Docker engine refuses its events ({response.code})")
+            return reading
+
+        return self._bounded(self._agent.request(b"GET", _BASE + b"/events?" + query).addCallback(begin))
+
+    def _bounded(self, work: Deferred[Any]) -> Deferred[Any]:
+        def unavailable(failure: Failure) -> Failure:
+            if failure.check(EngineUnavailable):
+                return failure
+            return Failure(EngineUnavailable(f"The Docker engine does not answer ({failure.type.__name__})"))
+
+        return work.addTimeout(self._timeout, self._clock).addErrback(unavailable)
+
+
+class Reading(Protocol):
+    """One open event stream.
+
+    :ivar ended: fires with ``None`` when the engine closed it or :meth:`stop` was called, and fails with
+        :class:`StreamGarbled` when a message was lost.
+    """
+
+    transport: Any
+
+    def __init__(self, receive: Callable[[dict[str, Any]], None]) -> None:
+        self.ended: Deferred[None] = Deferred()
+        self._receive = receive
+        self._rest = b""
+        self._garbled: str | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on each complete line."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        try:
+            for line in lines:
+                if line.strip() and self._garbled is None:
+                    self._receive(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._end(f"not a message of an engine's: {error!r}")
+        if len(self._rest) > MESSAGE_LIMIT:
+            self._end(f"a message of more than {MESSAGE_LIMIT} bytes")
+
+    def _end(self, why: str) -> None:
+        self._garbled = why
+        self._rest = b""
+        self.stop()
+
+    def stop(self) -> None:
+        """Close it."""
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Tell that it is over."""
+        if self._garbled is not None:
+            self.ended.errback(StreamGarbled(self._garbled))
+        else:
+            self.ended.callback(None)

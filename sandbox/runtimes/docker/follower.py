@@ -1,0 +1,291 @@
+"""Keeps the picture of session containers true: stream, stock-taking, inspections, and telling who wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.errors import EngineError, Overloaded
+from sandbox.model import Container
+from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
+from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
+from sandbox.runtimes.interface import Listener
+
+_log = Logger()
+
+_FILTERS = {"type": ["container", "network"], "event": [*CONTAINER_EVENTS, *NETWORK_EVENTS]}
+#: Seconds before the first new attempt after the stream broke; it doubles up to the setting.
+_FIRST_RETRY = 0.1
+#: Seconds before inspections that failed are tried again.
+_INSPECT_RETRY = 1.0
+
+
+class Source(Protocol):
+    """What the follower asks of the engine beside its events."""
+
+    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
+        """Container id and session id of all that carry the label."""
+
+    def inspect(self, container_id: str) -> Deferred[Container | None]:
+        """One container, or ``None`` when it is gone."""
+
+
+class Follower:
+    """Follows one engine for as long as it is open, through every absence of it.
+
+    The stream is opened first, with ``since``: the engine sends the head before it subscribes, and what happens in
+    between would be lost. Then stock is taken, so nothing that happened while we were away, or while the engine
+    was, is missed. The picture is trusted from then until the stream breaks.
+
+    :param label: the session label's name.
+    :param ended: called with the id of each container that died or was destroyed.
+    :param inspections: inspections at once.
+    :param heartbeat: seconds between signs of life; without one the stream is given up.
+    :param retry_max: seconds at most between attempts.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        events: EngineEvents,
+        source: Source,
+        *,
+        label: str,
+        ended: Callable[[str], None],
+        inspections: int,
+        heartbeat: float,
+        retry_max: float,
+    ) -> None:
+        self._clock = clock
+        self._events = events
+        self._source = source
+        self._label = label
+        self._container_ended = ended
+        self._inspections = inspections
+        self._heartbeat = heartbeat
+        self._retry_max = retry_max
+        self._picture = Picture()
+        self._trusted = False
+        self._last_event_ns: int | None = None
+        self._listeners: list[Listener] = []
+        self._told: dict[str, Container] = {}
+        self._crowded: set[str] = set()
+        self._queue: dict[str, None] = {}
+        self._in_flight: set[str] = set()
+        self._retry: Any = None
+        self._settled: list[Deferred[None]] = []
+        self._opening: list[Deferred[None]] = []
+        self._running: Deferred[None] | None = None
+        self._delay = _FIRST_RETRY
+
+    def open(self) -> Deferred[None]:
+        """Begin; fires when the picture is trusted, or the first attempt failed."""
+        opened: Deferred[None] = Deferred()
+        self._opening.append(opened)
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(self._died)
+        return opened
+
+    def close(self) -> None:
+        """End following."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+        self._queue.clear()
+        self._open_done()
+
+    def peek(self, session_id: str) -> Container | None:
+        """The session's container, when the picture can be trusted about it now."""
+        return self._picture.peek(session_id) if self._trusted else None
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As ``IRuntime.watch``."""
+        self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
+
+    # -- the stream ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+                _log.warn("the engine ended its event stream")
+            except StreamGarbled as error:
+                self._last_event_ns = None
+                _log.error("the engine's event stream is garbled: {error}", error=error)
+            except (EngineError, Overloaded) as error:
+                _log.warn("the engine cannot be followed: {error}", error=error.message)
+            self._open_done()
+            await deferLater(self._clock, self._delay, lambda: None)
+            self._delay = min(self._delay * 2, self._retry_max)
+
+    def _died(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            _log.failure("following the engine ended by a fault of ours", failure)
+        self._open_done()
+
+    async def _follow(self) -> None:
+        since = self._since(await self._events.ping())
+        reading = await self._events.stream(_FILTERS, since, self._received)
+        beats = LoopingCall(self._beat, reading)
+        beats.clock = self._clock
+        stock = Deferred.fromCoroutine(self._take_stock())
+        stock.addErrback(self._no_stock, reading)
+        try:
+            beats.start(self._heartbeat, now=False).addErrback(self._died)
+            await reading.ended
+        finally:
+            self._trusted = False
+            beats.stop()
+            stock.cancel()
+            self._settled.clear()
+            reading.stop()
+
+    def _since(self, engine_clock: float) -> str:
+        # The engine's own clock, never ours. An event told twice costs an inspection, a lost one the truth.
+        moment = (int(engine_clock) - 1) * 10**9
+        if self._last_event_ns is not None:
+            moment = min(moment, self._last_event_ns)
+        return f"{moment // 10**9}.{moment % 10**9:09d}"
+
+    async def _beat(self, reading: Reading) -> None:
+        try:
+            await self._events.ping()
+        except EngineError as error:
+            _log.warn("the engine gives no sign of life: {error}", error=error.message)
+            reading.stop()
+
+    def _received(self, message: dict[str, Any]) -> None:
+        event = event_from(message, self._label)
+        if event is None:
+            return
+        self._last_event_ns = event.time_ns
+        session_id = self._picture.apply(event)
+        if session_id is None:
+            return
+        if event.action == "oom":
+            _log.warn("session={session} ran out of memory", session=session_id)
+        if event.action in ("die", "destroy"):
+            self._container_ended(event.container_id)
+        self._tell(session_id)
+        self._look_at(event.container_id)
+
+    # -- stock and inspections -------------------------------------------------------------------------------------
+
+    async def _take_stock(self) -> None:
+        before = self._picture.claimed
+        found = await self._source.ids()
+        for session_id in self._picture.retain((container_id for container_id, _ in found), before):
+            self._tell(session_id)
+        for container_id, session_id in found:
+            self._picture.claim(container_id, session_id)
+            self._queue[container_id] = None
+        settled: Deferred[None] = Deferred()
+        self._settled.append(settled)
+        self._pump()
+        await settled
+        self._trusted = True
+        self._delay = _FIRST_RETRY
+        _log.info("following the engine: {count} sessions have containers", count=len(self._picture.sessions()))
+        for session_id in self._picture.sessions() | set(self._told):
+            self._tell(session_id, always=True)
+        self._open_done()
+
+    def _no_stock(self, failure: Failure, reading: Reading) -> None:
+        if not failure.check(CancelledError):
+            _log.warn("no stock could be taken of the engine: {error}", error=failure.getErrorMessage())
+        reading.stop()
+
+    def _look_at(self, container_id: str) -> None:
+        if container_id in self._picture.unsettled():
+            self._queue[container_id] = None
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._queue and len(self._in_flight) < self._inspections:
+            container_id = next((one for one in self._queue if one not in self._in_flight), None)
+            if container_id is None:
+                break
+            del self._queue[container_id]
+            claim = self._picture.unsettled().get(container_id)
+            if claim is not None:
+                self._in_flight.add(container_id)
+                self._source.inspect(container_id).addCallbacks(
+                    self._inspected, self._not_inspected, (container_id, claim), None, (container_id,)
+                ).addErrback(self._died)
+        if not self._picture.unsettled():
+            settled, self._settled = self._settled, []
+            for waiting in settled:
+                waiting.callback(None)
+
+    def _inspected(self, found: Container | None, container_id: str, claim: int) -> None:
+        self._in_flight.discard(container_id)
+        if self._running is None:
+            return
+        session_id = self._picture.settle(container_id, claim, found)
+        if session_id is not None:
+            self._tell(session_id)
+        self._look_at(container_id)
+
+    def _not_inspected(self, failure: Failure, container_id: str) -> None:
+        self._in_flight.discard(container_id)
+        if self._running is None:
+            return
+        _log.warn(
+            "container={container} could not be inspected: {error}",
+            container=container_id[:12],
+            error=failure.getErrorMessage(),
+        )
+        self._queue[container_id] = None
+        if self._retry is None or not self._retry.active():
+            self._retry = self._clock.callLater(_INSPECT_RETRY, self._pump)
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, session_id: str, *, always: bool = False) -> None:
+        container = self._picture.latest(session_id)
+        self._warn_of_crowd(session_id, container)
+        if not always and self._told.get(session_id) == container:
+            return
+        if container is None:
+            self._told.pop(session_id, None)
+        else:
+            self._told[session_id] = container
+        for listener in list(self._listeners):
+            try:
+                listener(session_id, container)
+            except Exception:
+                _log.failure("a listener failed on session={session}", session=session_id)
+
+    def _warn_of_crowd(self, session_id: str, container: Container | None) -> None:
+        count = self._picture.count(session_id)
+        if count < 2:
+            self._crowded.discard(session_id)
+        elif session_id not in self._crowded and container is not None:
+            self._crowded.add(session_id)
+            _log.warn(
+                "{count} containers carry session={session}: the newest that runs counts, {container} now",
+                count=count,
+                session=session_id,
+                container=container.id[:12],
+            )
+
+    def _open_done(self) -> None:
+        opening, self._opening = self._opening, []
+        for waiting in opening:
+            waiting.callback(None)
+
+

@@ -1,0 +1,108 @@
+"""What a session's container and network may do: the engine's create calls, composed. Pure; docs/sessions.md explains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sandbox.model import ContainerSpec
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
+from sandbox.settings import Settings
+
+WORKSPACE = "/workspace"
+ICC_OPTION = "com.docker.network.bridge.enable_icc"
+
+#: What is left of Docker's fourteen default capabilities. The agent needs the first eight to act as the container's
+#: user, to own and reach files for it and to end processes; the last lets a server have port 80. Not here: NET_RAW
+#: (forged packets), MKNOD, SYS_CHROOT, SETPCAP, SETFCAP and AUDIT_WRITE, which no session has a use for.
+CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "NET_BIND_SERVICE",
+)
+
+
+def resource_name(instance: str, session_id: str) -> str:
+    """The name of a session's container, and of its volume.
+
+    Docker's DNS tells every container its neighbours' names, by reverse look-ups of the subnet too. A session's id
+    may be all that protects its preview, so the name holds a digest of it; the label, which only the engine's API
+    shows, has the id.
+    """
+    return f"sandbox-{instance[:6]}-{hashlib.sha256(session_id.encode()).hexdigest()[:20]}"
+
+
+def labels_of(settings: Settings, instance: str, session_id: str) -> dict[str, str]:
+    """The labels of a session's container and volume."""
+    return {settings.session_label: session_id, INSTANCE_LABEL: instance}
+
+
+def container_config(
+    spec: ContainerSpec, settings: Settings, *, instance: str, volume: str, command: Sequence[str]
+) -> dict[str, Any]:
+    """The body of the engine's ``POST /containers/create`` (API 1.41) for a session."""
+    memory = (spec.memory_mb if spec.memory_mb is not None else settings.session_memory_mb) << 20
+    cpus = spec.cpus if spec.cpus is not None else settings.session_cpus
+    return {
+        "Image": spec.image,
+        "Entrypoint": list(command),
+        "Cmd": [],
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "Labels": labels_of(settings, instance, spec.session_id),
+        "Hostname": "sandbox",
+        "WorkingDir": WORKSPACE,
+        # The image's own would be meant for the image's own command.
+        "StopSignal": "SIGTERM",
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "Mounts": [{"Type": "volume", "Source": volume, "Target": WORKSPACE}],
+            "NetworkMode": settings.session_network,
+            "CapDrop": ["ALL"],
+            "CapAdd": list(CAPABILITIES),
+            "SecurityOpt": ["no-new-privileges:true"],
+            "IpcMode": "private",
+            "PidsLimit": settings.session_pids,
+            "Memory": memory,
+            "MemorySwap": memory,  # the sum of memory and swap: no swap
+            "NanoCpus": round(cpus * 1_000_000_000),
+            "Init": True,
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {
+                "Type": "json-file",
+                "Config": {"max-size": f"{settings.session_log_mb}m", "max-file": "1"},
+            },
+            **({"Runtime": settings.container_runtime} if settings.container_runtime else {}),
+        },
+    }
+
+
+def network_options(settings: Settings, instance: str) -> dict[str, Any]:
+    """The session network's options, as docker-py's ``create_network`` takes them."""
+    return {
+        "driver": "bridge",
+        "check_duplicate": True,
+        "internal": settings.session_network_internal,
+        "enable_ipv6": False,
+        "options": {ICC_OPTION: "false"},
+        "labels": {INSTANCE_LABEL: instance},
+    }
+
+
+def network_fault(described: Mapping[str, Any], settings: Settings) -> str | None:
+    """Why sessions must not be put on an existing network, or ``None``."""
+    options = described.get("Options") or {}
+    name = settings.session_network
+    if not settings.session_network_shared and options.get(ICC_OPTION) != "false":
+        return (
+            f"network {name} lets containers reach each other: remove it and have it made anew,"
+            " name another with SESSION_NETWORK, or accept it with SESSION_NETWORK_SHARED=true"
+        )
+    if settings.session_network_internal and not described.get("Internal"):
+        return f"network {name} has a way out, and SESSION_NETWORK_INTERNAL is true: remove it and have it made anew"
+    return None

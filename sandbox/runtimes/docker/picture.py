@@ -1,0 +1,156 @@
+"""The table of session containers that the event stream keeps true. Pure: no I/O, no clock.
+
+Each change that the engine tells of is a claim, settled by an inspection that began after it. Until then the session
+has no container that could be trusted (:meth:`Picture.peek` answers ``None``), so nothing is ever sent to an address
+that may be somebody else's by now. What ends a container's reachability shows at once in what listeners are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from sandbox.model import Container, ContainerState
+from sandbox.policy.containers import choose
+
+#: The events that change what a container is or where it is reached.
+CONTAINER_EVENTS = ("create", "start", "die", "oom", "pause", "unpause", "rename", "destroy")
+NETWORK_EVENTS = ("connect", "disconnect")
+
+
+@attrs.frozen
+class Event:
+    """One event of the engine's.
+
+    :ivar session_id: the session label's value; ``None`` on what is told about networks.
+    :ivar time_ns: when it happened by the engine's clock, in nanoseconds since the epoch.
+    """
+
+    action: str
+    container_id: str
+    session_id: str | None
+    time_ns: int
+
+
+def event_from(message: Mapping[str, Any], label: str) -> Event | None:
+    """The event of one message of ``GET /events`` (API 1.41), or ``None`` when it is not about a container of ours.
+
+    :raises KeyError, TypeError, AttributeError: when the message is not one that an engine sends.
+    """
+    kind, action, actor = message["Type"], message["Action"], message["Actor"]
+    attributes = actor.get("Attributes") or {}
+    if kind == "network" and action in NETWORK_EVENTS:
+        return Event(action, attributes.get("container", ""), None, int(message["timeNano"]))
+    if kind == "container" and action in CONTAINER_EVENTS and attributes.get(label):
+        return Event(action, actor["ID"], attributes[label], int(message["timeNano"]))
+    return None
+
+
+class Picture:
+    """Session containers by id and by session, with what is claimed and not yet settled."""
+
+    def __init__(self) -> None:
+        #: The number of the newest claim.
+        self.claimed = 0
+        self._session_of: dict[str, str] = {}
+        self._known: dict[str, Container] = {}
+        self._by_session: dict[str, set[str]] = {}
+        self._claims: dict[str, int] = {}
+        self._chosen: dict[str, Container] = {}
+
+    def peek(self, session_id: str) -> Container | None:
+        """The session's container, unless it has none or something about it is not settled. A dictionary look-up."""
+        return self._chosen.get(session_id)
+
+    def latest(self, session_id: str) -> Container | None:
+        """The session's container as far as it is known, settled or not."""
+        ids = self._by_session.get(session_id, ())
+        return choose(self._known[one] for one in ids if one in self._known)
+
+    def sessions(self) -> set[str]:
+        """The ids of all sessions that have containers."""
+        return set(self._by_session)
+
+    def count(self, session_id: str) -> int:
+        """How many containers carry the session's label."""
+        return len(self._by_session.get(session_id, ()))
+
+    def apply(self, event: Event) -> str | None:
+        """Take in an event; gives the session about which something changed or is now to be settled."""
+        container_id = event.container_id
+        session_id = event.session_id or self._session_of.get(container_id)
+        if session_id is None:
+            return None
+        if event.action == "destroy":
+            self._forget(container_id)
+            return session_id
+        known = self._known.get(container_id)
+        if known is not None and event.action in ("die", "pause", "disconnect"):
+            state = {"die": ContainerState.EXITED, "pause": ContainerState.PAUSED}.get(event.action, known.state)
+            gone = event.action != "pause"
+            self._known[container_id] = attrs.evolve(known, state=state, address=None if gone else known.address)
+        self.claim(container_id, session_id)
+        return session_id
+
+    def claim(self, container_id: str, session_id: str) -> None:
+        """Note that something about a container has to be looked up."""
+        self._session_of[container_id] = session_id
+        self._by_session.setdefault(session_id, set()).add(container_id)
+        self.claimed += 1
+        self._claims[container_id] = self.claimed
+        self._chosen.pop(session_id, None)
+
+    def retain(self, container_ids: Iterable[str], before: int) -> set[str]:
+        """Forget every container that a listing did not have, unless something about it came up after that began.
+
+        :param before: :attr:`claimed` when the listing began.
+        :returns: the sessions that lost one.
+        """
+        recent = {one for one, claim in self._claims.items() if claim > before}
+        gone = set(self._session_of) - set(container_ids) - recent
+        sessions = {self._session_of[one] for one in gone}
+        for one in gone:
+            self._forget(one)
+        return sessions
+
+    def unsettled(self) -> Mapping[str, int]:
+        """Container ids and the newest claim about each."""
+        return self._claims
+
+    def settle(self, container_id: str, claim: int, found: Container | None) -> str | None:
+        """Take in an inspection that began when ``claim`` was the newest; one that was overtaken changes nothing.
+
+        :param found: what it found; ``None`` when there is no such container.
+        :returns: the session that is settled by it as far as this container goes, or ``None``.
+        """
+        if self._claims.get(container_id) != claim:
+            return None
+        session_id = self._session_of[container_id]
+        if found is None:
+            self._forget(container_id)
+        else:
+            self._known[container_id] = found
+            del self._claims[container_id]
+            self._choose(session_id)
+        return session_id
+
+    def _forget(self, container_id: str) -> None:
+        self._known.pop(container_id, None)
+        self._claims.pop(container_id, None)
+        session_id = self._session_of.pop(container_id, None)
+        if session_id is None:
+            return
+        ids = self._by_session[session_id]
+        ids.discard(container_id)
+        if not ids:
+            del self._by_session[session_id]
+        self._choose(session_id)
+
+    def _choose(self, session_id: str) -> None:
+        self._chosen.pop(session_id, None)
+        if not any(one in self._claims for one in self._by_session.get(session_id, ())):
+            chosen = self.latest(session_id)
+            if chosen is not None:
+                self._chosen[session_id] = chosen

@@ -1,0 +1,136 @@
+"""Sessions' containers on a Docker engine: the parts of this package, put together behind the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.runtimes.docker.containers import Containers
+from sandbox.runtimes.docker.engine import Engine
+from sandbox.runtimes.docker.events import EngineEvents
+from sandbox.runtimes.docker.follower import Follower
+from sandbox.runtimes.interface import IRuntime, Listener
+from sandbox.settings import Settings
+
+
+@implementer(IRuntime)
+class DockerRuntime:
+    """One Docker engine, as ``IRuntime`` describes it.
+
+    :param reactor: provides time, threads and connections.
+    :param instance: the installation's name, from the store; what it labels is managed by us, the rest is only served.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings, instance: str, agents: Any = None) -> None:
+        if agents is None:
+            from sandbox.runtimes.docker.agents import Agents
+
+            agents = Agents(reactor, settings)
+        self._agents = agents
+
+        def engine(threads: int) -> Engine:
+            return Engine(
+                reactor,
+                settings.docker_host,
+                threads=threads,
+                queue=settings.engine_queue,
+                timeout=settings.engine_timeout,
+            )
+
+        self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
+        self._containers = Containers(
+            self._control, self._queries, self._agents, settings, instance, command=("/bin/sleep", "infinity")
+        )
+        self._events = EngineEvents(reactor, settings.docker_host, timeout=settings.engine_heartbeat)
+        self._follower = Follower(
+            reactor,
+            self._events,
+            self._containers,
+            label=settings.session_label,
+            ended=self._agents.drop,
+            # The other half of the threads is for those who wait for an answer.
+            inspections=max(1, settings.engine_query_threads // 2),
+            heartbeat=settings.engine_heartbeat,
+            retry_max=settings.engine_retry_max,
+        )
+
+    def open(self) -> Deferred[None]:
+        """As ``IRuntime.open``."""
+        self._control.open()
+        self._queries.open()
+        return self._follower.open()
+
+    def close(self) -> Deferred[None]:
+        """As ``IRuntime.close``."""
+
+        async def run() -> None:
+            self._follower.close()
+            await self._agents.close()
+            await self._control.close()
+            await self._queries.close()
+
+        return Deferred.fromCoroutine(run())
+
+    def ping(self) -> Deferred[None]:
+        """As ``IRuntime.ping``; no thread is needed for it."""
+        return self._events.ping().addCallback(lambda _: None)
+
+    def peek(self, session_id: str) -> Container | None:
+        """As ``IRuntime.peek``."""
+        return self._follower.peek(session_id)
+
+    def find(self, session_id: str) -> Deferred[Container]:
+        """As ``IRuntime.find``."""
+        return Deferred.fromCoroutine(self._containers.find(session_id))
+
+    def list(self) -> Deferred[Sequence[Container]]:
+        """As ``IRuntime.list``."""
+        return self._containers.list()
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As ``IRuntime.watch``."""
+        return self._follower.watch(listener)
+
+    def create(self, spec: ContainerSpec) -> Deferred[Container]:
+        """As ``IRuntime.create``."""
+        return Deferred.fromCoroutine(self._containers.create(spec))
+
+    def start(self, container_id: str) -> Deferred[Container]:
+        """As ``IRuntime.start``."""
+        return Deferred.fromCoroutine(self._containers.start(container_id))
+
+    def stop(self, container_id: str) -> Deferred[Container]:
+        """As ``IRuntime.stop``."""
+        return Deferred.fromCoroutine(self._containers.stop(container_id))
+
+    def remove(self, session_id: str) -> Deferred[None]:
+        """As ``IRuntime.remove``."""
+        return Deferred.fromCoroutine(self._containers.remove(session_id))
+
+    def workspaces(self) -> Deferred[Sequence[str]]:
+        """As ``IRuntime.workspaces``."""
+        return self._containers.workspaces()
+
+    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+        """As ``IRuntime.execute``."""
+        return self._agents.execute(container, spec)
+
+    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+        """As ``IRuntime.read_file``."""
+        return self._agents.read_file(container, path, limit)
+
+    def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
+        """As ``IRuntime.write_file``."""
+        return self._agents.write_file(container, path, content)
+
+    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+        """As ``IRuntime.list_directory``."""
+        return self._agents.list_directory(container, path)
+
+    def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
+        """As ``IRuntime.stat``."""
+        return self._agents.stat(container, path)
