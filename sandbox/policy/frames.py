@@ -1,0 +1,91 @@
+"""Where the frames of a WebSocket begin and end (RFC 6455 section 5.2), found without decoding them."""
+
+from __future__ import annotations
+
+_CLOSE = 0x8
+_FINAL_PONG = 0x8A
+_MASKED = 0x80
+
+
+class FrameTracker:
+    """Follows one direction of an open WebSocket so that a relay can speak in it itself, between two frames.
+
+    Payloads are never looked at, but for those of pongs while one is awaited. Bytes are passed on as they come; only
+    an incomplete frame header (under 10 bytes) waits for its rest, and while a pong is awaited an incomplete pong.
+
+    :ivar boundary: an offset into what :meth:`feed` returned last where no frame is under way, the last such one;
+        ``None`` when all of it lies inside one frame.
+    :ivar closing: whether a Close frame has begun; after it nothing may be sent in this direction (section 5.5.1).
+    :ivar awaited: the payload of the pong that answers our own ping and goes no further; empty when there is none.
+    """
+
+    __slots__ = ("_left", "_waiting", "awaited", "boundary", "closing")
+
+    def __init__(self) -> None:
+        self._waiting = b""
+        self._left = 0
+        self.boundary: int | None = 0
+        self.closing = False
+        self.awaited = b""
+
+    @property
+    def between(self) -> bool:
+        """Whether what was returned so far ends where a frame ends: the only place where another may begin."""
+        return self._left == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Account for the bytes that came; gives those to pass on now."""
+        if self._waiting:
+            data = self._waiting + data
+            self._waiting = b""
+        end = len(data)
+        at = self._left
+        if at > end:
+            self._left = at - end
+            self.boundary = None
+            return data
+        boundary = at
+        while at + 2 <= end:
+            boundary = at
+            second = data[at + 1]
+            length = second & 0x7F
+            payload = at + 2
+            if length > 125:
+                payload += 2 if length == 126 else 8
+                if payload > end:
+                    break
+                length = int.from_bytes(data[at + 2 : payload], "big")
+            if second & _MASKED:
+                payload += 4
+            after = payload + length
+            if self.awaited and data[at] == _FINAL_PONG and second == _MASKED | len(self.awaited):
+                if after > end:
+                    break
+                if _unmasked(data, payload, after) == self.awaited:
+                    data = data[:at] + data[after:]
+                    end = len(data)
+                    self.awaited = b""
+                    continue
+            if data[at] & 0x0F == _CLOSE:
+                self.closing = True
+            at = after
+        if at > end:
+            self._left = at - end
+        else:
+            self._left = 0
+            self._waiting = data[at:]
+            data = data[:at] if self._waiting else data
+            boundary = at
+        self.boundary = boundary
+        return data
+
+    def flush(self) -> bytes:
+        """What still waits for its rest; nothing follows it, for the stream has ended."""
+        rest, self._waiting = self._waiting, b""
+        self._left += len(rest)  # a frame has begun that will not end
+        return rest
+
+
+def _unmasked(data: bytes, start: int, end: int) -> bytes:
+    """A payload without its mask, whose key stands right in front of it (section 5.3)."""
+    return bytes(byte ^ data[start - 4 + index % 4] for index, byte in enumerate(data[start:end]))

@@ -1,0 +1,126 @@
+"""Preview hosts, ``<port>-<session>.<PREVIEW_DOMAIN>``, written and read back (docs/previews.md)."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+#: Bytes of one DNS label (RFC 1035 section 2.3.4).
+MAX_LABEL = 63
+#: Bytes of a preview domain: the longest name in front of it leaves this much of DNS's 253 (RFC 1035 section 2.3.4).
+MAX_DOMAIN = 110
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Between two labels of one name. The digits keep a label from beginning or ending with a hyphen, which registries and
+# certificate authorities refuse, and from beginning with "xn--", which browsers would take for an encoded name.
+_JOINT = "0.0"
+_PLAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_NAME = re.compile(r"([1-9][0-9]{3,4})-(-?)([a-z0-9-]+)")
+_PORT = re.compile(r":[0-9]*$")
+_UNSAFE = re.compile(r"[A-Z_-]")
+_ESCAPE = re.compile(r"-(.)")
+_HYPHEN, _UNDERSCORE = "0", "1"
+
+
+@attrs.frozen
+class PreviewHost:
+    """What a preview host names."""
+
+    port: int
+    session_id: str
+
+
+def write_name(port: int, session_id: str) -> str:
+    """The part of a preview host that stands before its domain.
+
+    An id of lower-case letters, digits and inner hyphens stands as it is. Any other one stands behind a second
+    hyphen, with ``-x`` for ``X``, ``-0`` for a hyphen and ``-1`` for an underscore, because host names know no
+    case. Nearly every name is one DNS label; one of over 63 bytes (a plain id of over 57) takes two or three, which
+    browsers and DNS wildcards accept but a wildcard certificate does not cover.
+
+    >>> write_name(3000, "abc")
+    '3000-abc'
+    >>> write_name(3000, "9f1c-7d")
+    '3000-9f1c-7d'
+    >>> write_name(3000, "Team_a-B")
+    '3000---team-1a-0-b'
+    >>> write_name(8080, 20 * "abc")
+    '8080-abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc0.0abc'
+
+    :param port: 1024 to 65535.
+    :param session_id: any that contract section 1 allows.
+    """
+    if _PLAIN.fullmatch(session_id):
+        text = f"{port}-{session_id}"
+    else:
+        text = f"{port}--{_UNSAFE.sub(_escape, session_id)}"
+    if len(text) <= MAX_LABEL:
+        return text
+    first, inner = MAX_LABEL - 1, MAX_LABEL - 2
+    return _JOINT.join([text[:first], *(text[at : at + inner] for at in range(first, len(text), inner))])
+
+
+def read_name(name: str) -> PreviewHost | None:
+    """The inverse of :func:`write_name`; ``None`` for every text that it does not write, so that no preview has two hosts.
+
+    >>> read_name("3000---team-1a-0-b")
+    PreviewHost(port=3000, session_id='Team_a-B')
+    >>> read_name("03000-abc"), read_name("3000--abc"), read_name("www")
+    (None, None, None)
+    """
+    match = _NAME.fullmatch(name.replace(_JOINT, ""))
+    if match is None:
+        return None
+    port, escaped, text = int(match[1]), match[2], match[3]
+    session_id = _ESCAPE.sub(_unescape, text) if escaped else text
+    known = 1024 <= port <= 65535 and _SESSION_ID.fullmatch(session_id) and write_name(port, session_id) == name
+    return PreviewHost(port, session_id) if known else None
+
+
+@attrs.frozen
+class Addresses:
+    """Where browsers find previews.
+
+    :ivar public_url: the daemon's own origin as browsers reach it, ``https://sandbox.example.com``; no slash at its end.
+    :ivar domain: what preview hosts end with, in lower case, without a dot in front.
+    """
+
+    public_url: str
+    domain: str
+
+    def path_url(self, session_id: str) -> str:
+        """A preview's path form.
+
+        >>> Addresses("https://sandbox.example.com", "preview.example.com").path_url("abc")
+        'https://sandbox.example.com/previews/abc/'
+        """
+        return f"{self.public_url}/previews/{session_id}/"
+
+    def host_url(self, port: int, session_id: str) -> str:
+        """A preview's host form, by the scheme and port of the public URL.
+
+        >>> Addresses("http://localhost:4002", "localhost").host_url(3000, "abc")
+        'http://3000-abc.localhost:4002/'
+        """
+        scheme, _, authority = self.public_url.partition("://")
+        port_part = _PORT.search(authority)
+        return f"{scheme}://{write_name(port, session_id)}.{self.domain}{port_part[0] if port_part else ''}/"
+
+    def read_host(self, host: bytes) -> PreviewHost | None:
+        """The preview that a Host field names, or ``None`` when it names none; any port, any case, one final dot.
+
+        >>> Addresses("http://localhost:4002", "localhost").read_host(b"3000-ABC.localhost.:80")
+        PreviewHost(port=3000, session_id='abc')
+        """
+        text = _PORT.sub("", host.decode("latin-1").lower()).removesuffix(".")
+        name = text.removesuffix(self.domain)
+        return read_name(name[:-1]) if name != text and name.endswith(".") else None
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "-" + {"-": _HYPHEN, "_": _UNDERSCORE}.get(found[0], found[0].lower())
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return {_HYPHEN: "-", _UNDERSCORE: "_"}.get(found[1], found[1].upper())
