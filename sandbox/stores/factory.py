@@ -7,21 +7,25 @@ from typing import Any
 
 from sandbox.settings import Settings
 from sandbox.stores.interface import ISessionStore
+from sandbox.stores.platform import PlatformStore
+from sandbox.stores.postgres import PostgresStore
 from sandbox.stores.sqlite import SqliteStore
 
 
 def make_store(settings: Settings, reactor: Any) -> ISessionStore:
-    """The store that the settings ask for, not yet open.
+    """The store that the settings ask for, not yet open. It reads files: call it before the reactor runs.
 
     A path in ``sqlite:///PATH`` that is relative (``sqlite:///sandbox.db``) is under the state directory, whatever
     directory the daemon was started in; an absolute one has four slashes.
+
+    :raises SettingError: for a URL that libpq cannot parse.
     """
-    path = os.path.expanduser(settings.database.removeprefix("sqlite:///"))
-    path = os.path.abspath(os.path.join(settings.state_directory, path))
-    return SqliteStore(
-        reactor,
-        path,
-        threads=settings.database_pool,
-        queue=settings.database_queue,
-        timeout=settings.database_timeout,
-    )
+    url, size = settings.database, settings.database_pool
+    queue, timeout = settings.database_queue, settings.database_timeout
+    if url.startswith("sqlite:///"):
+        path = os.path.expanduser(url.removeprefix("sqlite:///"))
+        path = os.path.abspath(os.path.join(settings.state_directory, path))
+        return SqliteStore(reactor, path, threads=size, queue=queue, timeout=timeout)
+    if settings.sessions_read_only:
+        return PlatformStore(reactor, url, size=size, queue=queue, timeout=timeout)
+    return PostgresStore(reactor, url, size=size, queue=queue, timeout=timeout)

@@ -1,0 +1,280 @@
+"""Connections to PostgreSQL: few, made when they are needed, thrown away at the first doubt, never waited for long."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
+from twisted.logger import Logger
+from txpostgres.retrying import simpleBackoffIterator
+from txpostgres.txpostgres import Connection as TxConnection
+from zope.interface import implementer
+
+from sandbox.errors import StoreUnavailable
+from sandbox.settings import SettingError
+from sandbox.stores.slots import Slots
+
+_log = Logger()
+
+Rows = Sequence[tuple[Any, ...]]
+
+#: What the URL may override. A Kerberos handshake would look up names on the reactor's thread; a peer that vanished
+#: without a word would hold an idle connection for the two hours of the kernel's own keep-alive.
+_DEFAULTS = {
+    "host": "/var/run/postgresql",
+    "port": "5432",
+    "gssencmode": "disable",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "fallback_application_name": "sandbox",
+}
+
+
+class Connection(TxConnection):  # type: ignore[misc]
+    """txpostgres's connection, which here also notices its death while nobody uses it.
+
+    Its deferreds are never cancelled: psycopg2 would open a second connection to the server for that, and block on it.
+    What takes too long is closed instead, which fails whatever waits.
+    """
+
+    _lost = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is connected, as far as one can tell without asking."""
+        return self._connection is not None and not self._connection.closed and not self._lost
+
+    def doRead(self) -> BaseException | None:
+        """Read what the server says unasked: the end, when it shuts down."""
+        try:
+            super().doRead()
+        except psycopg2.Error:
+            return ConnectionLost()
+        return None
+
+    def connectionLost(self, reason: Any) -> None:
+        """Fail what waits for an answer."""
+        self._lost = True
+        super().connectionLost(reason)
+
+    def close(self) -> None:
+        """Close it, at whatever point it is."""
+        if self._connection is not None:
+            super().close()
+            # txpostgres leaves alone what psycopg2 calls closed because it broke; its socket is still open.
+            self._connection.close()
+
+
+class Connections:
+    """The pool: at most ``size`` connections, each used by one call at a time.
+
+    A connection is made by the call that needs it, and thrown away after any error. While connecting fails, calls
+    fail at once, and one in a while (0.1 s and doubling, up to 5 s) tries again: so a database that comes back is
+    found by itself, and one that stays away costs nothing.
+
+    :param reactor: sockets, time and name resolution.
+    :param url: ``postgresql://…`` with all that libpq knows; a host name is resolved by the reactor, not by libpq.
+    :param queue: calls that may wait for a connection before more are refused.
+    :param timeout: seconds that a call may take, waiting and connecting included; the server's ``statement_timeout``.
+    :param prepare: what is done once, on the first connection, before any call: its ``SettingError`` is passed on.
+    :param read_only: whether the server is to refuse writes on these connections.
+    :ivar prepared: whether that has been done.
+    :raises SettingError: when libpq cannot parse the URL.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        url: str,
+        prepare: Callable[[Connection], Awaitable[None]],
+        *,
+        size: int,
+        queue: int,
+        timeout: float,
+        read_only: bool = False,
+    ) -> None:
+        try:
+            given = parse_dsn(url)
+        except psycopg2.Error:
+            # libpq's own message repeats parts of the URL, and it holds a password.
+            raise SettingError("DATABASE_URL must be postgresql://USER@HOST/NAME") from None
+        self._parameters: dict[str, str] = {**_DEFAULTS, **given, "client_encoding": "UTF8"}
+        self._reactor = reactor
+        self._timeout = timeout
+        self._read_only = read_only
+        self._prepare = prepare
+        self.prepared = False
+        self._slots = Slots(reactor, size=size, queue=queue, timeout=timeout)
+        self._idle: list[Connection] = []
+        self._delays: Iterator[float] | None = None
+        self._retry_at = 0.0
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that stand for the database's address."""
+        address = "\n".join(self._parameters.get(name, "") for name in ("host", "port", "dbname"))
+        return hashlib.sha256(address.encode()).hexdigest()[:12]
+
+    async def open(self) -> None:
+        """Accept calls, and make a first connection.
+
+        :raises StoreUnavailable: when the database does not answer; later calls will try again.
+        :raises SettingError: by ``prepare``.
+        """
+        self._slots.open()
+        self._release(await self._connect(self._reactor.seconds() + self._timeout))
+
+    async def close(self) -> None:
+        """Wait for the calls that run, and close every connection."""
+        await self._slots.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    def query(self, sql: str, values: Any = None) -> Deferred[Rows]:
+        """Run one statement, a transaction of its own, that answers rows.
+
+        :raises StoreUnavailable: when that failed for any reason.
+        :raises Overloaded: when too many calls wait already.
+        """
+        deadline = self._reactor.seconds() + self._timeout
+        return self._slots.run(lambda: Deferred.fromCoroutine(self._query(deadline, sql, values)))
+
+    async def _query(self, deadline: float, sql: str, values: Any) -> Rows:
+        connection = self._take()
+        if connection is None:
+            try:
+                connection = await self._connect(deadline)
+            except SettingError as error:
+                raise StoreUnavailable(str(error)) from error
+        timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), connection.close)
+        try:
+            rows: Rows = await connection.runQuery(sql, values)
+        except Exception as error:
+            connection.close()
+            _log.warn("PostgreSQL failed a call: {reason}", reason=_reason(error))
+            raise StoreUnavailable("The database does not answer") from error
+        finally:
+            if timer.active():
+                timer.cancel()
+        self._release(connection)
+        return rows
+
+    def _take(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        return None
+
+    def _release(self, connection: Connection) -> None:
+        if connection.usable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    async def _connect(self, deadline: float) -> Connection:
+        if self._reactor.seconds() < self._retry_at:
+            raise StoreUnavailable("The database does not answer")
+        connection = Connection(self._reactor)
+        timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), connection.close)
+        try:
+            await connection.connect(**await self._resolved(deadline))
+            await connection.runQuery(
+                "SELECT set_config(name, value, false) FROM (VALUES ('statement_timeout', %s),"
+                " ('default_transaction_read_only', %s)) AS settings (name, value)",
+                (f"{max(1, round(self._timeout * 1000))}ms", "on" if self._read_only else "off"),
+            )
+            if not self.prepared:
+                await self._prepare(connection)
+        except SettingError:
+            connection.close()
+            raise
+        except Exception as error:
+            connection.close()
+            raise self._failed(error) from error
+        finally:
+            if timer.active():
+                timer.cancel()
+        if self._delays is not None:
+            _log.info("PostgreSQL answers again")
+        self.prepared, self._delays, self._retry_at = True, None, 0.0
+        return connection
+
+    def _failed(self, error: Exception) -> StoreUnavailable:
+        reason = _reason(error)
+        if self._delays is None:
+            _log.error("PostgreSQL does not answer: {reason}", reason=reason)
+            self._delays = simpleBackoffIterator(initialDelay=0.05, maxDelay=5, factor=2, maxRetries=0, now=False)
+        if self._reactor.seconds() >= self._retry_at:  # of several that fail at once, one counts
+            self._retry_at = self._reactor.seconds() + next(self._delays)
+        return StoreUnavailable(f"The database does not answer: {reason}")
+
+    async def _resolved(self, deadline: float) -> dict[str, str]:
+        """The parameters with every address of every host; libpq tries them in turn."""
+        if "hostaddr" in self._parameters:
+            return self._parameters
+        hosts = self._parameters["host"].split(",")
+        ports = self._parameters["port"].split(",")
+        if len(ports) == 1:
+            ports *= len(hosts)
+        places: list[tuple[str, str, str]] = []
+        for host, port in zip(hosts, ports, strict=True):
+            found = resolve(self._reactor, host)
+            found.addTimeout(max(0, deadline - self._reactor.seconds()), self._reactor)
+            places += [(host, address, port) for address in await found]
+        if not places:
+            raise OSError(f"no address found for {self._parameters['host']}")
+        names, addresses, numbers = (",".join(part) for part in zip(*places, strict=True))
+        return {**self._parameters, "host": names, "hostaddr": addresses, "port": numbers}
+
+
+@implementer(IResolutionReceiver)
+class _Addresses:
+    """Collects what a name resolves to."""
+
+    def __init__(self) -> None:
+        self.found: Deferred[list[str]] = Deferred()
+        self._addresses: list[str] = []
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Nothing to do yet."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        """One more."""
+        self._addresses.append(address.host)  # type: ignore[attr-defined]
+
+    def resolutionComplete(self) -> None:
+        """That was all."""
+        self.found.callback(list(dict.fromkeys(self._addresses)))
+
+
+def resolve(reactor: Any, host: str) -> Deferred[list[str]]:
+    """The addresses of a host, without blocking; a socket's directory has the address that libpq reads as none."""
+    receiver = _Addresses()
+    if host.startswith(("/", "@")):
+        receiver.found.callback([""])
+    elif isIPAddress(host) or isIPv6Address(host):
+        receiver.found.callback([host])
+    else:
+        reactor.nameResolver.resolveHostName(receiver, host)
+    return receiver.found
+
+
+def _reason(error: Exception) -> str:
+    """One line for the log: no statement, no values."""
+    if isinstance(error, psycopg2.Error):
+        message = error.diag.message_primary or str(error)
+        code = f" ({error.pgcode})" if error.pgcode else ""
+        return (message.strip().splitlines() or [type(error).__name__])[0] + code
+    if isinstance(error, CancelledError):  # what txpostgres makes of a statement_timeout
+        return "the statement took too long"
+    return f"{type(error).__name__}: {error}"
