@@ -112,6 +112,20 @@ def _network(value: str) -> str:
     return value
 
 
+def _domain(value: str) -> str:
+    # 110 bytes leave room in DNS's 253 for the longest name in front (sandbox.policy.hostnames).
+    label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+    if len(value) > 110 or not re.fullmatch(rf"{label}(\.{label})*", value.lower()):
+        raise ValueError
+    return value.lower()
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", value):
+        raise ValueError
+    return value.rstrip("/")
+
+
 def _command(value: str) -> tuple[str, ...]:
     return tuple(shlex.split(value))
 
@@ -278,6 +292,36 @@ class Settings:
     max_previews: int = _variable(
         "MAX_PREVIEWS", _whole(1, 10_000_000), "100000", "Preview registrations kept at most; beyond it 503."
     )
+    preview_domain: str = _variable(
+        "PREVIEW_DOMAIN",
+        (_domain, "a domain name of at most 110 bytes, without a port"),
+        "localhost",
+        "What preview hosts end with: http://PORT-SESSION.PREVIEW_DOMAIN/.",
+    )
+    public_url: str | None = _variable(
+        "PUBLIC_URL",
+        (_origin, "http://HOST or https://HOST, with :PORT or without, and nothing behind"),
+        None,
+        "Where browsers reach the daemon, for the URLs it answers with; unset: http://localhost and PORT.",
+    )
+    preview_websocket_ping: float = _variable(
+        "PREVIEW_WEBSOCKET_PING",
+        SECONDS,
+        "30",
+        "Seconds without traffic after which a WebSocket's browser is pinged, so that proxies keep it open; 0: never.",
+    )
+    preview_websocket_pong_timeout: float = _variable(
+        "PREVIEW_WEBSOCKET_PONG_TIMEOUT",
+        _number(0.1, 86_400),
+        "20",
+        "Seconds that a pinged browser may be silent before its WebSocket is dropped.",
+    )
+    preview_websocket_close_timeout: float = _variable(
+        "PREVIEW_WEBSOCKET_CLOSE_TIMEOUT",
+        _number(0.1, 600),
+        "2",
+        "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
+    )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",
         (_words, "addresses or networks, separated by commas"),
@@ -289,6 +333,11 @@ class Settings:
     def database(self) -> str:
         """The database's URL, the embedded one when none was named; a relative path is under the state directory."""
         return self.database_url or "sqlite:///sandbox.db"
+
+    @property
+    def public_origin(self) -> str:
+        """The origin by which browsers reach the daemon."""
+        return self.public_url or f"http://localhost:{self.port}"
 
 
 def variables() -> list[Variable]:

@@ -51,10 +51,8 @@ def write_name(port: int, session_id: str) -> str:
     :param port: 1024 to 65535.
     :param session_id: any that contract section 1 allows.
     """
-    if _PLAIN.fullmatch(session_id):
-        text = f"{port}-{session_id}"
-    else:
-        text = f"{port}--{_UNSAFE.sub(_escape, session_id)}"
+    plain = _PLAIN.fullmatch(session_id)
+    text = f"{port}-{session_id}" if plain else f"{port}--{_UNSAFE.sub(_escape, session_id)}"
     if len(text) <= MAX_LABEL:
         return text
     first, inner = MAX_LABEL - 1, MAX_LABEL - 2
@@ -62,7 +60,7 @@ def write_name(port: int, session_id: str) -> str:
 
 
 def read_name(name: str) -> PreviewHost | None:
-    """The inverse of :func:`write_name`; ``None`` for every text that it does not write, so that no preview has two hosts.
+    """The inverse of :func:`write_name`; ``None`` for a text that it never writes, so that no preview has two hosts.
 
     >>> read_name("3000---team-1a-0-b")
     PreviewHost(port=3000, session_id='Team_a-B')
@@ -82,7 +80,7 @@ def read_name(name: str) -> PreviewHost | None:
 class Addresses:
     """Where browsers find previews.
 
-    :ivar public_url: the daemon's own origin as browsers reach it, ``https://sandbox.example.com``; no slash at its end.
+    :ivar public_url: the daemon's own origin as browsers reach it, such as ``https://sandbox.example.com``.
     :ivar domain: what preview hosts end with, in lower case, without a dot in front.
     """
 
