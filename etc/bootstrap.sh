@@ -1,0 +1,71 @@
+# Sourced by ./quickstart and ./run-tests: what has to be there before Python can take over.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What a wheel is made from; copied out before building, because setuptools would pack a stale build/ directory too.
+sources=(LICENSE README.md pyproject.toml setup.py requirements.lock sandbox twisted/plugins/sandbox_plugin.py)
+
+say() { printf '%s\n' "==> $*"; }
+fail() {
+  printf '%s\n' "${0##*/}: $*" >&2
+  exit 1
+}
+
+# quietly COMMAND…: on a terminal shows its latest line in place; all of its output, when it fails.
+quietly() {
+  local log line status=0
+  log=$(mktemp)
+  if [ -t 1 ]; then
+    "$@" 2>&1 </dev/null | tee "$log" | while IFS= read -r line; do printf '\r\033[K    %.100s' "$line"; done || status=$?
+    printf '\r\033[K'
+  else
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+  fi
+  [ "$status" = 0 ] || cat "$log" >&2
+  rm -f "$log"
+  return "$status"
+}
+
+# install_packages WHY PACKAGE…: from the distribution, as root on Debian and Ubuntu; otherwise stops with the line to type.
+install_packages() {
+  local why=$1
+  shift
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    fail "$why: not there. On Debian or Ubuntu type:  sudo apt-get install --no-install-recommends $*"
+  fi
+  say "$why: installing $* from the distribution's packages"
+  quietly apt-get -q update || fail "apt-get update failed"
+  DEBIAN_FRONTEND=noninteractive quietly apt-get -q install --yes --no-install-recommends "$@" ||
+    fail "apt-get install failed"
+}
+
+# make_environment DIRECTORY: a Python virtual environment, unless it is there and works.
+make_environment() {
+  "$1/bin/python" -c '' 2>/dev/null && "$1/bin/pip" --version >/dev/null 2>&1 && return
+  command -v python3 >/dev/null || install_packages "Python" python3 python3-venv
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed, not $(python3 --version)"
+  # Debian keeps pip's wheel, without which venv makes nothing usable, in a package of its own.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "Python's venv module" python3-venv
+  say "Making a virtual environment in ${1#"$root/"}"
+  rm -rf "$1"
+  python3 -m venv "$1" || fail "python3 -m venv failed"
+}
+
+# install_project DIRECTORY: the project, built as a wheel, with the locked dependencies, into a virtual environment; nothing
+# happens when nothing that a wheel is made from changed since.
+install_project() {
+  local pip=("$1/bin/pip" --disable-pip-version-check) stamp=$1/.installed copy
+  if [ -e "$stamp" ]; then
+    local changed
+    changed=$(cd "$root" && find "${sources[@]}" -name __pycache__ -prune -o -newer "$stamp" -print -quit)
+    [ -n "$changed" ] || return 0
+  fi
+  say "Installing the project and its dependencies into ${1#"$root/"}"
+  copy=$(mktemp -d)
+  touch "$copy/.installed"
+  tar -C "$root" -c --exclude=__pycache__ "${sources[@]}" | tar -C "$copy" -x
+  quietly "${pip[@]}" install --constraint "$root/requirements.lock" setuptools &&
+    quietly "${pip[@]}" install --constraint "$root/requirements.lock" --no-build-isolation "$copy" ||
+    fail "installing the project failed"
+  mv "$copy/.installed" "$stamp"
+  rm -rf "$copy"
+}
