@@ -142,6 +142,15 @@ class StoreUnavailable(SandboxError):
     code = "STORE_UNAVAILABLE"
 
 
+class AccessUnavailable(StoreUnavailable):
+    """Whether a request may pass cannot be told, so it may not."""
+
+    code = "ACCESS_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("Cannot check access right now")
+
+
 class Overloaded(SandboxError):
     """A configured limit on work at once is reached; trying again later may succeed."""
 
@@ -234,3 +243,9 @@ class AccessDenied(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("You do not have permission to access this preview")
+
+
+class CrossOriginDenied(AccessDenied):
+    """A browser's cookie with a request that another site's or another preview's page made it send."""
+
+    code = "CROSS_ORIGIN"
