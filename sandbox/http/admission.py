@@ -1,0 +1,41 @@
+"""What a site says of a request when its head has been read, and before a byte of its body is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from sandbox.http.replies import Reply
+
+if TYPE_CHECKING:
+    from sandbox.http.request import Request
+
+
+@attrs.frozen
+class Refuse:
+    """Answer now; the body is not read, so a request that has one costs its connection."""
+
+    reply: Reply
+
+
+@attrs.frozen
+class Stream:
+    """Render the resource now; it takes the body piece by piece (:meth:`Request.stream_body`)."""
+
+
+@attrs.frozen
+class Buffer:
+    """Read the whole body into memory, then render.
+
+    :ivar limit: bytes; a longer body is refused with 413, by its Content-Length before any of it is read.
+    """
+
+    limit: int
+
+
+Admission = Refuse | Stream | Buffer
+Admit = Callable[["Request"], Admission]
+
+STREAM = Stream()

@@ -1,0 +1,488 @@
+"""One client connection: heads, bodies, answers in order, deadlines, and its end (RFC 9112)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from sandbox.http import eager
+from sandbox.http.admission import Buffer, Refuse
+from sandbox.http.deadlines import NEVER
+from sandbox.http.replies import Reply, error_reply, reply_to
+from sandbox.http.request import (
+    JSON,
+    BodySink,
+    BufferedBody,
+    Request,
+    bytes_after_upgrade,
+    http_date,
+    reply_bytes,
+    too_large,
+)
+from sandbox.policy.framing import ChunkedDecoder, Coding, Framing, keeps_alive, request_framing
+from sandbox.policy.grammar import (
+    Fields,
+    Malformed,
+    check_partial_head,
+    head_too_large,
+    parse_request_head,
+    uri_too_long,
+)
+
+if TYPE_CHECKING:
+    from sandbox.http.site import Site
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
+#: the only way to see that the client left.
+_HELD = 64 * 1024
+
+
+class State(enum.Enum):
+    """What the next byte from the client is."""
+
+    HEAD = "a head"
+    BODY = "body"
+    WAIT = "kept until the response is complete"
+    UPGRADED = "somebody else's"
+    CLOSING = "dropped"
+
+
+class Discard:
+    """The sink of a body that nobody wants."""
+
+    min_progress = 1
+
+    def body_received(self, data: bytes) -> None:
+        pass
+
+    def body_ended(self, trailers: Fields) -> None:
+        pass
+
+    def body_failed(self, error: Malformed) -> None:
+        pass
+
+
+class Channel(Protocol):
+    """The server's side of a connection. One request is under way at a time; later ones wait unread.
+
+    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
+    """
+
+    # Class attributes stand for what an idle connection has not got, to keep it small.
+    deadline = NEVER
+    transport: Any
+    _state = State.HEAD
+    _request: Request | None = None
+    _sink: BodySink | None = None
+    _decoder: ChunkedDecoder | None = None
+    _producer: Any = None
+    _left = 0
+    _progress = 0
+    _linger_until = NEVER
+    _buffer = b""
+    _searched = 0
+    _unsent = 0
+    _keep_alive = True
+    _parsing = False
+    _paused = False
+    _cork: list[bytes] | None = None
+
+    def __init__(self, site: Site) -> None:
+        self.site = self.factory = site
+        self._limits = site.limits
+        self._seconds = site.deadlines.seconds
+
+    # From the transport.
+
+    def connectionMade(self) -> None:
+        self.site.channel_opened(self)
+        self.deadline = self._seconds() + self._limits.idle_timeout
+        if isinstance(self.transport.getHost(), IPv4Address | IPv6Address):
+            # Heads and bodies are written whole; waiting for an ACK (Nagle) would only delay them.
+            self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        state = self._state
+        if state is State.HEAD:
+            self._buffer = self._buffer + data if self._buffer else data
+            self._parse()
+        elif state is State.BODY:
+            if self._sink is None:
+                self._hold(data)
+            else:
+                self._receive(data)
+        elif state is State.WAIT:
+            self._hold(data)
+        elif state is State.CLOSING:
+            self.deadline = min(self._linger_until, self._seconds() + self._limits.linger_pause)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.site.channel_closed(self)
+        self._state = State.CLOSING
+        self._sink = None
+        self._buffer = b""
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+
+    def expired(self, now: float) -> None:
+        """The deadline of whatever the connection is at has passed."""
+        unsent = eager.unsent(self.transport)
+        if unsent and unsent != self._unsent and now < self._linger_until:
+            # Slow, but it reads what was sent.
+            self._unsent = unsent
+            self.deadline = now + self._limits.idle_timeout
+        elif self._state is State.HEAD and self._buffer:
+            self._refuse(error_reply(408, "REQUEST_TIMEOUT", "The request's head took too long"))
+        elif self._state is State.HEAD and not unsent:
+            self._close()
+        elif self._state is State.BODY and self._sink is not None and not unsent:
+            self._body_failed(Malformed("The request's body stalled", 408, "UPLOAD_TIMEOUT"))
+        else:
+            self.transport.abortConnection()
+
+    # Heads.
+
+    def _parse(self) -> None:
+        """Begin every request whose turn has come."""
+        if self._parsing:
+            return
+        self._parsing = True
+        try:
+            while self._buffer and self._state is State.HEAD:
+                while self._buffer.startswith(b"\r\n"):
+                    self._buffer = self._buffer[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored.
+                end = self._buffer.find(b"\r\n\r\n", self._searched)
+                if end < 0:
+                    self._await_head()
+                    return
+                self._searched = 0
+                head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
+                self._begin(head)
+        except Malformed as error:
+            self._refuse(error_reply(error.status, error.code, error.reason))
+        finally:
+            self._parsing = False
+
+    def _await_head(self) -> None:
+        """Check what there is of a head, and give the rest of it its time."""
+        buffer = self._buffer
+        if not buffer:
+            return
+        check_partial_head(buffer, self._limits.line)
+        if len(buffer) > self._limits.head:
+            raise head_too_large()
+        if not self._searched:
+            self.deadline = self._seconds() + self._limits.head_timeout
+        # Zero stands for "nothing looked through yet", so at least one byte counts as looked through.
+        self._searched = max(1, len(buffer) - 3)
+
+    def _begin(self, data: bytes) -> None:
+        limits = self._limits
+        if len(data) > limits.line and data.find(b"\r\n") > limits.line:
+            raise uri_too_long()
+        if len(data) > limits.head:
+            raise head_too_large()
+        head = parse_request_head(data, limits.fields)
+        framing = request_framing(head)
+        self.deadline = NEVER
+        self._keep_alive = keeps_alive(head)
+        self._unsent = 0
+        self._expect_body(framing)
+        request = self._request = self.site.requestFactory(self, head, framing)
+        try:
+            admission = self.site.admit(request)
+        except Exception:
+            admission = Refuse(reply_to(Failure()))
+        if isinstance(admission, Refuse):
+            request.respond(admission.reply)
+        elif isinstance(admission, Buffer):
+            if framing.length > admission.limit:
+                request.respond(too_large(admission.limit))
+                return
+            if request.expects_continue and not self._buffer:
+                self.write(CONTINUE)
+            self.deliver_body(BufferedBody(request, admission.limit))
+        else:
+            request.process()
+
+    # Bodies.
+
+    def _expect_body(self, framing: Framing) -> None:
+        if framing.coding is Coding.NONE:
+            self._state = State.WAIT
+            return
+        self._state = State.BODY
+        self._left = framing.length
+        self._decoder = ChunkedDecoder() if framing.coding is Coding.CHUNKED else None
+
+    def deliver_body(self, sink: BodySink) -> None:
+        """See :meth:`Request.stream_body`."""
+        if self._state is not State.BODY:
+            sink.body_ended([])
+            return
+        self._sink = sink
+        self._progress = 0
+        self.deadline = self._seconds() + self._limits.upload_timeout
+        data, self._buffer = self._buffer, b""
+        self._read_on()
+        if data:
+            self._receive(data)
+
+    def pause_body(self) -> None:
+        """See :meth:`Request.pause_body`."""
+        if self._state is State.BODY:
+            self._paused = True
+            self.deadline = NEVER
+            self.transport.pauseProducing()
+
+    def resume_body(self) -> None:
+        """See :meth:`Request.resume_body`."""
+        if self._state is State.BODY:
+            self.deadline = self._seconds() + self._limits.upload_timeout
+            self._read_on()
+
+    def _receive(self, data: bytes) -> None:
+        sink = self._sink
+        assert sink is not None
+        self._progress += len(data)
+        if self._progress >= sink.min_progress:
+            self._progress = 0
+            if not self._paused:
+                self.deadline = self._seconds() + self._limits.upload_timeout
+        decoder = self._decoder
+        if decoder is None:
+            piece, self._buffer = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            sink.body_received(piece)
+            if not self._left:
+                self._body_ended(sink, [])
+            return
+        try:
+            pieces = decoder.feed(data)
+        except Malformed as error:
+            self._body_failed(error)
+            return
+        for piece in pieces:
+            if self._sink is sink:
+                sink.body_received(piece)
+        if decoder.done:
+            self._buffer = decoder.rest
+            self._body_ended(sink, decoder.trailers)
+
+    def _body_ended(self, sink: BodySink, trailers: Fields) -> None:
+        if self._sink is not sink:
+            return  # It has had enough, and answered.
+        self._state = State.WAIT
+        self._sink = self._decoder = None
+        self.deadline = NEVER
+        self._read_on()
+        sink.body_ended(trailers)
+
+    def _body_failed(self, error: Malformed) -> None:
+        sink, self._sink = self._sink, Discard()
+        if sink is not None:
+            sink.body_failed(error)
+
+    def _hold(self, data: bytes) -> None:
+        if self._request is not None and self._request.upgrading:
+            # Nobody may speak before the 101; whoever does tries to hide a request behind the upgrade.
+            request, self._request = self._request, None
+            request.connectionLost(Failure(bytes_after_upgrade()))
+            error = bytes_after_upgrade()
+            self._refuse(error_reply(error.status, error.code, error.reason))
+            return
+        self._buffer += data
+        if len(self._buffer) > _HELD:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    # Responses.
+
+    def write(self, data: bytes) -> None:
+        """Write response bytes."""
+        if self._cork is not None:
+            self._cork.append(data)
+        else:
+            eager.write(self.transport, data)
+
+    def writeSequence(self, pieces: Sequence[bytes]) -> None:
+        """Write response bytes."""
+        self.write(b"".join(pieces))
+
+    @contextmanager
+    def corked(self) -> Iterator[None]:
+        """Collect what is written meanwhile and send it as one."""
+        if self._cork is not None:
+            yield
+            return
+        self._cork = []
+        try:
+            yield
+        finally:
+            self._uncork()
+
+    def _uncork(self) -> None:
+        pieces, self._cork = self._cork, None
+        if pieces:
+            eager.write(self.transport, b"".join(pieces))
+
+    def writeHeaders(self, version: bytes, code: int | bytes, reason: bytes, headers: Headers) -> None:
+        """Write a response head as ``twisted.web`` asks for it."""
+        status = int(code)
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        if not headers.hasHeader(b"date"):
+            lines.append(b"date: %b\r\n" % http_date())
+        lines += [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
+        if not self.persistent():
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        self.writeSequence(lines)
+
+    def persistent(self) -> bool:
+        """Whether another request may follow. A body that nobody took and that has not come by now forbids it."""
+        if self._state is State.BODY and self._sink is None:
+            self.deliver_body(Discard())
+        if self._state is State.BODY or self.site.stopping:
+            self._keep_alive = False
+        return self._keep_alive
+
+    def requestDone(self, request: Request) -> None:
+        """The response is complete: go on with the next request, or end."""
+        if request is not self._request:
+            return
+        self._request = None
+        if self._cork is not None:
+            self._uncork()
+        if self._state is State.BODY:
+            self._linger()
+        elif not self._keep_alive:
+            self._close()
+        else:
+            self._state = State.HEAD
+            self.deadline = self._seconds() + self._limits.idle_timeout
+            if self._buffer:
+                self._read_on()
+                self._parse()
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether bytes came that nobody has read yet."""
+        return bool(self._buffer)
+
+    def abort_response(self, reset: bool) -> None:
+        """End the connection within a response.
+
+        :param reset: not by closing but with a reset, which cannot be taken for the end of a body that ends with the
+            connection; what was not sent yet is lost then.
+        """
+        self.transport.unregisterProducer()
+        if reset:
+            self._state = State.CLOSING
+            self.transport.abortConnection()
+        else:
+            self._close()
+
+    def _refuse(self, reply: Reply) -> None:
+        fields = [*reply.headers, (b"content-type", JSON)]
+        self.write(reply_bytes(reply.status, fields, reply.body(), close=True))
+        self._linger()
+
+    def _close(self) -> None:
+        """Close once everything has been sent."""
+        self._state = State.CLOSING
+        self._buffer = b""
+        self.deadline = self._seconds() + self._limits.idle_timeout
+        self.transport.loseConnection()
+
+    def _linger(self) -> None:
+        """Close, but first give the client time to read the answer: closing on unread bytes resets the connection.
+
+        RFC 9112 section 9.6.
+        """
+        self._state = State.CLOSING
+        self._buffer = b""
+        self._sink = self._decoder = None
+        self._read_on()
+        now = self._seconds()
+        self._linger_until = now + self._limits.linger
+        self.deadline = now + self._limits.linger_pause
+        self.transport.loseWriteConnection()
+
+    def upgrade(self, protocol: IProtocol) -> None:
+        """See :meth:`Request.upgrade`."""
+        self._request = None
+        self._state = State.UPGRADED
+        self.deadline = NEVER
+        lost = self.connectionLost
+
+        def connection_lost(reason: Failure) -> None:
+            lost(reason)
+            protocol.connectionLost(reason)
+
+        # The channel stays the transport's protocol, so that the site goes on to count the connection.
+        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = connection_lost  # type: ignore[method-assign,assignment]
+        protocol.makeConnection(self.transport)
+
+    # What twisted.web's Request asks of its channel.
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have ``producer`` paused while the client reads too slowly."""
+        self._producer = producer
+        self.transport.registerProducer(self if streaming else producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """The response's producer is done."""
+        self._producer = None
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up: whoever never reads again must not hold the response for ever."""
+        self._unsent = eager.unsent(self.transport)
+        self.deadline = self._seconds() + self._limits.idle_timeout
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has read all there was."""
+        uploading = self._state is State.BODY and not self._paused
+        self.deadline = self._seconds() + self._limits.upload_timeout if uploading else NEVER
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost."""
+        self._producer.stopProducing()
+
+    def loseConnection(self) -> None:
+        """Close once everything has been sent."""
+        self._close()
+
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self.transport.abortConnection()
+
+    def isSecure(self) -> bool:
+        """Always false: TLS ends before us."""
+        return False
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return self.transport.getPeer()  # type: ignore[no-any-return]
+
+    def getHost(self) -> IAddress:
+        """Our address."""
+        return self.transport.getHost()  # type: ignore[no-any-return]

@@ -1,0 +1,66 @@
+"""Deadlines for many connections with one timer."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: The deadline of whatever may take as long as it likes.
+NEVER = math.inf
+
+
+class Subject(Protocol):
+    """Something with a deadline.
+
+    :ivar deadline: the clock's time after which :meth:`expired` is called, or :data:`NEVER`.
+    """
+
+    deadline: float
+
+    def expired(self, now: float) -> None:
+        """Called once after the deadline passed; it has been set to :data:`NEVER` just before."""
+
+
+class Deadlines:
+    """Looks at every subject's deadline in one tick, so that moving a deadline is setting an attribute.
+
+    A timer of its own for each connection costs more on each request than all these looks together: ten thousand
+    connections are looked through in about a millisecond.
+
+    :param interval: seconds between two looks; a deadline passes at most this much late.
+    """
+
+    def __init__(self, clock: IReactorTime, interval: float = 0.5) -> None:
+        self.clock = clock
+        self.seconds = clock.seconds
+        self._interval = interval
+        self._subjects: set[Subject] = set()
+        self._call: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._subjects)
+
+    def add(self, subject: Subject) -> None:
+        """Look at ``subject`` from now on."""
+        self._subjects.add(subject)
+        if self._call is None:
+            self._call = self.clock.callLater(self._interval, self._look)
+
+    def discard(self, subject: Subject) -> None:
+        """Look at it no more; with the last one the timer ends too."""
+        self._subjects.discard(subject)
+        if not self._subjects and self._call is not None:
+            call, self._call = self._call, None
+            if call.active():
+                call.cancel()
+
+    def _look(self) -> None:
+        now = self.seconds()
+        for subject in [subject for subject in self._subjects if subject.deadline <= now]:
+            # An earlier one's end may have moved this one's deadline, or ended it.
+            if subject.deadline <= now and subject in self._subjects:
+                subject.deadline = NEVER
+                subject.expired(now)
+        self._call = self.clock.callLater(self._interval, self._look) if self._subjects else None

@@ -1,0 +1,330 @@
+"""A request as the site's resources see it: what Klein needs of ``twisted.web``, made only when it is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from http import HTTPStatus
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString, parse_qs
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request as TwistedRequest
+
+from sandbox.http.replies import Reply, error_reply, reply_to
+from sandbox.policy.framing import Coding, Framing
+from sandbox.policy.grammar import Fields, Malformed, RequestHead
+
+if TYPE_CHECKING:
+    from sandbox.http.channel import Channel
+
+JSON = b"application/json; charset=utf-8"
+
+
+class BodySink(Protocol):
+    """What takes a request's body.
+
+    :ivar min_progress: bytes that each period of the upload timeout must bring.
+    """
+
+    min_progress: int
+
+    def body_received(self, data: bytes) -> None:
+        """A piece of the body, never empty."""
+
+    def body_ended(self, trailers: Fields) -> None:
+        """All of it has come."""
+
+    def body_failed(self, error: Malformed) -> None:
+        """No more of it will come: its framing is broken, or it stalled. The error says how to answer.
+
+        Not called when the connection is lost: :attr:`Request.on_disconnect` tells that.
+        """
+
+
+class Request(TwistedRequest):
+    """A request on a :class:`sandbox.http.channel.Channel`.
+
+    The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
+    gateway needs none of them. They are made when they are first asked for.
+
+    :ivar headers: the fields in their order and case; whoever authenticates may take credentials out of them.
+    :ivar known: see :class:`sandbox.policy.grammar.RequestHead`.
+    :ivar framing: how the body is delimited.
+    :ivar minor: 0 or 1, of HTTP/1.x.
+    :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
+    """
+
+    on_disconnect: Callable[[Failure], None] | None = None
+    site: Any
+    content: Any = None
+    # No parsing of form bodies: nobody here reads forms, and multipart parsers are an attack surface of their own.
+    _parsePOSTFormSubmission = False
+    defaultContentType = None
+    queued = False
+    upgrading = False
+
+    def __init__(self, channel: Channel, head: RequestHead, framing: Framing) -> None:
+        self.channel: Any = channel
+        self.site = channel.site
+        self.method, self.uri, self.minor, self.headers, self.known = head
+        self.framing = framing
+        self.notifications = []
+
+    # What twisted.web and Klein ask for.
+
+    clientproto = property(lambda self: b"HTTP/1.1" if self.minor else b"HTTP/1.0")
+    transport = property(lambda self: self.channel and self.channel.transport)
+
+    @cached_property
+    def requestHeaders(self) -> Headers:  # type: ignore[override]
+        headers = Headers()
+        for name, value in self.headers:
+            headers.addRawHeader(name, value)
+        return headers
+
+    @cached_property
+    def responseHeaders(self) -> Headers:  # type: ignore[override]
+        return Headers()
+
+    @cached_property
+    def cookies(self) -> list[bytes]:  # type: ignore[override]
+        return []
+
+    @cached_property
+    def received_cookies(self) -> dict[bytes, bytes]:  # type: ignore[override]
+        lines = self.requestHeaders.getRawHeaders(b"cookie", [])
+        pairs = (cookie.split(b"=", 1) for line in lines for cookie in line.split(b";") if b"=" in cookie)
+        return {name.strip(): value for name, value in pairs}
+
+    @cached_property
+    def _adapterCache(self) -> dict[Any, Any]:  # type: ignore[override]
+        return {}
+
+    @cached_property
+    def client(self) -> IAddress:
+        return self.channel.getPeer()  # type: ignore[no-any-return]
+
+    @cached_property
+    def host(self) -> IAddress:
+        return self.channel.getHost()  # type: ignore[no-any-return]
+
+    @cached_property
+    def path(self) -> bytes:  # type: ignore[override]
+        return self.uri.partition(b"?")[0]
+
+    @cached_property
+    def args(self) -> dict[bytes, list[bytes]]:  # type: ignore[override]
+        query = self.uri.partition(b"?")[2]
+        return parse_qs(query, True) if query else {}
+
+    @cached_property
+    def prepath(self) -> list[bytes]:  # type: ignore[override]
+        return []
+
+    @cached_property
+    def postpath(self) -> list[bytes]:  # type: ignore[override]
+        return [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
+
+    def process(self) -> None:
+        """Find the resource and render it."""
+        try:
+            self.render(self.site.getResourceFor(self))  # type: ignore[no-untyped-call]
+        except BaseException:
+            self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer an error that nobody foresaw, in the contract's shape; :func:`reply_to` logs it."""
+        reply = reply_to(reason)
+        if self.finished or self._disconnected:
+            return reason
+        if self.startedWriting:
+            self.abort()
+        else:
+            self.respond(reply)
+        return reason
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the response; the head leaves together with the first."""
+        if self.startedWriting or self.channel is None:
+            super().write(data)  # type: ignore[no-untyped-call]
+            return
+        with self.channel.corked():
+            super().write(data)  # type: ignore[no-untyped-call]
+
+    def finish(self) -> None:
+        """End the response."""
+        if self.startedWriting or self.channel is None:
+            super().finish()  # type: ignore[no-untyped-call]
+            return
+        with self.channel.corked():
+            super().finish()  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The channel says that the connection is gone."""
+        if self.on_disconnect is not None:
+            self.on_disconnect(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    # What the gateway uses instead.
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a ``100 Continue`` before it sends the body (RFC 9110 section 10.1.1)."""
+        return (
+            self.minor == 1
+            and b"expect" in self.known
+            and self.known[b"expect"].lower() == b"100-continue"
+            and self.framing.coding is not Coding.NONE
+        )
+
+    def stream_body(self, sink: BodySink) -> None:
+        """Have ``sink`` take the body, which waits in the connection until this is called.
+
+        What has arrived is delivered before this returns; a request without a body ends at once.
+        """
+        self.channel.deliver_body(sink)
+
+    def pause_body(self) -> None:
+        """Read no more of the body until :meth:`resume_body`: whoever takes it is slower than the client."""
+        self.channel.pause_body()
+
+    def resume_body(self) -> None:
+        """Read the body again."""
+        self.channel.resume_body()
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the connection may outlive this request; settled when the response's head is written."""
+        return self.channel.persistent()  # type: ignore[no-any-return]
+
+    def send(self, data: bytes) -> None:
+        """Write raw response bytes, head or body, framed by the caller."""
+        self.startedWriting = 1
+        self.channel.write(data)
+
+    def send_interim(self, head: bytes) -> None:
+        """Write a whole 1xx response; an HTTP/1.0 client does not know them (RFC 9110 section 15.2)."""
+        if self.minor and not self.startedWriting:
+            self.channel.write(head)
+
+    def complete(self) -> None:
+        """The response has been written by :meth:`send`, all of it."""
+        self.finished = 1
+        channel, self.channel = self.channel, None
+        self.site.log(self)
+        channel.requestDone(self)
+        self._notify_finished()
+
+    def abort(self, reset: bool = False) -> None:
+        """Break the response off so that no client takes it for complete.
+
+        :param reset: reset the connection: a body that ends with the connection would look complete otherwise.
+        """
+        if not self.finished and self.channel is not None:
+            self.channel.abort_response(reset)
+
+    def respond(self, reply: Reply, body: bytes | None = None, content_type: bytes = JSON) -> None:
+        """Answer with a whole reply.
+
+        :param body: what stands for the reply's own JSON body.
+        """
+        if body is None:
+            body = reply.body()
+        self.code = reply.status
+        fields = list(reply.headers)
+        if body:
+            fields.append((b"content-type", content_type))
+        self.send(reply_bytes(reply.status, fields, body, head_only=self.method == b"HEAD", close=not self.persistent))
+        self.complete()
+
+    def expect_upgrade(self) -> None:
+        """From now on the client must not speak until it has its answer.
+
+        :raises Malformed: when it has spoken already.
+        """
+        if self.channel.holds_bytes:
+            raise bytes_after_upgrade()
+        self.upgrading = True
+
+    def upgrade(self, protocol: IProtocol) -> None:
+        """Give the connection to ``protocol`` after a 101 was sent: it is connected to the transport at once.
+
+        Only after :meth:`expect_upgrade`; bytes that came before the 101 have ended the connection with 400 already.
+        """
+        self.finished = 1
+        channel, self.channel = self.channel, None
+        self.site.log(self)
+        channel.upgrade(protocol)
+        self._notify_finished()
+
+    def _notify_finished(self) -> None:
+        notifications, self.notifications = self.notifications, []
+        for notification in notifications:
+            notification.callback(None)
+
+
+class BufferedBody:
+    """Collects a body of at most ``limit`` bytes and then processes the request."""
+
+    # A body that trickles in, byte by byte, does not hold its connection for ever.
+    min_progress = 4096
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self._size = 0
+        request.content = BytesIO()
+
+    def body_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._request.respond(too_large(self._limit))
+        else:
+            self._request.content.write(data)
+
+    def body_ended(self, trailers: Fields) -> None:
+        self._request.content.seek(0)
+        self._request.process()
+
+    def body_failed(self, error: Malformed) -> None:
+        self._request.respond(error_reply(error.status, error.code, error.reason))
+
+
+def bytes_after_upgrade() -> Malformed:
+    """The refusal of a client that does not wait for its 101, and may hide a request behind the upgrade."""
+    return Malformed("Bytes came before the upgrade was answered")
+
+
+def too_large(limit: int) -> Reply:
+    """The refusal of a body over the limit (contract section 1)."""
+    return error_reply(413, "BODY_TOO_LARGE", f"Request body is larger than {limit} bytes")
+
+
+def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:
+    """A whole response; Content-Length and Date are added, and ``Connection: close`` when asked."""
+    lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]
+    lines += [b"%b: %b\r\n" % field for field in fields]
+    if status != 204:
+        lines.append(b"content-length: %d\r\n" % len(body))
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+    if not head_only:
+        lines.append(body)
+    return b"".join(lines)
+
+
+_date: tuple[int, bytes] = (0, b"")
+
+
+def http_date() -> bytes:
+    """Now, as the Date field says it (RFC 9110 section 6.6.1)."""
+    global _date  # noqa: PLW0603 - one formatted second, for everybody
+    now = int(time.time())
+    if _date[0] != now:
+        _date = now, datetimeToString(now)
+    return _date[1]

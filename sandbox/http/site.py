@@ -1,0 +1,111 @@
+"""The factory of server connections: one resource tree, its door, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.web.resource import IResource
+from twisted.web.server import Site as TwistedSite
+
+from sandbox.http.admission import Admission, Admit, Buffer
+from sandbox.http.channel import Channel
+from sandbox.http.deadlines import Deadlines
+from sandbox.http.request import Request
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What a client may send, in bytes, and how long it may take, in seconds.
+
+    :ivar line: the request line; 414 beyond.
+    :ivar head: the whole head; 431 beyond.
+    :ivar fields: header fields, in number; 431 beyond.
+    :ivar body: a body that is read before its resource is rendered; 413 beyond.
+    :ivar head_timeout: from a head's first byte to its last; 408 beyond.
+    :ivar idle_timeout: a connection without a request, or a reader that takes nothing.
+    :ivar upload_timeout: a body of which nothing comes; 408 beyond.
+    :ivar linger: how long at most to read on after an answer that did not wait for the body.
+    :ivar linger_pause: the same, without a byte coming.
+    """
+
+    line: int = 16 * 1024
+    head: int = 64 * 1024
+    fields: int = 200
+    body: int = 10 * 1024 * 1024
+    head_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    upload_timeout: float = 60.0
+    linger: float = 30.0
+    linger_pause: float = 5.0
+
+
+@attrs.define
+class Counters:
+    """What the site has seen, for whoever publishes it."""
+
+    connections: int = 0
+    requests: int = 0
+
+
+class Site(TwistedSite):
+    """A ``twisted.web`` site whose connections are :class:`sandbox.http.channel.Channel`.
+
+    :param resource: the root of the resource tree.
+    :param admit: says of each request, by its head, how it is to be treated; a site without one buffers every body.
+    :param observe: called with each request whose response is complete, for an access log.
+    :ivar stopping: set it when the daemon ends: responses then close their connections.
+    """
+
+    requestFactory: Callable[..., Any] = Request  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        resource: IResource,
+        reactor: IReactorTime,
+        *,
+        admit: Admit | None = None,
+        limits: Limits | None = None,
+        observe: Callable[[Request], None] | None = None,
+    ) -> None:
+        super().__init__(resource, reactor=reactor)  # type: ignore[no-untyped-call]
+        self.limits = limits or Limits()
+        self.admit = admit or self._buffer
+        self.deadlines = Deadlines(reactor)
+        self.counters = Counters()
+        self.stopping = False
+        self._observe = observe
+        self._channels: set[Channel] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
+        """A channel for a connection from ``addr``."""
+        return Channel(self)
+
+    def channel_opened(self, channel: Channel) -> None:
+        """A connection is there."""
+        self.counters.connections += 1
+        self._channels.add(channel)
+        self.deadlines.add(channel)
+
+    def channel_closed(self, channel: Channel) -> None:
+        """A connection is gone."""
+        self.counters.connections -= 1
+        self._channels.discard(channel)
+        self.deadlines.discard(channel)
+
+    def log(self, request: Any) -> None:
+        """A request's response is complete."""
+        self.counters.requests += 1
+        if self._observe is not None:
+            self._observe(request)
+
+    def startFactory(self) -> None:
+        """Nothing: the access log that the base class would open is :attr:`observe`'s business."""
+
+    def stopFactory(self) -> None:
+        """Nothing: no log file to close."""
+
+    def _buffer(self, request: Request) -> Admission:
+        return Buffer(self.limits.body)

@@ -1,0 +1,201 @@
+"""How long a message's body is (RFC 9112 section 6), and the reading of the chunked coding (section 7.1)."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import attrs
+
+from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead, parse_trailers, split_list
+
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+# chunk-size [ chunk-ext ]: 15 hexadecimal digits hold any size; extensions are ignored, within the line's limit.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+
+#: Bytes of a chunk's size line, extensions included (Go's CVE-2023-39326: unbounded ones made servers read for ever).
+MAX_CHUNK_LINE = 1024
+MAX_TRAILERS = 16 * 1024
+
+
+class Coding(enum.Enum):
+    """How a body's end is found."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+
+
+@attrs.frozen
+class Framing:
+    """How a body is delimited; ``length`` counts its bytes where the coding is ``LENGTH``."""
+
+    coding: Coding
+    length: int = 0
+
+
+NO_BODY = Framing(Coding.NONE)
+CHUNKED = Framing(Coding.CHUNKED)
+UNTIL_CLOSE = Framing(Coding.CLOSE)
+
+
+def request_framing(head: RequestHead) -> Framing:
+    """The framing of a request's body.
+
+    :raises Malformed: for anything that RFC 9112 section 6.3 lets two parsers read differently: both fields, a
+        Transfer-Encoding other than one ``chunked``, or either in a way that HTTP/1.0 does not know.
+    """
+    return _framing(head, NO_BODY)
+
+
+def response_framing(head: ResponseHead, method: bytes) -> Framing:
+    """The framing of a response's body to a request of ``method`` (RFC 9112 section 6.3).
+
+    :raises Malformed: as :func:`request_framing` does.
+    """
+    if method == b"HEAD" or head.status == 304:
+        # The fields describe what a GET would have brought; contradictions in them are refused all the same.
+        _framing(head, NO_BODY)
+        return NO_BODY
+    if head.status < 200 or head.status == 204:
+        return NO_BODY
+    return _framing(head, UNTIL_CLOSE)
+
+
+def _framing(head: RequestHead | ResponseHead, otherwise: Framing) -> Framing:
+    known = head.known
+    length = known.get(b"content-length")
+    coding = known.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None:
+            raise Malformed("Content-Length and Transfer-Encoding are both given")
+        if coding.lower() != b"chunked" or head.minor == 0:
+            raise Malformed("The Transfer-Encoding is not exactly chunked, in HTTP/1.1")
+        return CHUNKED
+    if length is None:
+        return otherwise
+    if not _LENGTH.fullmatch(length):
+        raise Malformed("The Content-Length is not a number")
+    size = int(length)
+    return Framing(Coding.LENGTH, size) if size else NO_BODY
+
+
+def keeps_alive(head: RequestHead | ResponseHead) -> bool:
+    """Whether the connection may carry another message after this one (RFC 9112 section 9.3).
+
+    HTTP/1.0's ``Connection: keep-alive`` is taken from servers, where it saves connecting, and from nobody else.
+    """
+    connection = head.known.get(b"connection")
+    if connection is None:
+        return head.minor == 1
+    options = split_list(connection)
+    if b"close" in options:
+        return False
+    return head.minor == 1 or (isinstance(head, ResponseHead) and b"keep-alive" in options)
+
+
+class ChunkedDecoder:
+    """Takes chunked bytes in any pieces and gives the data they carry. Pure: it holds bytes and counts.
+
+    :ivar done: whether the last chunk and the trailer section have been read.
+    :ivar trailers: the trailer fields, once done.
+    :ivar rest: what came after the end, once done.
+    """
+
+    __slots__ = ("_buffer", "_in_trailers", "_left", "done", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._left = 0  # bytes of the current chunk that are missing, its final CR LF (2) counted
+        self._in_trailers = False
+        self.done = False
+        self.trailers: Fields = []
+        self.rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The pieces of data in ``data``, in order, none empty.
+
+        :raises Malformed: when it is not the chunked coding, or a line is longer than its limit.
+        """
+        pieces: list[bytes] = []
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        position, end = 0, len(data)
+        while position < end and not self.done:
+            if self._left:
+                position = self._take(data, position, pieces)
+            elif self._in_trailers:
+                position = self._finish(data, position)
+            else:
+                position = self._size(data, position)
+            if position < 0:
+                break
+        return pieces
+
+    def _take(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Pass on what there is of the current chunk; when all of it is there, its CR LF too."""
+        wanted = self._left - 2
+        available = len(data) - position
+        if wanted > 0:
+            piece = data[position : position + wanted]
+            pieces.append(piece)
+            position += len(piece)
+            self._left -= len(piece)
+            available -= len(piece)
+        if self._left > 2 or not available:
+            return position
+        ending = data[position : position + self._left]
+        if ending != b"\r\n"[2 - self._left : 2 - self._left + len(ending)]:
+            raise Malformed("A chunk does not end with CR LF")
+        self._left -= len(ending)
+        return position + len(ending)
+
+    def _size(self, data: bytes, position: int) -> int:
+        end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE + 2)
+        if end < 0:
+            if len(data) - position > MAX_CHUNK_LINE:
+                raise Malformed("A chunk's size line is too long")
+            # What there is of the line must be the beginning of one: a digit first, no bare CR or LF.
+            self._buffer = data[position:]
+            begun = self._buffer.removesuffix(b"\r")
+            if begun and not _CHUNK_LINE.fullmatch(begun):
+                raise Malformed("A chunk's size line is malformed")
+            return -1
+        line = _CHUNK_LINE.fullmatch(data, position, end)
+        if line is None:
+            raise Malformed("A chunk's size line is malformed")
+        size = int(line[1], 16)
+        if size:
+            self._left = size + 2
+        else:
+            self._in_trailers = True
+        return end + 2
+
+    def _finish(self, data: bytes, position: int) -> int:
+        if data.startswith(b"\r\n", position):
+            end = position + 2
+        else:
+            end = data.find(b"\r\n\r\n", position, position + MAX_TRAILERS) + 4
+            if end < 4:
+                if len(data) - position >= MAX_TRAILERS:
+                    raise Malformed("The trailer section is too large")
+                self._buffer = data[position:]
+                return -1
+            self.trailers = parse_trailers(data[position:end])
+        self.done = True
+        self.rest = data[end:]
+        return end
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk that carries ``data``, which must not be empty."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Fields = []) -> bytes:  # noqa: B006 - never written to
+    """The end of a chunked body."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    return b"0\r\n" + b"".join(b"%b: %b\r\n" % field for field in trailers) + b"\r\n"

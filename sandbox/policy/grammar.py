@@ -1,0 +1,205 @@
+"""The grammar of HTTP/1 message heads (RFC 9112 sections 2 to 5); what two parsers could read differently is refused.
+
+Each rule is a regular expression over a whole head, so C code does the reading. It replaces llhttp as httptools binds
+it, which is as fast on a head and as strict on most of it, but knows only a fixed list of methods, skips the body of
+any request that offers an upgrade, cannot be told that a response to HEAD has no body, and cannot stop between two
+pipelined messages. The tests hold this grammar to llhttp: what it accepts, llhttp reads the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+#: One header field as it came: name in its own case, value without the white space around it.
+Field = tuple[bytes, bytes]
+Fields = list[Field]
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# request-target without '#': a fragment is never sent, and servers disagree on what to do with one.
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+# Anchored at a line's start by the lookbehind; that the matches leave no line out is checked by counting.
+_FIELD = re.compile(rb"(?<=\n)(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n")
+_BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
+_NAME = re.compile(_TOKEN)
+
+#: Fields whose meaning the server needs; several lines of one of these are joined or refused in :func:`index`.
+_INDEXED = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        b"upgrade",
+        b"te",
+        b"trailer",
+        b"accept",
+        b"sec-fetch-mode",
+        b"referer",
+        b"origin",
+    }
+)
+_SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+
+class Malformed(Exception):
+    """A message that is refused, and how.
+
+    :ivar status: the HTTP status that says so to a client.
+    :ivar code: the stable code of the error answer.
+    """
+
+    def __init__(self, reason: str, status: int = 400, code: str = "MALFORMED_REQUEST") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.code = code
+
+
+class RequestHead(NamedTuple):
+    """A request's line and fields.
+
+    :ivar target: origin-form or ``*``, byte for byte as it came (of absolute-form, the path and query).
+    :ivar minor: 0 or 1, of HTTP/1.x.
+    :ivar known: the fields of :data:`_INDEXED` by lower-case name; repetitions joined with commas.
+    """
+
+    method: bytes
+    target: bytes
+    minor: int
+    fields: Fields
+    known: dict[bytes, bytes]
+
+
+class ResponseHead(NamedTuple):
+    """A response's status line and fields; ``known`` as in :class:`RequestHead`."""
+
+    status: int
+    reason: bytes
+    minor: int
+    fields: Fields
+    known: dict[bytes, bytes]
+
+
+def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
+    """Read a head that ends with its empty line.
+
+    >>> head = parse_request_head(b"GET /a;b?c HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    >>> head.method, head.target, head.fields
+    (b'GET', b'/a;b?c', [(b'Host', b'x')])
+
+    :raises Malformed: when it is not exactly one head of HTTP/1.0 or 1.1 with one valid Host (RFC 9112 section 3.2).
+    """
+    line = _REQUEST_LINE.match(data)
+    if line is None:
+        raise Malformed("The request line is malformed")
+    method, target, minor = line.groups()
+    fields, known = _read_fields(data, line.end(), max_fields)
+    host = known.get(b"host")
+    if not target.startswith(b"/"):
+        target, authority = _unusual_target(method, target)
+        if authority is not None:
+            # RFC 9112 section 3.2.2: the target's authority stands, the Host field is ignored.
+            host = known[b"host"] = authority
+            fields = [field for field in fields if field[0].lower() != b"host"] + [(b"Host", authority)]
+    if host is None:
+        if minor == b"1":
+            raise Malformed("The Host field is missing")
+    elif not _HOST.fullmatch(host):
+        raise Malformed("The Host field is invalid")
+    return RequestHead(method, target, 1 if minor == b"1" else 0, fields, known)
+
+
+def parse_response_head(data: bytes, max_fields: int = 500) -> ResponseHead:
+    """Read a response head that ends with its empty line.
+
+    :raises Malformed: when it is not exactly one head of HTTP/1.0 or 1.1.
+    """
+    line = _STATUS_LINE.match(data)
+    if line is None:
+        raise Malformed("The status line is malformed")
+    minor, status, reason = line.groups()
+    fields, known = _read_fields(data, line.end(), max_fields)
+    return ResponseHead(int(status), reason or b"", 1 if minor == b"1" else 0, fields, known)
+
+
+def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
+    """Read a trailer section (RFC 9112 section 7.1.2) that ends with its empty line.
+
+    :raises Malformed: when it is not one.
+    """
+    # The lookbehind of _FIELD wants a line before the first.
+    return _read_fields(b"\n" + data, 1, max_fields)[0]
+
+
+def check_partial_head(data: bytes, max_line: int) -> None:
+    """Refuse the beginning of a head as soon as no continuation could make it a good one.
+
+    :raises Malformed: with 414 when its first line is longer than ``max_line`` bytes.
+    """
+    if _BROKEN_LINE.search(data):
+        raise Malformed("A line does not end with CR LF, or holds NUL")
+    end = data.find(b"\r\n")
+    if end > max_line or (end < 0 and len(data) > max_line):
+        raise uri_too_long()
+    if end >= 0:
+        if not _REQUEST_LINE.match(data):
+            raise Malformed("The request line is malformed")
+    elif data != b"\r" and not _NAME.match(data):
+        raise Malformed("The request line is malformed")
+
+
+def uri_too_long() -> Malformed:
+    """The refusal of a request line over the limit."""
+    return Malformed("The request line is too long", 414, "URI_TOO_LONG")
+
+
+def head_too_large() -> Malformed:
+    """The refusal of a head over a limit."""
+    return Malformed("The request's header fields are too large or too many", 431, "HEADERS_TOO_LARGE")
+
+
+def split_list(value: bytes) -> list[bytes]:
+    """The members of a comma-separated field value, lower-case, empty ones dropped (RFC 9110 section 5.6.1).
+
+    >>> split_list(b"close, ,X-A")
+    [b'close', b'x-a']
+    """
+    return [member for part in value.split(b",") if (member := part.strip(b" \t").lower())]
+
+
+def _read_fields(data: bytes, start: int, max_fields: int) -> tuple[Fields, dict[bytes, bytes]]:
+    end = len(data) - 2
+    fields: Fields = _FIELD.findall(data, start, end)
+    if len(fields) != data.count(b"\n", start, end) or data[end:] != b"\r\n" or (end > start and data[end - 1] != 10):
+        raise Malformed("A header field is malformed")
+    if len(fields) > max_fields:
+        raise head_too_large()
+    if b" \r\n" in data or b"\t\r\n" in data:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+    known: dict[bytes, bytes] = {}
+    for name, value in fields:
+        lower = name.lower()
+        if lower in _INDEXED:
+            if lower not in known:
+                known[lower] = value
+            elif lower in _SINGLE:
+                raise Malformed(f"The {lower.decode()} field is repeated")
+            else:
+                known[lower] += b", " + value
+    return fields, known
+
+
+def _unusual_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+    """Asterisk-form and absolute-form (RFC 9112 section 3.2): the target to use, and the authority it names."""
+    if target == b"*" and method == b"OPTIONS":
+        return target, None
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or method == b"CONNECT":
+        raise Malformed("The request target is neither a path nor an absolute URI")
+    authority, path, query = absolute.groups()
+    return (path or b"/") + (query or b""), authority
