@@ -10,6 +10,12 @@ fail() {
   exit 1
 }
 
+# The comment at the top of the script is its help.
+show_help() {
+  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"
+  exit
+}
+
 # quietly COMMAND…: on a terminal shows its latest line in place; all of its output, when it fails.
 quietly() {
   local log line status=0
