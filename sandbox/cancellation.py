@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def uninterrupted(work: Deferred[T]) -> Deferred[T]:
-    """Wait for ``work`` even when the waiting is cancelled; a cancelled wait fails with ``CancelledError``, but only then.
+    """Wait for ``work`` even when the waiting is cancelled; it then fails with ``CancelledError``, but not earlier.
 
     ``work`` itself is never cancelled. In a coroutine this is what makes it safe to clean up after a step: when the
     ``CancelledError`` arrives, the step is over.
@@ -23,7 +23,7 @@ def uninterrupted(work: Deferred[T]) -> Deferred[T]:
         ended.callback(None)
         # After a cancellation nobody looks at the result; a failure must not be reported as unhandled then.
         if not waiting.called:
-            waiting.callback(result)  # type: ignore[arg-type]
+            waiting.callback(result)
 
     def wait(failure: Failure) -> Failure | Deferred[T]:
         if not failure.check(CancelledError) or ended.called:

@@ -20,57 +20,60 @@ class IRuntime(Interface):
     :class:`sandbox.errors.EngineError` (or the narrower error that is named), and survive its being cancelled.
     """
 
-    def open() -> Deferred[None]:  # type: ignore[misc]
+    def open() -> Deferred[None]:
         """Begin to follow the engine. Fires when the first picture of it is complete, or the engine was found away."""
 
-    def close() -> Deferred[None]:  # type: ignore[misc]
+    def close() -> Deferred[None]:
         """Kill the commands that run, as a timeout would, and let go of everything. Fires when that is done."""
 
-    def ping() -> Deferred[None]:  # type: ignore[misc]
+    def ping() -> Deferred[None]:
         """Ask the engine for a sign of life.
 
         :raises EngineUnavailable: when it gives none.
         """
 
-    def peek(session_id: str) -> Container | None:  # type: ignore[misc]
+    def peek(session_id: str) -> Container | None:
         """The session's container from the picture that the event stream keeps true; costs no I/O.
 
         ``None`` when it is not in the picture, or when the picture cannot be trusted now: ask :meth:`find`.
         """
 
-    def find(session_id: str) -> Deferred[Container]:  # type: ignore[misc]
+    def find(session_id: str) -> Deferred[Container]:
         """The session's container: of several the newest that runs, else the newest.
 
         :raises ContainerNotFound: when no container carries the label.
         """
 
-    def list() -> Deferred[Sequence[Container]]:  # type: ignore[misc]
+    def list() -> Deferred[Sequence[Container]]:
         """Every container that carries the session label."""
 
-    def watch(listener: Listener) -> Callable[[], None]:  # type: ignore[misc]
+    def watch(listener: Listener) -> Callable[[], None]:
         """Have ``listener`` called after each change to a session's container, and for each session when the
         engine was away. The answer ends the watching."""
 
-    def create(spec: ContainerSpec) -> Deferred[Container]:  # type: ignore[misc]
-        """Make a workspace and a container for a session and start it; on any failure, or when cancelled, neither stays.
+    def on_return(listener: Callable[[], None]) -> Callable[[], None]:
+        """Have ``listener`` called each time the engine is followed again after it was away. The answer ends that."""
+
+    def create(spec: ContainerSpec) -> Deferred[Container]:
+        """Make a workspace and a container for a session and start it. When it fails or is cancelled, neither stays.
 
         :raises ImageUnknown: when the engine lacks the image.
-        :raises SessionExists: when this instance already has a container of that session.
+        :raises SessionExists: when a container carries the session's label already.
         """
 
-    def start(container_id: str) -> Deferred[Container]:  # type: ignore[misc]
+    def start(container_id: str) -> Deferred[Container]:
         """Start it (unpause it when it is paused); nothing happens when it runs."""
 
-    def stop(container_id: str) -> Deferred[Container]:  # type: ignore[misc]
+    def stop(container_id: str) -> Deferred[Container]:
         """Stop it; nothing happens when it does not run."""
 
-    def remove(session_id: str) -> Deferred[None]:  # type: ignore[misc]
+    def remove(session_id: str) -> Deferred[None]:
         """Remove the session's managed containers and workspace; fires when nothing of them is left."""
 
-    def workspaces() -> Deferred[Sequence[str]]:  # type: ignore[misc]
+    def workspaces() -> Deferred[Sequence[str]]:
         """The session ids whose workspace volumes this instance made."""
 
-    def execute(container: Container, spec: ExecSpec) -> Deferred[ExecResult]:  # type: ignore[misc]
+    def execute(container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
         """Run a command; fires when it ended, or was killed because its time was up (``timed_out``).
 
         Cancelling kills it and everything it started, then fails with ``CancelledError``.
@@ -79,23 +82,23 @@ class IRuntime(Interface):
         :raises ContainerNotRunning: when the container stopped running meanwhile.
         """
 
-    def read_file(container: Container, path: bytes, limit: int) -> Deferred[FileContent]:  # type: ignore[misc]
+    def read_file(container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
         """Read a regular file under ``/workspace``.
 
         :raises WorkspaceError: with FILE_TOO_LARGE when it holds more than ``limit`` bytes.
         :raises InvalidPath: when a link leads out of the workspace.
         """
 
-    def write_file(container: Container, path: bytes, content: bytes) -> Deferred[int]:  # type: ignore[misc]
+    def write_file(container: Container, path: bytes, content: bytes) -> Deferred[int]:
         """Replace or create a file atomically, parents too; fires with its size in bytes.
 
         :raises WorkspaceError: as the file system says; the old file is then untouched.
         :raises InvalidPath: when a link leads out of the workspace.
         """
 
-    def list_directory(container: Container, path: bytes) -> Deferred[Sequence[Entry]]:  # type: ignore[misc]
+    def list_directory(container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
         """The entries of a directory, without ``.`` and ``..``, in no order; links are not followed."""
 
-    def stat(container: Container, path: bytes) -> Deferred[Entry | None]:  # type: ignore[misc]
+    def stat(container: Container, path: bytes) -> Deferred[Entry | None]:
         """Metadata of a path, its last link followed inside the workspace (a dangling one is itself, a symlink);
         ``None`` when it does not exist. Costs no process start."""

@@ -11,12 +11,12 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from sandbox.cancellation import uninterrupted
-from sandbox.errors import ContainerNotFound, EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
+from sandbox.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
 from sandbox.model import Container, ContainerSpec
-from sandbox.policy.containers import choose
 from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
-from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
+from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.settings import Settings
 
 T = TypeVar("T")
@@ -37,24 +37,25 @@ class Installer(Protocol):
 
 
 class Containers:
-    """The session containers of one engine.
+    """Changes to the session containers of one engine.
 
-    :param control: runs the calls that change something.
-    :param queries: runs those that only look, so that slow changes do not hold them up.
+    :param control: runs the calls.
+    :param lookup: how a changed container is described.
     :param command: the main process of a new container.
     """
 
     def __init__(
         self,
         control: Engine,
-        queries: Engine,
+        lookup: Lookup,
         agents: Installer,
         settings: Settings,
+        *,
         instance: str,
         command: Sequence[str],
     ) -> None:
         self._control = control
-        self._queries = queries
+        self._lookup = lookup
         self._agents = agents
         self._settings = settings
         self._instance = instance
@@ -65,64 +66,6 @@ class Containers:
         # An operation has one call at a time: with no more of them than this, none is refused half way, or while it
         # takes back what it did.
         self._changes_limit = settings.engine_threads + settings.engine_queue
-
-    # -- looking ---------------------------------------------------------------------------------------------------
-
-    def inspect(self, container_id: str) -> Deferred[Container | None]:
-        """The container by its id; ``None`` when it is gone or carries no session label."""
-        return self._queries.call(lambda client: self._inspect(client, container_id))
-
-    async def find(self, session_id: str) -> Container:
-        """As ``IRuntime.find``."""
-        found = choose(await self._queries.call(lambda client: self._labelled(client, session_id)))
-        if found is None:
-            raise ContainerNotFound(session_id)
-        return found
-
-    def list(self) -> Deferred[Sequence[Container]]:
-        """As ``IRuntime.list``."""
-        return self._queries.call(lambda client: self._labelled(client))
-
-    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
-        """Container ids and session ids of all that carry the session label, in one cheap call."""
-        label = self._settings.session_label
-
-        def work(client: docker.APIClient) -> Sequence[tuple[str, str]]:
-            rows = client.containers(all=True, filters={"label": label})
-            return [(row["Id"], row["Labels"][label]) for row in rows if row["Labels"].get(label)]
-
-        return self._queries.call(work)
-
-    def workspaces(self) -> Deferred[Sequence[str]]:
-        """As ``IRuntime.workspaces``."""
-        label = self._settings.session_label
-
-        def work(client: docker.APIClient) -> Sequence[str]:
-            found = client.volumes(filters={"label": [f"{INSTANCE_LABEL}={self._instance}", label]})["Volumes"] or []
-            return [volume["Labels"][label] for volume in found]
-
-        return self._queries.call(work)
-
-    def _labelled(self, client: docker.APIClient, session_id: str | None = None) -> list[Container]:
-        label = self._settings.session_label
-        wanted = label if session_id is None else f"{label}={session_id}"
-        rows = client.containers(all=True, filters={"label": wanted})
-        found = (self._inspect(client, row["Id"]) for row in rows)
-        return [container for container in found if container is not None]
-
-    def _inspect(self, client: docker.APIClient, container_id: str) -> Container | None:
-        try:
-            described = client.inspect_container(container_id)
-        except docker.errors.NotFound:
-            return None
-        return container_from(
-            described,
-            label=self._settings.session_label,
-            instance=self._instance,
-            network=self._settings.session_network,
-        )
-
-    # -- changing --------------------------------------------------------------------------------------------------
 
     async def create(self, spec: ContainerSpec) -> Container:
         """As ``IRuntime.create``."""
@@ -188,7 +131,7 @@ class Containers:
         return uninterrupted(self._control.call(work))
 
     def _found(self, client: docker.APIClient, container_id: str) -> Container:
-        container = self._inspect(client, container_id)
+        container = self._lookup.inspection(client, container_id)
         if container is None:
             raise EngineError(f"container {container_id[:12]} is gone")
         return container
@@ -205,7 +148,8 @@ class Containers:
                 if error.response is not None and error.response.status_code in (400, 404):
                     raise ImageUnknown(spec.image) from error
                 raise
-            if client.containers(all=True, quiet=True, filters={"label": self._mine(spec.session_id)}):
+            labelled = f"{self._settings.session_label}={spec.session_id}"
+            if client.containers(all=True, quiet=True, filters={"label": labelled}):
                 raise SessionExists(spec.session_id)
             # Without a container it is a leftover of a deletion that did not come to its end: no session may find
             # another's files.

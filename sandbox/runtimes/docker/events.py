@@ -99,7 +99,7 @@ class EngineEvents:
         def unavailable(failure: Failure) -> Failure:
             if failure.check(EngineUnavailable):
                 return failure
-            return Failure(EngineUnavailable(f"The Docker engine does not answer ({failure.type.__name__})"))
+            return Failure(EngineUnavailable(f"The Docker engine does not answer ({type(failure.value).__name__})"))
 
         return work.addTimeout(self._timeout, self._clock).addErrback(unavailable)
 

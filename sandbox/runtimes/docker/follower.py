@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +17,7 @@ from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
 from sandbox.runtimes.interface import Listener
 
+L = TypeVar("L")
 _log = Logger()
 
 _FILTERS = {"type": ["container", "network"], "event": [*CONTAINER_EVENTS, *NETWORK_EVENTS]}
@@ -73,7 +74,9 @@ class Follower:
         self._picture = Picture()
         self._trusted = False
         self._last_event_ns: int | None = None
+        self._was_away = False
         self._listeners: list[Listener] = []
+        self._return_listeners: list[Callable[[], None]] = []
         self._told: dict[str, Container] = {}
         self._crowded: set[str] = set()
         self._queue: dict[str, None] = {}
@@ -108,13 +111,11 @@ class Follower:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""
-        self._listeners.append(listener)
+        return _added(self._listeners, listener)
 
-        def end() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return end
+    def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """As ``IRuntime.on_return``."""
+        return _added(self._return_listeners, listener)
 
     # -- the stream ------------------------------------------------------------------------------------------------
 
@@ -128,6 +129,7 @@ class Follower:
                 _log.error("the engine's event stream is garbled: {error}", error=error)
             except (EngineError, Overloaded) as error:
                 _log.warn("the engine cannot be followed: {error}", error=error.message)
+            self._was_away = True
             self._open_done()
             await deferLater(self._clock, self._delay, lambda: None)
             self._delay = min(self._delay * 2, self._retry_max)
@@ -202,6 +204,9 @@ class Follower:
         _log.info("following the engine: {count} sessions have containers", count=len(self._picture.sessions()))
         for session_id in self._picture.sessions() | set(self._told):
             self._tell(session_id, always=True)
+        if self._was_away:
+            for listener in list(self._return_listeners):
+                _call(listener)
         self._open_done()
 
     def _no_stock(self, failure: Failure, reading: Reading) -> None:
@@ -224,7 +229,10 @@ class Follower:
             if claim is not None:
                 self._in_flight.add(container_id)
                 self._source.inspect(container_id).addCallbacks(
-                    self._inspected, self._not_inspected, (container_id, claim), None, (container_id,)
+                    self._inspected,
+                    self._not_inspected,
+                    callbackArgs=(container_id, claim),
+                    errbackArgs=(container_id,),
                 ).addErrback(self._died)
         if not self._picture.unsettled():
             settled, self._settled = self._settled, []
@@ -265,10 +273,7 @@ class Follower:
         else:
             self._told[session_id] = container
         for listener in list(self._listeners):
-            try:
-                listener(session_id, container)
-            except Exception:
-                _log.failure("a listener failed on session={session}", session=session_id)
+            _call(listener, session_id, container)
 
     def _warn_of_crowd(self, session_id: str, container: Container | None) -> None:
         count = self._picture.count(session_id)
@@ -289,3 +294,18 @@ class Follower:
             waiting.callback(None)
 
 
+def _added(listeners: list[L], listener: L) -> Callable[[], None]:
+    listeners.append(listener)
+
+    def end() -> None:
+        if listener in listeners:
+            listeners.remove(listener)
+
+    return end
+
+
+def _call(listener: Callable[..., None], *arguments: Any) -> None:
+    try:
+        listener(*arguments)
+    except Exception:
+        _log.failure("a listener of the engine's changes failed")

@@ -1,4 +1,4 @@
-"""What a session's container and network may do: the engine's create calls, composed. Pure; docs/sessions.md explains."""
+"""What a session's container and network may do: the engine's create calls. Pure; see docs/sessions.md."""
 
 from __future__ import annotations
 

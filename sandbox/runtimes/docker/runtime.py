@@ -13,6 +13,7 @@ from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
 from sandbox.runtimes.docker.follower import Follower
+from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
 
@@ -42,14 +43,20 @@ class DockerRuntime:
             )
 
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
+        self._lookup = Lookup(self._queries, settings, instance)
         self._containers = Containers(
-            self._control, self._queries, self._agents, settings, instance, command=("/bin/sleep", "infinity")
+            self._control,
+            self._lookup,
+            self._agents,
+            settings,
+            instance=instance,
+            command=("/bin/sleep", "infinity"),
         )
         self._events = EngineEvents(reactor, settings.docker_host, timeout=settings.engine_heartbeat)
         self._follower = Follower(
             reactor,
             self._events,
-            self._containers,
+            self._lookup,
             label=settings.session_label,
             ended=self._agents.drop,
             # The other half of the threads is for those who wait for an answer.
@@ -85,15 +92,19 @@ class DockerRuntime:
 
     def find(self, session_id: str) -> Deferred[Container]:
         """As ``IRuntime.find``."""
-        return Deferred.fromCoroutine(self._containers.find(session_id))
+        return Deferred.fromCoroutine(self._lookup.find(session_id))
 
     def list(self) -> Deferred[Sequence[Container]]:
         """As ``IRuntime.list``."""
-        return self._containers.list()
+        return self._lookup.containers()
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""
         return self._follower.watch(listener)
+
+    def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """As ``IRuntime.on_return``."""
+        return self._follower.on_return(listener)
 
     def create(self, spec: ContainerSpec) -> Deferred[Container]:
         """As ``IRuntime.create``."""
@@ -113,7 +124,7 @@ class DockerRuntime:
 
     def workspaces(self) -> Deferred[Sequence[str]]:
         """As ``IRuntime.workspaces``."""
-        return self._containers.workspaces()
+        return self._lookup.workspaces()
 
     def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
         """As ``IRuntime.execute``."""

@@ -1,0 +1,290 @@
+"""Sessions: created, read, started, stopped and deleted (contract section 8)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sandbox.cancellation import uninterrupted
+from sandbox.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
+from sandbox.model import Container, ContainerSpec, Phase, Session, SessionRecord
+from sandbox.operations.turns import Turns
+from sandbox.policy.pages import decode_cursor, encode_cursor, page_limit, status_filter
+from sandbox.policy.sessions import checked_id, checked_limits, session_of
+from sandbox.runtimes.interface import IRuntime
+from sandbox.settings import Settings
+from sandbox.stores.interface import ISessionStore, Position
+
+_log = Logger()
+
+#: Rows that one listing looks at; a page that finds less than it may is shorter, and its cursor goes on from there.
+_SCAN_LIMIT = 1000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Sessions:
+    """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
+
+    :param dropped: called with a session's id before it is stopped or deleted: what is carried to it must end.
+    :param now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        runtime: IRuntime,
+        store: ISessionStore,
+        settings: Settings,
+        *,
+        turns: Turns,
+        dropped: Callable[[str], None] = lambda session_id: None,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._settings = settings
+        self._turns = turns
+        self._dropped = dropped
+        self._now = now
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def get(self, session_id: str) -> Deferred[Session]:
+        """A session with its status by the engine now.
+
+        :raises SessionNotFound: when there is none, or it is being deleted.
+        """
+
+        async def run() -> Session:
+            return await self._view(await self._record(session_id))
+
+        return Deferred.fromCoroutine(run())
+
+    def list(
+        self,
+        user_id: str | None = None,
+        status: str | None = None,
+        limit: str | None = None,
+        cursor: str | None = None,
+    ) -> Deferred[tuple[Sequence[Session], str | None]]:
+        """A page of sessions, newest first, and the cursor of the next page, ``None`` after the last.
+
+        A page may be shorter than its limit, or empty, and still have a next one: sessions that are filtered out by
+        their status cost time too.
+
+        :param limit: as in the query, a decimal number.
+        :raises InvalidRequest: naming the parameter that is wrong.
+        """
+        return Deferred.fromCoroutine(self._list(user_id, status, limit, cursor))
+
+    async def _list(
+        self, user_id: str | None, status: str | None, limit: str | None, cursor: str | None
+    ) -> tuple[Sequence[Session], str | None]:
+        wanted, size = status_filter(status), page_limit(limit)
+        after = Position(*decode_cursor(cursor)) if cursor is not None else None
+        page: list[Session] = []
+        scanned = 0
+        while True:
+            rows = await self._store.page(user_id, after, size + 1)
+            for row in rows[:size]:
+                after = Position(row.created_at, row.id)
+                scanned += 1
+                session = await self._view(row)
+                if row.phase is not Phase.DELETING and wanted in (None, session.status):
+                    page.append(session)
+                if len(page) == size:
+                    break
+            if after is None or not rows or after == Position(rows[-1].created_at, rows[-1].id):
+                return page, None
+            if len(page) == size or scanned >= _SCAN_LIMIT:
+                return page, encode_cursor(after.created_at, after.id)
+
+    async def _record(self, session_id: str) -> SessionRecord:
+        record = await self._store.get(checked_id(session_id))
+        if record is None or record.phase is Phase.DELETING:
+            raise SessionNotFound(session_id)
+        return record
+
+    async def _view(self, record: SessionRecord) -> Session:
+        return session_of(record, None if record.phase is Phase.CREATING else await self._container(record.id))
+
+    async def _container(self, session_id: str) -> Container | None:
+        try:
+            return self._runtime.peek(session_id) or await self._runtime.find(session_id)
+        except ContainerNotFound:
+            return None
+
+    # -- creating --------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        *,
+        user_id: str,
+        session_id: str | None = None,
+        image: str | None = None,
+        env: Mapping[str, str] | None = None,
+        memory_mb: int | None = None,
+        cpus: float | None = None,
+    ) -> Deferred[Session]:
+        """Create a session; its container runs when this fires. When it fails or is cancelled, nothing of it stays.
+
+        :param session_id: 16 lower-case hexadecimal digits are made when none is given.
+        :raises SessionExists: when the id is taken; of two at once exactly one succeeds.
+        :raises ImageUnknown: when the engine lacks the image.
+        :raises InvalidRequest: naming the field that is wrong.
+        """
+        spec = ContainerSpec(
+            session_id=session_id if session_id is not None else secrets.token_hex(8),
+            image=image if image is not None else self._settings.session_image,
+            env=env or {},
+            memory_mb=memory_mb,
+            cpus=cpus,
+        )
+        return Deferred.fromCoroutine(self._create(user_id, spec))
+
+    async def _create(self, user_id: str, spec: ContainerSpec) -> Session:
+        session_id = checked_id(spec.session_id)
+        checked_limits(spec, self._settings)
+        return await self._turns.run(session_id, lambda: self._create_in_turn(user_id, spec))
+
+    async def _create_in_turn(self, user_id: str, spec: ContainerSpec) -> Session:
+        now = self._now()
+        record = SessionRecord(
+            id=spec.session_id,
+            user_id=user_id,
+            image=spec.image,
+            phase=Phase.CREATING,
+            created_at=now,
+            updated_at=now,
+        )
+        owned = False
+
+        async def add() -> None:
+            nonlocal owned
+            await self._store.add(record)
+            owned = True
+
+        try:
+            await uninterrupted(Deferred.fromCoroutine(add()))
+            container = await self._make(spec)
+            ready = attrs.evolve(record, phase=Phase.READY, container_id=container.id, updated_at=self._now())
+            await uninterrupted(self._store.replace(ready))
+        except Exception as error:
+            await uninterrupted(Deferred.fromCoroutine(self._abandon(record, owned, error)))
+            raise
+        _log.info(
+            "created session={session} image={image!r} container={container}",
+            session=record.id,
+            image=spec.image,
+            container=container.id[:12],
+        )
+        return session_of(ready, container)
+
+    async def _make(self, spec: ContainerSpec) -> Container:
+        try:
+            return await self._runtime.create(spec)
+        except SessionExists:
+            # The row is ours, so a container of ours is what an earlier life left; any other program's is respected.
+            found = await self._container(spec.session_id)
+            if found is not None and not found.managed:
+                raise
+            await self._runtime.remove(spec.session_id)
+            return await self._runtime.create(spec)
+
+    async def _abandon(self, record: SessionRecord, owned: bool, error: Exception) -> None:
+        """Take back what a creation did; what cannot be taken back now is left to reconciliation.
+
+        :param owned: whether its row is known to have been added; a database that went away may have added it.
+        """
+        try:
+            if owned:
+                await self._runtime.remove(record.id)
+            else:
+                # Somebody else's row (the id was taken) differs, at the least in its moment of creation.
+                found = await self._store.get(record.id)
+                if found is None or (found.user_id, found.created_at) != (record.user_id, record.created_at):
+                    return
+            await self._store.remove(record.id)
+        except SandboxError as failure:
+            _log.error(
+                "create session={session} failed ({error!r}) and cannot be taken back yet: {failure}",
+                session=record.id,
+                error=error,
+                failure=failure.message,
+            )
+
+    # -- changing --------------------------------------------------------------------------------------------------
+
+    def start(self, session_id: str) -> Deferred[Session]:
+        """Start a session's container; nothing happens when it runs.
+
+        :raises SessionNotFound: when there is no such session.
+        :raises ContainerNotFound: when its container is gone.
+        """
+        return self._change(session_id, self._start)
+
+    def stop(self, session_id: str) -> Deferred[Session]:
+        """Stop a session's container; nothing happens when it does not run. The workspace stays.
+
+        :raises SessionNotFound: when there is no such session.
+        :raises ContainerNotFound: when its container is gone.
+        """
+        return self._change(session_id, self._stop)
+
+    def delete(self, session_id: str) -> Deferred[None]:
+        """Delete a session, its container and its workspace; nothing happens when there is none.
+
+        Once it has begun it goes on, whether anybody waits for it or not.
+        """
+
+        async def run() -> None:
+            checked_id(session_id)
+            await self._turns.run(
+                session_id, lambda: uninterrupted(Deferred.fromCoroutine(self._delete_in_turn(session_id)))
+            )
+
+        return Deferred.fromCoroutine(run())
+
+    def _change(self, session_id: str, change: Callable[[Container], Deferred[Container]]) -> Deferred[Session]:
+        async def in_turn() -> Session:
+            record = await self._record(session_id)
+            if record.phase is Phase.CREATING:
+                raise Conflict(f"Session {session_id} is being created", code="SESSION_CREATING")
+            before = await self._runtime.find(session_id)
+            container = await change(before)
+            if (container.state, container.started_at) != (before.state, before.started_at):
+                record = attrs.evolve(record, updated_at=self._now())
+                await self._store.replace(record)
+            return session_of(record, container)
+
+        async def run() -> Session:
+            checked_id(session_id)
+            return await self._turns.run(session_id, lambda: uninterrupted(Deferred.fromCoroutine(in_turn())))
+
+        return Deferred.fromCoroutine(run())
+
+    def _start(self, container: Container) -> Deferred[Container]:
+        _log.info("start session={session}", session=container.session_id)
+        return self._runtime.start(container.id)
+
+    def _stop(self, container: Container) -> Deferred[Container]:
+        _log.info("stop session={session}", session=container.session_id)
+        self._dropped(container.session_id)
+        return self._runtime.stop(container.id)
+
+    async def _delete_in_turn(self, session_id: str) -> None:
+        record = await self._store.get(session_id)
+        self._dropped(session_id)
+        if record is not None:
+            # Said first, so that a deletion that is cut off here is finished after the next start.
+            await self._store.replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
+        await self._runtime.remove(session_id)
+        await self._store.remove(session_id)
+        _log.info("deleted session={session}", session=session_id)

@@ -1,0 +1,135 @@
+"""What may be asked of sessions, what their status is, and what is to be done when store and engine disagree. Pure."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from sandbox.errors import InvalidRequest
+from sandbox.model import Container, ContainerSpec, ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.policy.containers import choose
+from sandbox.settings import Settings
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: MiB that a container's memory limit must at least be; below it an engine's own processes may not fit.
+MEMORY_MIN = 16
+#: Cores that a container's CPU limit must at least be: the engine's own limit.
+CPUS_MIN = 0.01
+
+
+def checked_id(session_id: str) -> str:
+    """The id, when it is one (contract section 1).
+
+    :raises InvalidRequest: when it is not.
+    """
+    if not _ID.fullmatch(session_id):
+        raise InvalidRequest("Field 'id' must be 1 to 64 of the characters A-Z, a-z, 0-9, _ and -")
+    return session_id
+
+
+def checked_limits(spec: ContainerSpec, settings: Settings) -> ContainerSpec:
+    """The specification, when its limits are within the configured maxima.
+
+    :raises InvalidRequest: naming the field that is not.
+    """
+    memory, cpus = spec.memory_mb, spec.cpus
+    if memory is not None and not MEMORY_MIN <= memory <= settings.session_memory_mb_max:
+        raise InvalidRequest(
+            f"Request body field 'memoryMb' must be an integer from {MEMORY_MIN} to {settings.session_memory_mb_max}"
+        )
+    if cpus is not None and not CPUS_MIN <= cpus <= settings.session_cpus_max:
+        raise InvalidRequest(
+            f"Request body field 'cpus' must be a number from {CPUS_MIN:g} to {settings.session_cpus_max:g}"
+        )
+    return spec
+
+
+def status_of(record: SessionRecord, container: Container | None) -> SessionStatus:
+    """A session's status: what the engine says of its container, once there should be one (contract section 8)."""
+    if record.phase is Phase.CREATING:
+        return SessionStatus.CREATING
+    if container is None or container.state in (ContainerState.DEAD, ContainerState.REMOVING):
+        return SessionStatus.FAILED
+    return SessionStatus.RUNNING if container.running else SessionStatus.STOPPED
+
+
+def session_of(record: SessionRecord, container: Container | None) -> Session:
+    """The session that clients see."""
+    return Session(
+        id=record.id,
+        user_id=record.user_id,
+        status=status_of(record, container),
+        image=record.image,
+        container_id=container.id if container is not None else record.container_id,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )
+
+
+class Action(enum.Enum):
+    """What reconciliation does about one session."""
+
+    REMOVE = "remove"
+    ADOPT = "adopt"
+    MARK_FAILED = "mark failed"
+
+
+@attrs.frozen
+class Decision:
+    """What is to be done about one session, and why."""
+
+    session_id: str
+    action: Action
+    reason: str
+
+
+def decide(
+    session_id: str, record: SessionRecord | None, container: Container | None, leftover: bool
+) -> Decision | None:
+    """What is to be done about a session that nobody is working on, or ``None`` when all is as it should be.
+
+    :param container: the session's container, managed or not.
+    :param leftover: whether a managed container or workspace carries its id.
+    """
+    action, reason = _difference(record, container, leftover)
+    return Decision(session_id, action, reason) if action is not None else None
+
+
+def _difference(record: SessionRecord | None, container: Container | None, leftover: bool) -> tuple[Action | None, str]:
+    match record:
+        case None:
+            return (Action.REMOVE, "no session owns it") if leftover else (None, "")
+        case SessionRecord(phase=Phase.CREATING):
+            return Action.REMOVE, "its creation did not come to its end"
+        case SessionRecord(phase=Phase.DELETING):
+            return Action.REMOVE, "its deletion did not come to its end"
+        case SessionRecord(phase=Phase.READY) if container is None:
+            return Action.MARK_FAILED, "its container is gone"
+        case SessionRecord(phase=Phase.FAILED) if container is not None:
+            return Action.ADOPT, "its container is there again"
+    if container is not None and record.container_id != container.id:
+        return Action.ADOPT, "another container carries its label now"
+    return None, ""
+
+
+def plan(
+    records: Mapping[str, SessionRecord], containers: Iterable[Container], workspaces: Iterable[str]
+) -> list[Decision]:
+    """What is to be done, given all that the store and the engine have.
+
+    The three were not taken at one moment: each decision is made again, under the session's lock, before it is
+    acted on.
+    """
+    by_session: dict[str, list[Container]] = {}
+    for container in containers:
+        by_session.setdefault(container.session_id, []).append(container)
+    managed = {one.session_id for found in by_session.values() for one in found if one.managed}
+    leftovers = managed | set(workspaces)
+    decisions = (
+        decide(session_id, records.get(session_id), choose(by_session.get(session_id, ())), session_id in leftovers)
+        for session_id in sorted(set(records) | leftovers)
+    )
+    return [decision for decision in decisions if decision is not None]

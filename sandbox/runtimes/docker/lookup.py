@@ -1,0 +1,82 @@
+"""What is there: session containers and workspaces as the engine describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import docker
+from twisted.internet.defer import Deferred
+
+from sandbox.errors import ContainerNotFound
+from sandbox.model import Container
+from sandbox.policy.containers import choose
+from sandbox.runtimes.docker.engine import Engine
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from
+from sandbox.settings import Settings
+
+
+class Lookup:
+    """Questions to one engine that change nothing.
+
+    :param engine: runs the calls; one of its own, so that slow changes do not hold them up.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, instance: str) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._instance = instance
+
+    def inspect(self, container_id: str) -> Deferred[Container | None]:
+        """The container by its id; ``None`` when it is gone or carries no session label."""
+        return self._engine.call(lambda client: self.inspection(client, container_id))
+
+    async def find(self, session_id: str) -> Container:
+        """As ``IRuntime.find``."""
+        found = choose(await self._engine.call(lambda client: self._labelled(client, session_id)))
+        if found is None:
+            raise ContainerNotFound(session_id)
+        return found
+
+    def containers(self) -> Deferred[Sequence[Container]]:
+        """As ``IRuntime.list``."""
+        return self._engine.call(self._labelled)
+
+    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
+        """Container ids and session ids of all that carry the session label, in one cheap call."""
+        label = self._settings.session_label
+
+        def work(client: docker.APIClient) -> Sequence[tuple[str, str]]:
+            rows = client.containers(all=True, filters={"label": label})
+            return [(row["Id"], row["Labels"][label]) for row in rows if row["Labels"].get(label)]
+
+        return self._engine.call(work)
+
+    def workspaces(self) -> Deferred[Sequence[str]]:
+        """As ``IRuntime.workspaces``."""
+        label = self._settings.session_label
+
+        def work(client: docker.APIClient) -> Sequence[str]:
+            found = client.volumes(filters={"label": [f"{INSTANCE_LABEL}={self._instance}", label]})["Volumes"] or []
+            return [volume["Labels"][label] for volume in found]
+
+        return self._engine.call(work)
+
+    def _labelled(self, client: docker.APIClient, session_id: str | None = None) -> Sequence[Container]:
+        label = self._settings.session_label
+        wanted = label if session_id is None else f"{label}={session_id}"
+        rows = client.containers(all=True, filters={"label": wanted})
+        found = [self.inspection(client, row["Id"]) for row in rows]
+        return [container for container in found if container is not None]
+
+    def inspection(self, client: docker.APIClient, container_id: str) -> Container | None:
+        """As :meth:`inspect`, with a client at hand, in a thread."""
+        try:
+            described = client.inspect_container(container_id)
+        except docker.errors.NotFound:
+            return None
+        return container_from(
+            described,
+            label=self._settings.session_label,
+            instance=self._instance,
+            network=self._settings.session_network,
+        )

@@ -1,0 +1,202 @@
+"""Containers in this process's memory: what an engine would do, without one."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+import attrs
+
+from sandbox.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageUnknown, SessionExists
+from sandbox.model import Container, ContainerSpec, ContainerState
+from sandbox.policy.containers import choose
+from sandbox.runtimes.interface import Listener
+
+
+class MemoryContainers:
+    """The containers of an engine that is not there.
+
+    Beside what a runtime does, a test may play the engine: :meth:`add` a container of another program's, :meth:`die`,
+    :meth:`pause`, :meth:`vanish`, and :meth:`leave` and :meth:`come_back` for the engine itself.
+
+    :param images: what it can make containers from, each with the user that it names.
+    """
+
+    def __init__(self, images: dict[str, str]) -> None:
+        self.images = images
+        self.away = False
+        self._containers: dict[str, Container] = {}
+        self._workspaces: set[str] = set()
+        self._listeners: list[Listener] = []
+        self._return_listeners: list[Callable[[], None]] = []
+        self._addresses = ipaddress.ip_network("198.18.0.0/15").hosts()
+        self._last = datetime(1970, 1, 1, tzinfo=UTC)
+
+    # -- the runtime's half ----------------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Fail as an engine that is away does."""
+        if self.away:
+            raise EngineUnavailable("The Docker engine does not answer")
+
+    def peek(self, session_id: str) -> Container | None:
+        """As ``IRuntime.peek``."""
+        return None if self.away else choose(self._of(session_id))
+
+    def find(self, session_id: str) -> Container:
+        """As ``IRuntime.find``."""
+        self.ping()
+        found = choose(self._of(session_id))
+        if found is None:
+            raise ContainerNotFound(session_id)
+        return found
+
+    def every(self) -> Sequence[Container]:
+        """As ``IRuntime.list``."""
+        self.ping()
+        return list(self._containers.values())
+
+    def workspaces(self) -> Sequence[str]:
+        """As ``IRuntime.workspaces``."""
+        self.ping()
+        return sorted(self._workspaces)
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As ``IRuntime.watch``."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """As ``IRuntime.on_return``."""
+        self._return_listeners.append(listener)
+        return lambda: self._return_listeners.remove(listener) if listener in self._return_listeners else None
+
+    def check(self, spec: ContainerSpec) -> None:
+        """Refuse what cannot be created, before anything is made."""
+        self.ping()
+        if spec.image not in self.images:
+            raise ImageUnknown(spec.image)
+        if any(True for _ in self._of(spec.session_id)):
+            raise SessionExists(spec.session_id)
+        self._workspaces.discard(spec.session_id)
+
+    def make(self, spec: ContainerSpec) -> Container:
+        """Make a session's workspace and container, not started yet."""
+        self._workspaces.add(spec.session_id)
+        return self.add(
+            spec.session_id,
+            image=spec.image,
+            user=self.images[spec.image],
+            managed=True,
+            state=ContainerState.CREATED,
+        )
+
+    def start(self, container_id: str) -> Container:
+        """As ``IRuntime.start``."""
+        self.ping()
+        container = self._known(container_id)
+        if container.state is ContainerState.PAUSED:
+            return self._put(attrs.evolve(container, state=ContainerState.RUNNING))
+        if container.running:
+            return container
+        return self._put(
+            attrs.evolve(
+                container,
+                state=ContainerState.RUNNING,
+                address=None if container.refusal else str(next(self._addresses)),
+                started_at=self._moment(),
+            )
+        )
+
+    def stop(self, container_id: str) -> Container:
+        """As ``IRuntime.stop``."""
+        self.ping()
+        container = self._known(container_id)
+        if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
+            return self.die(container_id)
+        return container
+
+    def remove(self, session_id: str) -> None:
+        """As ``IRuntime.remove``."""
+        self.ping()
+        for container in list(self._of(session_id)):
+            if container.managed:
+                self.vanish(container.id)
+        self._workspaces.discard(session_id)
+
+    # -- the engine's half -----------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        session_id: str,
+        *,
+        image: str = "elsewhere:1",
+        user: str = "",
+        managed: bool = False,
+        state: ContainerState = ContainerState.CREATED,
+        refusal: str | None = None,
+    ) -> Container:
+        """A container that carries a session's label, by default one that another program made."""
+        return self._put(
+            Container(
+                id=secrets.token_hex(32),
+                session_id=session_id,
+                state=state,
+                image=image,
+                created_at=self._moment(),
+                user=user,
+                managed=managed,
+                refusal=refusal,
+            )
+        )
+
+    def die(self, container_id: str) -> Container:
+        """End its main process."""
+        return self._put(attrs.evolve(self._known(container_id), state=ContainerState.EXITED, address=None))
+
+    def pause(self, container_id: str) -> Container:
+        """Freeze it."""
+        return self._put(attrs.evolve(self._known(container_id), state=ContainerState.PAUSED))
+
+    def vanish(self, container_id: str) -> None:
+        """Remove it; its workspace stays."""
+        container = self._containers.pop(container_id)
+        self._tell(container.session_id)
+
+    def leave(self) -> None:
+        """Be an engine that does not answer."""
+        self.away = True
+
+    def come_back(self) -> None:
+        """Answer again."""
+        self.away = False
+        for session_id in {container.session_id for container in self._containers.values()}:
+            self._tell(session_id)
+        for listener in list(self._return_listeners):
+            listener()
+
+    def _of(self, session_id: str) -> Iterable[Container]:
+        return (one for one in self._containers.values() if one.session_id == session_id)
+
+    def _known(self, container_id: str) -> Container:
+        try:
+            return self._containers[container_id]
+        except KeyError:
+            raise EngineError(f"No such container: {container_id}") from None
+
+    def _put(self, container: Container) -> Container:
+        self._containers[container.id] = container
+        self._tell(container.session_id)
+        return container
+
+    def _tell(self, session_id: str) -> None:
+        if not self.away:
+            for listener in list(self._listeners):
+                listener(session_id, choose(self._of(session_id)))
+
+    def _moment(self) -> str:
+        # Later than every one before, as an engine's nanoseconds are.
+        self._last = max(datetime.now(UTC), self._last + datetime.resolution)
+        return self._last.isoformat(timespec="microseconds").replace("+00:00", "000Z")

@@ -1,0 +1,135 @@
+"""The in-memory runtime, put together behind the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.runtimes.interface import IRuntime, Listener
+from sandbox.runtimes.memory.containers import MemoryContainers
+
+T = TypeVar("T")
+
+
+@implementer(IRuntime)
+class MemoryRuntime:
+    """Containers and their files in this process's memory.
+
+    :param images: what it can make containers from, each with the user that it names.
+    :param step: what a creation waits for before it starts the container; a test can hold it up there.
+    :ivar containers: where a test plays the engine.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, str],
+        agents: Any,
+        step: Callable[[], Awaitable[None]] = lambda: succeed(None),
+    ) -> None:
+        self.containers = MemoryContainers(dict(images))
+        self._agents = agents
+        self._step = step
+
+    def open(self) -> Deferred[None]:
+        """As ``IRuntime.open``."""
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        """As ``IRuntime.close``."""
+        closed: Deferred[None] = self._agents.close()
+        return closed
+
+    def ping(self) -> Deferred[None]:
+        """As ``IRuntime.ping``."""
+        return _call(self.containers.ping)
+
+    def peek(self, session_id: str) -> Container | None:
+        """As ``IRuntime.peek``."""
+        return self.containers.peek(session_id)
+
+    def find(self, session_id: str) -> Deferred[Container]:
+        """As ``IRuntime.find``."""
+        return _call(lambda: self.containers.find(session_id))
+
+    def list(self) -> Deferred[Sequence[Container]]:
+        """As ``IRuntime.list``."""
+        return _call(self.containers.every)
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As ``IRuntime.watch``."""
+        return self.containers.watch(listener)
+
+    def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """As ``IRuntime.on_return``."""
+        return self.containers.on_return(listener)
+
+    def create(self, spec: ContainerSpec) -> Deferred[Container]:
+        """As ``IRuntime.create``."""
+
+        async def run() -> Container:
+            self.containers.check(spec)
+            try:
+                made = self.containers.make(spec)
+                await self._step()
+                return self.containers.start(made.id)
+            except Exception:
+                self.containers.remove(spec.session_id)
+                raise
+
+        return Deferred.fromCoroutine(run())
+
+    def start(self, container_id: str) -> Deferred[Container]:
+        """As ``IRuntime.start``."""
+        return _call(lambda: self.containers.start(container_id))
+
+    def stop(self, container_id: str) -> Deferred[Container]:
+        """As ``IRuntime.stop``."""
+        return _call(lambda: self._ended(container_id, self.containers.stop(container_id)))
+
+    def remove(self, session_id: str) -> Deferred[None]:
+        """As ``IRuntime.remove``."""
+        return _call(lambda: self.containers.remove(session_id))
+
+    def workspaces(self) -> Deferred[Sequence[str]]:
+        """As ``IRuntime.workspaces``."""
+        return _call(self.containers.workspaces)
+
+    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+        """As ``IRuntime.execute``."""
+        result: Deferred[ExecResult] = self._agents.execute(container, spec)
+        return result
+
+    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+        """As ``IRuntime.read_file``."""
+        result: Deferred[FileContent] = self._agents.read_file(container, path, limit)
+        return result
+
+    def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
+        """As ``IRuntime.write_file``."""
+        result: Deferred[int] = self._agents.write_file(container, path, content)
+        return result
+
+    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+        """As ``IRuntime.list_directory``."""
+        result: Deferred[Sequence[Entry]] = self._agents.list_directory(container, path)
+        return result
+
+    def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
+        """As ``IRuntime.stat``."""
+        result: Deferred[Entry | None] = self._agents.stat(container, path)
+        return result
+
+    def _ended(self, container_id: str, container: Container) -> Container:
+        self._agents.drop(container_id)
+        return container
+
+
+def _call(work: Callable[[], T]) -> Deferred[T]:
+    async def run() -> T:
+        return work()
+
+    return Deferred.fromCoroutine(run())
