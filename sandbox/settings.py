@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os.path
 import re
@@ -87,6 +88,10 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
+
+
 def _database(value: str) -> str:
     scheme, mark, rest = value.partition("://")
     if scheme == "sqlite":
@@ -149,7 +154,7 @@ class Settings:
         "INTERNAL_SERVICE_KEY", TEXT, REQUIRED, "Shared secret of the internal API; the daemon does not start without it.", True
     )
     port: int = _variable("PORT", _whole(0, 65535), "4002", "The TCP port to listen on.")
-    host: str = _variable("HOST", TEXT, "127.0.0.1", "The address to listen on; 0.0.0.0 or :: opens it to the network.")
+    host: str = _variable("HOST", (_address, "an IPv4 or IPv6 address or localhost"), "127.0.0.1", "The address to listen on; 0.0.0.0 or :: opens it to the network.")
     internal_listen: str | None = _variable(
         "INTERNAL_LISTEN", TEXT, None, "A Twisted endpoint of its own for the internal API; the other listener then serves previews only."
     )
@@ -321,6 +326,9 @@ class Settings:
         _number(0.1, 600),
         "2",
         "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
+    )
+    drain_seconds: float = _variable(
+        "DRAIN_SECONDS", _number(0, 3600), "8", "Seconds that requests in flight get to finish when the daemon is stopped."
     )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",

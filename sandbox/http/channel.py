@@ -467,6 +467,11 @@ class Channel(Protocol):
         """The connection is lost."""
         self._producer.stopProducing()
 
+    def close_when_idle(self) -> None:
+        """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`."""
+        if self._state is State.HEAD and self._request is None:
+            self._close()
+
     def loseConnection(self) -> None:
         """Close once everything has been sent."""
         self._close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web.resource import IResource
 from twisted.web.server import Site as TwistedSite
@@ -78,6 +79,7 @@ class Site(TwistedSite):
         self.stopping = False
         self._observe = observe
         self._channels: set[Channel] = set()
+        self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         """A channel for a connection from ``addr``."""
@@ -94,6 +96,28 @@ class Site(TwistedSite):
         self.counters.connections -= 1
         self._channels.discard(channel)
         self.deadlines.discard(channel)
+        if self._drained is not None and not self._channels and not self._drained.called:
+            self._drained.callback(None)
+
+    def drain(self, seconds: float) -> Deferred[None]:
+        """End idle connections now and others after the response they are at; fires when none is left, or it took too long.
+
+        :param seconds: how long to wait; what is left then is the caller's to end by :meth:`abort`.
+        """
+        self.stopping = True
+        for channel in list(self._channels):
+            channel.close_when_idle()
+        if not self._channels:
+            return succeed(None)
+        if self._drained is None:
+            self._drained = Deferred()
+            self._drained.addTimeout(seconds, self.reactor, lambda result, timeout: None)
+        return self._drained
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for channel in list(self._channels):
+            channel.abortConnection()
 
     def log(self, request: Any) -> None:
         """A request's response is complete."""

@@ -1,0 +1,50 @@
+"""The door of everything internal: the service key, before the route is looked up and a byte of body is read."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+from sandbox.errors import InvalidRequest, ServiceKeyRejected
+from sandbox.http.admission import Admission, Admit, Buffer, Refuse
+from sandbox.http.replies import reply_to
+from sandbox.http.request import Request
+
+KEY_FIELD = b"x-internal-service-key"
+
+
+@attrs.frozen
+class Guard:
+    """Admits requests that carry the service key (contract section 1).
+
+    :ivar key: the key's bytes.
+    :ivar body_limit: bytes of the largest body; 413 beyond.
+    """
+
+    key: bytes = attrs.field(repr=False)
+    body_limit: int
+
+    def admit(self, request: Request) -> Admission:
+        """Admit a request of the API, its body to be buffered."""
+        return self.before(self._buffer)(request)
+
+    def before(self, admit: Admit) -> Admit:
+        """What ``admit`` says, for those who have the key."""
+
+        def guarded(request: Request) -> Admission:
+            given = [value for name, value in request.headers if name.lower() == KEY_FIELD]
+            # Two keys are no key: which one counts would be a guess. The comparison takes the same time whatever is wrong.
+            if not hmac.compare_digest(given[0] if len(given) == 1 else b"", self.key):
+                return Refuse(reply_to(ServiceKeyRejected()))
+            return admit(request)
+
+        return guarded
+
+    def _buffer(self, request: Request) -> Admission:
+        try:
+            unquote_to_bytes(request.path).decode("utf-8")
+        except UnicodeDecodeError:
+            return Refuse(reply_to(InvalidRequest("The path must be percent-encoded UTF-8")))
+        return Buffer(self.body_limit)

@@ -1,0 +1,58 @@
+"""Which part of the daemon a request belongs to, by the raw bytes of its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+from twisted.web.resource import IResource, Resource
+
+from sandbox.http.admission import Admission, Admit, Refuse
+from sandbox.http.replies import error_reply
+from sandbox.http.request import Request
+
+_UNKNOWN = Refuse(error_reply(404, "NOT_FOUND", "No such path"))
+
+
+def refuse_unknown(request: Request) -> Admission:
+    """The admission of a request that no route takes."""
+    return _UNKNOWN
+
+
+@attrs.frozen
+class Route:
+    """What begins with ``prefix`` is admitted by ``admit`` and rendered by ``resource``."""
+
+    prefix: bytes
+    admit: Admit
+    resource: IResource
+
+
+class Routes(Resource):
+    """The root of a site. A request's route is looked up once, when it is admitted.
+
+    The prefixes are compared with the target as it came, before anybody decodes it: ``/api/%69nternal/`` is no way
+    around the guard of ``/api/internal/``, it is no path at all.
+
+    :param routes: the first whose prefix fits is taken.
+    :param otherwise: admits or refuses what no route takes.
+    """
+
+    isLeaf = True
+
+    def __init__(self, routes: Sequence[Route], otherwise: Admit = refuse_unknown) -> None:
+        super().__init__()
+        self._routes = routes
+        self._otherwise = otherwise
+
+    def admit(self, request: Request) -> Admission:
+        """The door of the site that this is the root of."""
+        for route in self._routes:
+            if request.uri.startswith(route.prefix):
+                request.resource = route.resource
+                return route.admit(request)
+        return self._otherwise(request)
+
+    def render(self, request: Request) -> bytes | int:  # type: ignore[override]
+        """Have the request's route render it."""
+        return request.resource.render(request)  # type: ignore[no-any-return]
