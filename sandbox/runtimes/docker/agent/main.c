@@ -380,8 +380,25 @@ static void prepare(void)
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-int main(void)
+static void end(int number)
 {
+    _exit(128 + number);
+}
+
+/* `agent idle`: the main process of a container that has nothing else to run; any image has room for it. As process 1
+ * it would be deaf to SIGTERM without a handler. */
+static _Noreturn void idle(void)
+{
+    signal(SIGTERM, end);
+    signal(SIGINT, end);
+    for (;;)
+        pause();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "idle") == 0)
+        idle();
     prepare();
     last_heard = now_ms();
     for (;;) {
