@@ -31,6 +31,21 @@ quietly() {
   return "$status"
 }
 
+# apt_get ARGUMENT…: apt-get without questions. Where /etc/ssl/certs cannot be written (a container that mounts its host's), a
+# package that puts a certificate there writes to a copy, which is gone afterwards.
+apt_get() {
+  export DEBIAN_FRONTEND=noninteractive
+  if [ ! -d /etc/ssl/certs ] || [ -w /etc/ssl/certs ]; then
+    apt-get -q "$@"
+  else
+    # shellcheck disable=SC2016
+    unshare --mount sh -euc 'copy=$1; shift
+      cp -a /etc/ssl/certs "$copy"; mount --bind "$copy/certs" /etc/ssl/certs
+      status=0; apt-get -q "$@" || status=$?
+      umount /etc/ssl/certs; rm -r "$copy"; exit $status' sh "$(mktemp -d)" "$@"
+  fi
+}
+
 # install_packages WHY PACKAGE…: from the distribution, as root on Debian and Ubuntu; otherwise stops with the line to type.
 install_packages() {
   local why=$1
@@ -39,9 +54,8 @@ install_packages() {
     fail "$why: not there. On Debian or Ubuntu type:  sudo apt-get install --no-install-recommends $*"
   fi
   say "$why: installing $* from the distribution's packages"
-  quietly apt-get -q update || fail "apt-get update failed"
-  DEBIAN_FRONTEND=noninteractive quietly apt-get -q install --yes --no-install-recommends "$@" ||
-    fail "apt-get install failed"
+  quietly apt_get update || fail "apt-get update failed"
+  quietly apt_get install --yes --no-install-recommends "$@" || fail "apt-get install failed"
 }
 
 # make_environment DIRECTORY: a Python virtual environment, unless it is there and works.
