@@ -31,20 +31,26 @@ quietly() {
   return "$status"
 }
 
-# apt_get ARGUMENT…: apt-get without questions. Where /etc/ssl/certs cannot be written (a container that mounts its host's), a
-# package that puts a certificate there writes to a copy, which is gone afterwards.
-apt_get() {
+# apt_get ARGUMENT…: apt-get without questions. In a container that mounts its host's directories read-only, packages that put
+# something there (ssl-cert a certificate, postgresql-common a setting of apt) write to copies, which are gone afterwards.
+apt_get() (
+  set +e
+  read_only=()
   export DEBIAN_FRONTEND=noninteractive
-  if [ ! -d /etc/ssl/certs ] || [ -w /etc/ssl/certs ]; then
-    apt-get -q "$@"
-  else
-    # shellcheck disable=SC2016
-    unshare --mount sh -euc 'copy=$1; shift
-      cp -a /etc/ssl/certs "$copy"; mount --bind "$copy/certs" /etc/ssl/certs
-      status=0; apt-get -q "$@" || status=$?
-      umount /etc/ssl/certs; rm -r "$copy"; exit $status' sh "$(mktemp -d)" "$@"
-  fi
-}
+  for directory in /etc/apt /etc/ssl/certs; do
+    [ ! -d $directory ] || [ -w $directory ] || read_only+=("$directory")
+  done
+  [ ${#read_only[@]} -gt 0 ] || exec apt-get -q "$@"
+  copies=$(mktemp -d)
+  trap 'rm -r "$copies"' EXIT
+  for directory in "${read_only[@]}"; do
+    mkdir -p "$copies$directory" && cp -a "$directory/." "$copies$directory" || exit
+  done
+  # shellcheck disable=SC2016
+  unshare --mount sh -euc 'copies=$1 directories=$2; shift 2
+    for directory in $directories; do mount --bind "$copies$directory" "$directory"; done
+    exec apt-get -q "$@"' sh "$copies" "${read_only[*]}" "$@"
+)
 
 # install_packages WHY PACKAGE…: from the distribution, as root on Debian and Ubuntu; otherwise stops with the line to type.
 install_packages() {
