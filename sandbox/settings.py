@@ -284,8 +284,17 @@ class Settings:
         "EXEC_KILL_TIMEOUT", _number(0.1, 600), "5", "Seconds to wait for a kill to be confirmed from inside a container."
     )
     max_execs: int = _variable("MAX_EXECS", _whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
+    max_container_requests: int = _variable(
+        "MAX_CONTAINER_REQUESTS",
+        _whole(1, 1000),
+        "512",
+        "Commands and file operations at once in one container; beyond it 503.",
+    )
     file_size_limit: int = _variable(
         "FILE_SIZE_LIMIT", _whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
+    )
+    directory_limit: int = _variable(
+        "DIRECTORY_LIMIT", _whole(1, 10_000_000), "200000", "Entries of the largest directory that can be listed."
     )
     file_timeout: float = _variable("FILE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one file operation may take.")
     agent_idle_timeout: float = _variable(
