@@ -95,3 +95,13 @@ install_project() {
   mv "$copy/.installed" "$stamp"
   rm -rf "$copy"
 }
+
+# make_tox DIRECTORY: a virtual environment with the locked tox in it.
+make_tox() {
+  make_environment "$1"
+  [ ! "$1/.installed" -nt "$root/requirements.lock" ] || return 0
+  say "Installing tox into ${1#"$root/"}"
+  quietly "$1/bin/pip" --disable-pip-version-check install --constraint "$root/requirements.lock" tox ||
+    fail "installing tox failed"
+  touch "$1/.installed"
+}

@@ -1,12 +1,31 @@
-"""Runs the suite in a scratch directory, which is where ``TestCase.mktemp`` puts its files."""
+"""How the whole suite runs: in a scratch directory, against the wheel where tox installed one, and with nothing skipped."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+
+import sandbox
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say which copy of the package is tested; under tox it has to be the installed one."""
+    found = Path(sandbox.__file__).parent
+    if "TOX_ENV_NAME" in os.environ and found == config.rootpath / "sandbox":
+        pytest.exit(f"the tests would run against {found} instead of the installed wheel", returncode=3)
+    return f"sandbox: {found}"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A test that did not run says nothing: skipping fails the run, like an engine or a database that is missing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == pytest.ExitCode.OK and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _scratch(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Where TestCase.mktemp puts its files.
     os.chdir(tmp_path_factory.mktemp("scratch"))
