@@ -27,11 +27,11 @@ HELLO, EXEC, KILL, STAT, READ, LIST, WRITE, DATA, COMMIT = b"HXKSRLWDC"
 GREETING, STDOUT, STDERR, EXIT, METADATA, ENTRIES, CONTENT, DONE, FAILURE = b"hoexsndzf"
 
 _HEADER = struct.Struct(">IIB")
-_METADATA = struct.Struct(">cQqI")
+_METADATA = struct.Struct(">BQqI")
 _EXIT = struct.Struct(">BBBIQ")
 _FAILURE = struct.Struct(">BI")
 _NAME_SIZE = struct.Struct(">H")
-_TYPES = {b"f": EntryType.FILE, b"d": EntryType.DIRECTORY, b"l": EntryType.SYMLINK, b"o": EntryType.OTHER}
+_TYPES = dict(zip(b"fdlo", (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK, EntryType.OTHER), strict=True))
 
 #: Pieces in which content is sent.
 _PIECE = 64 << 10

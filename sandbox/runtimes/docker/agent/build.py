@@ -19,9 +19,18 @@ from pathlib import Path
 COMPILER = "0.17.1"
 TARGETS = ("x86_64", "aarch64")
 FLAGS = (
-    "-std=c11 -D_GNU_SOURCE -Os -s -static -ffunction-sections -fdata-sections -Wl,--gc-sections "
-    "-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror"
-).split()
+    *(
+        "-std=c11",
+        "-D_GNU_SOURCE",
+        "-Os",
+        "-s",
+        "-static",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-Wl,--gc-sections",
+    ),
+    *("-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Werror"),
+)
 
 HERE = Path(__file__).resolve().parent
 
@@ -31,7 +40,7 @@ def build(target: str, output: Path) -> None:
     sources = sorted(path.name for path in HERE.glob("*.c"))
     command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{target}-linux-musl"]
     # Relative names and this working directory: no path of the machine in the program.
-    subprocess.run([*command, *FLAGS, "-o", str(output), *sources], cwd=HERE, check=True)
+    subprocess.run([*command, *FLAGS, "-o", str(output), *sources], cwd=HERE, check=True)  # noqa: S603
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,247 @@
+"""Commands and files in containers, carried out by the agents that run there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
+from twisted.logger import Logger
+
+from sandbox.cancellation import uninterrupted
+from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, Overloaded, WorkspaceError
+from sandbox.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.runtimes.docker import program, protocol
+from sandbox.runtimes.docker.engine import Engine
+from sandbox.runtimes.docker.execution import Command
+from sandbox.runtimes.docker.files import Listing, Read, Stat, Write
+from sandbox.runtimes.docker.link import AgentLink, Exchange, LinkLost
+from sandbox.runtimes.docker.links import Links, Seat
+from sandbox.runtimes.docker.opening import Opener
+from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
+from sandbox.runtimes.docker.refusals import execution_error
+from sandbox.settings import Settings
+
+T = TypeVar("T")
+_log = Logger()
+
+#: Seconds on top of every deadline that the agent keeps itself, for its answer to arrive from a busy machine.
+_SLACK = 2.0
+
+
+class Agents:
+    """The halves of ``IRuntime`` that happen inside containers, and the placing of agents there."""
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        # Threads of their own: starting agents must not wait for containers that are being created or removed.
+        self._engine = Engine(
+            reactor,
+            settings.docker_host,
+            threads=settings.engine_threads,
+            queue=settings.engine_queue,
+            timeout=settings.engine_timeout,
+        )
+        self._engine.open()
+        self._opener = Opener(
+            reactor,
+            self._engine,
+            # Should our end of a stream vanish unnoticed, its agent ends by itself some time after we would have.
+            lease=round(settings.agent_idle_timeout * 2 + 60) if settings.agent_idle_timeout else 0,
+            patience=settings.engine_timeout,
+        )
+        self._links = Links(
+            reactor, self._opener, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
+        )
+        self._commands: set[_Running] = set()
+        self._starting = 0
+        self._closing = False
+
+    def install(self, container_id: str) -> Deferred[None]:
+        """Copy the agent into a container that was created, so that its first command does not wait for that."""
+        return self._engine.call(lambda client: program.install(client, container_id))
+
+    def drop(self, container_id: str) -> None:
+        """The container stopped, or is about to: kill what runs in it on our behalf."""
+        self._links.drop(container_id)
+
+    def close(self) -> Deferred[None]:
+        """Kill the commands that run and wait for the confirmations, then end all agents."""
+
+        async def run() -> None:
+            self._closing = True
+            ending = [command.end(self._settings.exec_kill_timeout + _SLACK) for command in self._commands]
+            await DeferredList(ending, consumeErrors=True)
+            self._links.close()
+            await self._engine.close()
+
+        return Deferred.fromCoroutine(run())
+
+    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+        """As ``IRuntime.execute``."""
+        return Deferred.fromCoroutine(self._execute(container, spec))
+
+    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+        """As ``IRuntime.read_file``."""
+        return self._file(container, Read(limit), protocol.READ, protocol.read(path, limit))
+
+    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+        """As ``IRuntime.list_directory``."""
+        limit = self._settings.directory_limit
+        return self._file(container, Listing(limit), protocol.LIST, protocol.listing(path, limit))
+
+    def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
+        """As ``IRuntime.stat``."""
+        return self._file(container, Stat(), protocol.STAT, protocol.stat(path))
+
+    def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
+        """As ``IRuntime.write_file``."""
+
+        async def run() -> int:
+            async with self._links.hold(container) as (seat, link):
+                await seat.uploads.acquire()
+                try:
+                    write = Write(len(content))
+                    frames = lambda request_id: protocol.write(request_id, path, content)  # noqa: E731
+                    return await self._exchange(container, seat, link, write, frames)
+                finally:
+                    seat.uploads.release()
+
+        return Deferred.fromCoroutine(run())
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    async def _execute(self, container: Container, spec: ExecSpec) -> ExecResult:
+        if self._closing:
+            raise _stopping()
+        if self._starting >= self._settings.max_execs:
+            raise Overloaded("Too many commands run at once", code="TOO_MANY_EXECS")
+        self._starting += 1
+        try:
+            async with self._links.hold(container) as (seat, link):
+                return await self._run(container, seat, link, spec)
+        finally:
+            self._starting -= 1
+
+    async def _run(self, container: Container, seat: Seat, link: AgentLink, spec: ExecSpec) -> ExecResult:
+        begun = self._reactor.seconds()
+        running = _Running(self._reactor, link, spec, self._settings)
+        self._commands.add(running)
+        try:
+            outcome = await running.outcome()
+            if isinstance(outcome, Exit):
+                if outcome.killed and not outcome.timed_out:
+                    raise _stopping()
+                if outcome.survivors:
+                    _log.warn(
+                        "container={container}: {count} processes of a command outlived their kill",
+                        container=container.id[:12],
+                        count=outcome.survivors,
+                    )
+                return running.command.result(outcome)
+            if isinstance(outcome, Refusal):
+                raise execution_error(outcome, spec.argv[0])
+            # Time is up and nothing was heard: the container was frozen, or is too busy to say.
+            await self._opener.state(container, allowed=("running", "paused"))
+            return running.command.result_unconfirmed(round((self._reactor.seconds() - begun) * 1000))
+        except LinkLost:
+            await self._explain(container, seat)
+            raise ExecutionFailed(
+                "the container's agent ended, so the command's end cannot be known", "SUPERVISOR_LOST"
+            ) from None
+        finally:
+            self._commands.discard(running)
+            running.let_go()
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def _file(self, container: Container, exchange: Exchange[T], kind: int, payload: bytes) -> Deferred[T]:
+        async def run() -> T:
+            async with self._links.hold(container) as (seat, link):
+                frames = lambda request_id: [protocol.frame(request_id, kind, payload)]  # noqa: E731
+                return await self._exchange(container, seat, link, exchange, frames)
+
+        return Deferred.fromCoroutine(run())
+
+    async def _exchange(
+        self,
+        container: Container,
+        seat: Seat,
+        link: AgentLink,
+        exchange: Exchange[T],
+        frames: Callable[[int], Iterable[bytes]],
+    ) -> T:
+        request_id = link.begin(exchange, frames)
+        try:
+            return await exchange.wait().addTimeout(self._settings.file_timeout, self._reactor)
+        except LinkLost:
+            await self._explain(container, seat)
+            raise EngineError("the container's agent ended", code="AGENT_LOST") from None
+        except TimeoutError:
+            link.kill(request_id)
+            await self._opener.state(container, allowed=("running",))
+            raise WorkspaceError(f"no answer within {self._settings.file_timeout:g} s", code="TIMEOUT") from None
+        except CancelledError:
+            link.kill(request_id)
+            raise
+        finally:
+            link.forget(request_id)
+
+    async def _explain(self, container: Container, seat: Seat) -> None:
+        if seat.dropped:
+            raise ContainerNotRunning(container.session_id)
+        await self._opener.explain(container)
+
+
+class _Running:
+    """A command under way, with the deadline by which something must have been heard of it."""
+
+    def __init__(self, reactor: Any, link: AgentLink, spec: ExecSpec, settings: Settings) -> None:
+        self.command = Command(spec.output_limit)
+        self._link = link
+        self._patience = settings.exec_kill_timeout + _SLACK
+        payload = protocol.execution(
+            spec.argv,
+            spec.cwd,
+            [f"{name}={value}".encode("utf-8", "surrogateescape") for name, value in spec.env.items()],
+            timeout_ms=spec.timeout_ms,
+            grace_ms=round(settings.exec_output_grace * 1000),
+            kill_ms=round(settings.exec_kill_timeout * 1000),
+            output_limit=spec.output_limit,
+        )
+        try:
+            self._id = link.begin(self.command, lambda number: [protocol.frame(number, protocol.EXEC, payload)])
+        except ProtocolError:
+            raise ExecutionFailed("the arguments and variables are too long", "ARGUMENTS_TOO_LONG") from None
+        patience = spec.timeout_ms / 1000 + settings.exec_output_grace + self._patience
+        self._overdue = reactor.callLater(patience, self.command.finish, None)
+
+    async def outcome(self) -> Exit | Refusal | None:
+        """How it ended; ``None`` when that was not heard in time. Cancelling kills it and waits for its end.
+
+        :raises LinkLost: when the agent is gone.
+        """
+        try:
+            return await self.command.wait()
+        except CancelledError:
+            await uninterrupted(self.end(self._patience))
+            raise
+
+    def end(self, patience: float) -> Deferred[None]:
+        """Kill it; fires when its end is confirmed, or after ``patience`` seconds."""
+        self._link.kill(self._id)
+        if self._overdue.active():
+            self._overdue.reset(patience)
+        return self.command.wait().addBoth(lambda _: None)
+
+    def let_go(self) -> None:
+        """Nobody waits for it any more; what still runs of it is killed."""
+        if self._overdue.active():
+            self._overdue.cancel()
+        self._link.kill(self._id)
+        self._link.forget(self._id)
+
+
+def _stopping() -> ExecutionFailed:
+    return ExecutionFailed("the daemon is stopping", "STOPPING")

@@ -1,0 +1,180 @@
+"""The connection to one agent: requests go out, replies come back to whoever waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.runtimes.docker import protocol
+from sandbox.runtimes.docker.frames import STDERR, FrameError, StreamDemultiplexer
+
+T = TypeVar("T")
+_log = Logger()
+
+#: Bytes kept of what is no reply: the engine's own words when the agent could not be started.
+_WORDS_LIMIT = 4096
+
+
+class LinkLost(Exception):
+    """The connection to the agent ended before the reply.
+
+    :ivar words: what the engine or the agent said last, if anything.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+class Exchange(Generic[T]):
+    """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._result: T | Failure | None = None
+        self._waiting: list[Deferred[T]] = []
+
+    def received(self, kind: int, payload: bytes) -> None:
+        """Take a reply in.
+
+        :raises ProtocolError: when it has no place here; the link then ends.
+        """
+        raise NotImplementedError
+
+    def finish(self, result: T | Failure) -> None:
+        """This is the outcome. Later ones are ignored."""
+        if self.over:
+            return
+        self.over, self._result = True, result
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(result)
+
+    def wait(self) -> Deferred[T]:
+        """Fires with the outcome. Cancelling it ends the waiting, not the exchange."""
+        deferred: Deferred[T] = Deferred(self._forget)
+        if self.over:
+            assert self._result is not None
+            deferred.callback(self._result)
+        else:
+            self._waiting.append(deferred)
+        return deferred
+
+    def _forget(self, deferred: Deferred[T]) -> None:
+        self._waiting.remove(deferred)
+
+
+class Greeting(Exchange[protocol.Refusal | None]):
+    """HELLO: ``None`` when the agent is ready."""
+
+    def received(self, kind: int, payload: bytes) -> None:
+        """As :meth:`Exchange.received`."""
+        if kind == protocol.FAILURE:
+            self.finish(protocol.parse_refusal(payload))
+        elif kind == protocol.GREETING and payload == bytes([protocol.VERSION]):
+            self.finish(None)
+        else:
+            raise protocol.ProtocolError("no greeting")
+
+
+class AgentLink(Protocol):
+    """The stream of the agent's ``docker exec``.
+
+    :param ended: called once when the connection is gone.
+    """
+
+    def __init__(self, ended: Callable[[AgentLink], None]) -> None:
+        self._ended = ended
+        self._stream = StreamDemultiplexer()
+        self._replies = protocol.ReplyParser()
+        self._exchanges: dict[int, Exchange[object]] = {}
+        self._last_id = 0
+        self._words = b""
+        self._spoke = False
+        self.connected_now = False
+
+    def connectionMade(self) -> None:
+        """Twisted's callback."""
+        self.connected_now = True
+
+    @property
+    def busy(self) -> int:
+        """How many exchanges are going on."""
+        return len(self._exchanges)
+
+    def begin(self, exchange: Exchange[T], frames: Callable[[int], Iterable[bytes]]) -> int:
+        """Send a request, whose frames are made for the id that it gets; that id.
+
+        :raises ProtocolError: when a frame is too large.
+        """
+        request_id = self._new_id()
+        whole = list(frames(request_id))
+        if not self.connected_now:
+            exchange.finish(Failure(LinkLost(self._last_words())))
+            return request_id
+        self._exchanges[request_id] = exchange  # type: ignore[assignment]
+        assert self.transport is not None
+        self.transport.writeSequence(whole)
+        return request_id
+
+    def kill(self, request_id: int) -> None:
+        """Ask the agent to end a request; its last reply tells that it did."""
+        if self.connected_now and request_id in self._exchanges:
+            assert self.transport is not None
+            self.transport.write(protocol.frame(request_id, protocol.KILL))
+
+    def close(self) -> None:
+        """End the connection: the agent kills what still runs, and ends."""
+        if self.connected_now:
+            assert self.transport is not None
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted's callback. Nothing that comes here is trusted."""
+        try:
+            for stream, piece in self._stream.feed(data):
+                # Before the agent's first frame, whose first byte is 0, it may be the engine that speaks.
+                if stream == STDERR or (not self._spoke and piece[:1] != b"\0"):
+                    self._words = (self._words + piece)[:_WORDS_LIMIT]
+                    continue
+                self._spoke = True
+                for request_id, kind, payload in self._replies.feed(piece):
+                    self._reply(request_id, kind, payload)
+        except (FrameError, protocol.ProtocolError) as error:
+            _log.warn("agent broke the protocol: {error}", error=str(error))
+            self._words = b"the agent broke the protocol"
+            self.close()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted's callback."""
+        self.connected_now = False
+        exchanges, self._exchanges = self._exchanges, {}
+        self._ended(self)
+        for exchange in exchanges.values():
+            exchange.finish(Failure(LinkLost(self._last_words())))
+
+    def _reply(self, request_id: int, kind: int, payload: bytes) -> None:
+        exchange = self._exchanges.get(request_id)
+        if exchange is None:
+            return  # one that was given up
+        exchange.received(kind, payload)
+        if exchange.over:
+            self._exchanges.pop(request_id, None)
+
+    def forget(self, request_id: int) -> None:
+        """Let go of an exchange that was given up; its replies are dropped."""
+        self._exchanges.pop(request_id, None)
+
+    def _new_id(self) -> int:
+        while True:
+            self._last_id = self._last_id % 0xFFFFFFFF + 1
+            if self._last_id not in self._exchanges:
+                return self._last_id
+
+    def _last_words(self) -> str:
+        return self._words.decode("utf-8", "replace").strip()

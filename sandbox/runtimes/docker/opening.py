@@ -1,0 +1,209 @@
+"""Starting an agent in a container and getting hold of its stream."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import docker
+from twisted.internet.defer import TimeoutError
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from sandbox.cancellation import uninterrupted
+from sandbox.errors import ContainerNotFound, ContainerNotRunning, EngineError
+from sandbox.model import Container
+from sandbox.runtimes.docker import program, protocol, refusals
+from sandbox.runtimes.docker.engine import Engine, EngineRefused
+from sandbox.runtimes.docker.link import AgentLink, Greeting, LinkLost
+
+_log = Logger()
+
+#: How often a container that should run is looked at again after its agent's stream ended: the engine learns of the
+#: end of a container a moment after its processes are gone.
+_LOOKS = (0.0, 0.1, 0.3, 0.6)
+
+
+@attrs.frozen
+class Started:
+    """An agent's process, its stream not yet spoken on.
+
+    :ivar early: what docker-py had read of the stream already.
+    """
+
+    connection: socket.socket
+    early: bytes
+    user: str
+    set_home: bool
+    groups: tuple[int, ...]
+
+
+def start(client: docker.APIClient, container: Container, *, as_root: bool) -> Started:
+    """Start the agent's program with the engine's exec; blocks.
+
+    :raises ContainerNotRunning: when the container does not run.
+    """
+    described = client.inspect_container(container.id)
+    state = described["State"]["Status"]
+    if state != "running":
+        raise ContainerNotRunning(container.session_id, state)
+    config, host = described["Config"], described["HostConfig"]
+    created = client.exec_create(
+        container.id, [program.path()], stdin=True, stdout=True, stderr=True, user="0:0" if as_root else ""
+    )
+    connection, early = _take_over(client.exec_start(created["Id"], socket=True))
+    return Started(
+        connection=connection,
+        early=early,
+        user=config.get("User") or "",
+        set_home=not any(variable.startswith("HOME=") for variable in config.get("Env") or ()),
+        groups=tuple(int(group) for group in host.get("GroupAdd") or () if str(group).isdigit())[:64],
+    )
+
+
+def _take_over(stream: Any) -> tuple[socket.socket, bytes]:
+    # docker-py hands out the connection's raw side. What its buffered side has read beyond the response's head is
+    # the beginning of the stream: nothing of the agent's, which speaks only when spoken to, but perhaps the engine's
+    # word on why it could not start it.
+    connection: socket.socket = stream._sock
+    response = stream._response
+    try:
+        if isinstance(connection, ssl.SSLSocket):
+            raise EngineError("the engine's connection uses TLS, which commands cannot be run over", code="ENGINE_TLS")
+        connection.setblocking(False)
+        early: bytes = response.raw._fp.fp.peek()
+        return connection.dup(), early
+    finally:
+        response.close()
+        stream.close()
+
+
+class Opener:
+    """Opens links.
+
+    :param engine: runs the blocking calls.
+    :param lease: seconds of silence after which an idle agent ends by itself; 0 is never.
+    :param patience: seconds to wait for an agent's greeting.
+    """
+
+    def __init__(self, reactor: Any, engine: Engine, *, lease: int, patience: float) -> None:
+        self._reactor = reactor
+        self._engine = engine
+        self._lease = lease
+        self._patience = patience
+
+    async def open(self, container: Container, ended: Callable[[AgentLink], None]) -> AgentLink:
+        """Start an agent in a running container and greet it; installs it first where it is missing.
+
+        :raises ContainerNotRunning: when the container does not run.
+        :raises EngineError: with AGENT_UNAVAILABLE when the container gives the agent nothing to work with.
+        """
+        as_root, installed = True, False
+        while True:
+            link, refusal = await self._try(container, ended, as_root=as_root)
+            if refusal is None:
+                return link
+            link.close()
+            if isinstance(refusal, protocol.Refusal):
+                if refusal.error == refusals.NO_RIGHTS and as_root:
+                    # Without these capabilities the commands' user is the agent's too; docs/exec-and-files.md says
+                    # what that weakens.
+                    as_root = False
+                    continue
+                raise _unavailable(refusals.words(refusal.error))
+            if not installed and _is_missing(refusal):
+                await self._install(container)
+                installed = True
+                continue
+            await self.explain(container)
+            raise _unavailable(_plain(refusal) or "it ended without a word")
+
+    async def _try(
+        self, container: Container, ended: Callable[[AgentLink], None], *, as_root: bool
+    ) -> tuple[AgentLink, protocol.Refusal | str | None]:
+        try:
+            started = await self.call(container, lambda client: start(client, container, as_root=as_root))
+        except EngineRefused as error:
+            # Newer engines refuse at once what older ones say on the stream.
+            if error.status in (400, 500):
+                return AgentLink(ended), error.message
+            raise
+        link = AgentLink(ended)
+        factory = Factory.forProtocol(lambda: link)
+        try:
+            self._reactor.adoptStreamConnection(started.connection.fileno(), started.connection.family, factory)
+        finally:
+            started.connection.close()
+        if started.early:
+            link.dataReceived(started.early)
+        greeting = Greeting()
+        hello = protocol.hello(started.user, lease=self._lease, set_home=started.set_home, groups=started.groups)
+        link.begin(greeting, lambda request_id: [protocol.frame(request_id, protocol.HELLO, hello)])
+        try:
+            return link, await greeting.wait().addTimeout(self._patience, self._reactor)
+        except LinkLost as error:
+            return link, error.words
+        except TimeoutError:
+            return link, "it does not answer"
+
+    async def _install(self, container: Container) -> None:
+        try:
+            await self.call(container, lambda client: program.install(client, container.id))
+        except EngineRefused as error:
+            raise _unavailable(f"it cannot be copied into it: {error.message}") from error
+
+    async def explain(self, container: Container) -> None:
+        """Look why an agent's stream ended; returns when the container runs on as if nothing had happened.
+
+        :raises ContainerNotRunning: when the container stopped, was paused or was started anew.
+        :raises ContainerNotFound: when it is gone.
+        :raises EngineUnavailable: when the engine is.
+        """
+        for delay in _LOOKS:
+            if delay:
+                await deferLater(self._reactor, delay)
+            await self.state(container, allowed=("running",))
+
+    async def state(self, container: Container, allowed: Sequence[str]) -> str:
+        """What the engine says that the container is; in the same life as ``container`` shows.
+
+        :raises ContainerNotRunning: when that is not among ``allowed``, or it was started anew.
+        """
+        state = await self.call(container, lambda client: client.inspect_container(container.id)["State"])
+        now: str = state["Status"]
+        if now not in allowed or (container.started_at and state["StartedAt"] != container.started_at):
+            raise ContainerNotRunning(container.session_id, now)
+        return now
+
+    async def call(self, container: Container, work: Callable[[docker.APIClient], Any]) -> Any:
+        """An engine call about a container, which must come to its end once begun.
+
+        :raises ContainerNotFound: when the engine knows no such container.
+        :raises ContainerNotRunning: when it refuses because of the container's state.
+        """
+        try:
+            return await uninterrupted(self._engine.call(work))
+        except EngineRefused as error:
+            if error.status == 404:
+                raise ContainerNotFound(container.session_id) from error
+            if error.status == 409:
+                state = "paused" if "paused" in error.message else None
+                raise ContainerNotRunning(container.session_id, state) from error
+            raise
+
+
+def _unavailable(reason: str) -> EngineError:
+    return EngineError(f"the container gives the agent nothing to work with: {reason}", code="AGENT_UNAVAILABLE")
+
+
+def _is_missing(words: str) -> bool:
+    return "no such file" in words.lower() or "executable file not found" in words.lower()
+
+
+def _plain(words: str) -> str:
+    # The engine's text is long and nested; the last part says what happened.
+    return words.splitlines()[0][:500] if words else ""
