@@ -1,0 +1,135 @@
+"""``sandbox.runtimes.docker.isolation``: what the engine is asked to make. What comes of it: test_walls.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sandbox.model import ContainerSpec
+from sandbox.runtimes.docker.isolation import (
+    container_config,
+    network_fault,
+    network_options,
+    resource_name,
+)
+from sandbox.settings import parse
+
+INSTANCE = "0123456789ab"
+
+
+def config(spec: ContainerSpec | None = None, **environment: str) -> dict[str, Any]:
+    """The create call's body under an environment."""
+    return container_config(
+        spec or ContainerSpec(session_id="s", image="image:1"),
+        parse({"INTERNAL_SERVICE_KEY": "x", **environment}),
+        instance=INSTANCE,
+        volume="volume",
+        command=("/agent", "idle"),
+    )
+
+
+class ContainerConfigTests(SynchronousTestCase):
+    """Isolation is on without anybody asking for it."""
+
+    def test_no_privileges(self) -> None:
+        host = config()["HostConfig"]
+        self.assertEqual(host["CapDrop"], ["ALL"])
+        self.assertEqual(
+            sorted(host["CapAdd"]),
+            ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"],
+        )
+        self.assertEqual(host["SecurityOpt"], ["no-new-privileges:true"], "nothing that turns seccomp off either")
+        self.assertNotIn("Privileged", host)
+
+    def test_nothing_of_the_host_but_the_workspace_volume(self) -> None:
+        host = config()["HostConfig"]
+        self.assertEqual(host["Mounts"], [{"Type": "volume", "Source": "volume", "Target": "/workspace"}])
+        for name in ("Binds", "Devices", "PidMode", "UTSMode", "UsernsMode", "VolumesFrom", "PortBindings"):
+            self.assertNotIn(name, host)
+        self.assertEqual(host["IpcMode"], "private")
+        self.assertEqual(host["NetworkMode"], "sandbox")
+
+    def test_limits_by_default(self) -> None:
+        host = config()["HostConfig"]
+        self.assertEqual((host["Memory"], host["MemorySwap"]), (1024 << 20, 1024 << 20))
+        self.assertEqual((host["NanoCpus"], host["PidsLimit"]), (10**9, 2048))
+        self.assertEqual(host["LogConfig"], {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}})
+        self.assertEqual(host["RestartPolicy"], {"Name": "no"})
+        self.assertIs(host["Init"], True)
+
+    def test_limits_by_configuration(self) -> None:
+        host = config(
+            SESSION_MEMORY_MB="64",
+            SESSION_CPUS="0.5",
+            SESSION_PIDS="100",
+            SESSION_LOG_MB="3",
+            SESSION_NETWORK="other",
+            CONTAINER_RUNTIME="runsc",
+        )["HostConfig"]
+        self.assertEqual((host["Memory"], host["NanoCpus"], host["PidsLimit"]), (64 << 20, 5 * 10**8, 100))
+        self.assertEqual((host["LogConfig"]["Config"]["max-size"], host["NetworkMode"]), ("3m", "other"))
+        self.assertEqual(host["Runtime"], "runsc")
+        self.assertNotIn("Runtime", config()["HostConfig"])
+
+    def test_limits_by_session(self) -> None:
+        host = config(ContainerSpec(session_id="s", image="i", memory_mb=32, cpus=0.01))["HostConfig"]
+        self.assertEqual((host["Memory"], host["MemorySwap"], host["NanoCpus"]), (32 << 20, 32 << 20, 10**7))
+
+    def test_the_images_command_does_not_run(self) -> None:
+        made = config()
+        self.assertEqual((made["Entrypoint"], made["Cmd"]), (["/agent", "idle"], []))
+        self.assertEqual((made["StopSignal"], made["Healthcheck"]), ("SIGTERM", {"Test": ["NONE"]}))
+
+    def test_environment_and_labels(self) -> None:
+        made = config(ContainerSpec(session_id="s", image="i", env={"A": "b=c", "E": ""}), SESSION_LABEL="my.label")
+        self.assertEqual(made["Env"], ["A=b=c", "E="])
+        self.assertEqual(made["Labels"], {"my.label": "s", "sandbox.instance": INSTANCE})
+        self.assertEqual(made["WorkingDir"], "/workspace")
+
+
+class NetworkTests(SynchronousTestCase):
+    """The session network, made and checked."""
+
+    def test_containers_cannot_reach_each_other_on_it(self) -> None:
+        options = network_options(parse({"INTERNAL_SERVICE_KEY": "x"}), INSTANCE)
+        self.assertEqual(options["options"], {"com.docker.network.bridge.enable_icc": "false"})
+        self.assertEqual((options["driver"], options["internal"]), ("bridge", False))
+
+    def test_internal_by_configuration(self) -> None:
+        settings = parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_NETWORK_INTERNAL": "true"})
+        self.assertIs(network_options(settings, INSTANCE)["internal"], True)
+
+    def fault(self, described: dict[str, Any], **environment: str) -> str | None:
+        """What is wrong with an existing network."""
+        return network_fault(described, parse({"INTERNAL_SERVICE_KEY": "x", **environment}))
+
+    def test_one_that_lets_containers_reach_each_other_is_refused(self) -> None:
+        on = {"Options": {"com.docker.network.bridge.enable_icc": "true"}}
+        for described in (on, {"Options": {}}, {"Options": None}, {}):
+            self.assertIn("SESSION_NETWORK_SHARED", self.fault(described) or "")
+            self.assertIsNone(self.fault(described, SESSION_NETWORK_SHARED="true"))
+
+    def test_ours_is_not(self) -> None:
+        self.assertIsNone(self.fault({"Options": {"com.docker.network.bridge.enable_icc": "false"}}))
+
+    def test_one_with_a_way_out_is_refused_where_none_may_be(self) -> None:
+        described = {"Options": {"com.docker.network.bridge.enable_icc": "false"}, "Internal": False}
+        self.assertIn("SESSION_NETWORK_INTERNAL", self.fault(described, SESSION_NETWORK_INTERNAL="true") or "")
+        self.assertIsNone(self.fault({**described, "Internal": True}, SESSION_NETWORK_INTERNAL="true"))
+
+
+class NameTests(SynchronousTestCase):
+    """Names that neighbours can see do not tell ids."""
+
+    def test_no_id_in_it(self) -> None:
+        self.assertNotIn("secret-id", resource_name(INSTANCE, "secret-id"))
+
+    def test_the_same_for_the_same_session_and_no_other(self) -> None:
+        names = {resource_name(INSTANCE, one) for one in ("a", "A", "-", "a" * 64)}
+        self.assertEqual(len(names), 4)
+        self.assertEqual(resource_name(INSTANCE, "a"), resource_name(INSTANCE, "a"))
+        self.assertNotEqual(resource_name(INSTANCE, "a"), resource_name("ba9876543210", "a"))
+
+    def test_a_name_that_engines_take(self) -> None:
+        self.assertRegex(resource_name(INSTANCE, "-" * 64), r"\Asandbox-012345-[0-9a-f]{20}\Z")

@@ -1,0 +1,254 @@
+"""``sandbox.runtimes.docker.picture``: never a container that is not as it is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from sandbox.model import Container, ContainerState
+from sandbox.runtimes.docker.picture import Event, Picture, event_from
+
+LABEL = "sandbox.session.id"
+
+
+def container(container_id: str = "c", life: int = 1, state: ContainerState = ContainerState.RUNNING) -> Container:
+    """What an inspection finds."""
+    running = state is ContainerState.RUNNING
+    return Container(
+        id=container_id,
+        session_id="s",
+        state=state,
+        image="i",
+        address="198.18.0.1" if running else None,
+        started_at=str(life),
+    )
+
+
+def event(action: str, container_id: str = "c", session_id: str | None = "s") -> Event:
+    """What the stream tells."""
+    return Event(action, container_id, session_id, 1)
+
+
+class EventTests(SynchronousTestCase):
+    """Messages of API 1.41, as a real engine sent them."""
+
+    def message(self, kind: str, action: str, attributes: dict[str, str], actor: str = "c") -> dict[str, Any]:
+        """A message, with fields that are not looked at left in."""
+        return {
+            "Type": kind,
+            "Action": action,
+            "Actor": {"ID": actor, "Attributes": attributes},
+            "scope": "local",
+            "time": 1795382941,
+            "timeNano": 1795382941018221424,
+        }
+
+    def test_a_containers(self) -> None:
+        message = self.message("container", "die", {LABEL: "s", "exitCode": "137", "image": "i"})
+        self.assertEqual(event_from(message, LABEL), Event("die", "c", "s", 1795382941018221424))
+
+    def test_a_networks_names_the_container_in_its_attributes(self) -> None:
+        message = self.message("network", "disconnect", {"container": "c", "name": "n", "type": "bridge"}, "network")
+        self.assertEqual(event_from(message, LABEL), Event("disconnect", "c", None, 1795382941018221424))
+
+    def test_what_is_not_ours_is_nothing(self) -> None:
+        for message in (
+            self.message("container", "die", {"image": "i"}),
+            self.message("container", "exec_start: sh", {LABEL: "s"}),
+            self.message("volume", "create", {LABEL: "s"}),
+            self.message("network", "create", {"name": "n"}),
+        ):
+            self.assertIsNone(event_from(message, LABEL))
+
+    def test_what_is_no_message_raises(self) -> None:
+        for message in ({}, {"Type": "container"}, [], 3, None, {"Type": "network", "Action": "connect", "Actor": 1}):
+            with self.assertRaises((KeyError, TypeError, AttributeError)):
+                event_from(message, LABEL)  # type: ignore[arg-type]
+
+
+class PictureTests(SynchronousTestCase):
+    """One container's life, step by step."""
+
+    def setUp(self) -> None:
+        self.picture = Picture()
+
+    def settle(self, found: Container | None, container_id: str = "c") -> str | None:
+        """An inspection that began after the newest claim."""
+        return self.picture.settle(container_id, self.picture.unsettled()[container_id], found)
+
+    def live(self) -> None:
+        """A container that runs, settled."""
+        self.picture.apply(event("start"))
+        self.settle(container())
+
+    def test_a_container_shows_when_it_was_inspected(self) -> None:
+        self.assertEqual(self.picture.apply(event("start")), "s")
+        self.assertIsNone(self.picture.peek("s"))
+        self.assertEqual(self.settle(container()), "s")
+        self.assertEqual(self.picture.peek("s"), container())
+
+    def test_what_ends_it_takes_effect_before_any_inspection(self) -> None:
+        expected = {
+            "die": (ContainerState.EXITED, None),
+            "pause": (ContainerState.PAUSED, "198.18.0.1"),
+            "disconnect": (ContainerState.RUNNING, None),
+        }
+        for action, (state, address) in expected.items():
+            self.live()
+            self.picture.apply(event(action))
+            self.assertIsNone(self.picture.peek("s"))
+            latest = self.picture.latest("s")
+            assert latest is not None
+            self.assertEqual((latest.state, latest.address), (state, address), action)
+
+    def test_destroy_forgets_it_at_once(self) -> None:
+        self.live()
+        self.assertEqual(self.picture.apply(event("destroy")), "s")
+        self.assertIsNone(self.picture.peek("s"))
+        self.assertIsNone(self.picture.latest("s"))
+        self.assertEqual((self.picture.sessions(), dict(self.picture.unsettled())), (set(), {}))
+
+    def test_an_inspection_that_began_before_a_later_event_changes_nothing(self) -> None:
+        self.picture.apply(event("start"))
+        claim = self.picture.unsettled()["c"]
+        self.picture.apply(event("die"))
+        self.assertIsNone(self.picture.settle("c", claim, container()))
+        self.assertIsNone(self.picture.peek("s"))
+        self.assertEqual(self.settle(container(state=ContainerState.EXITED)), "s")
+
+    def test_an_inspection_that_comes_after_its_destruction_does_not_bring_it_back(self) -> None:
+        self.picture.apply(event("start"))
+        claim = self.picture.unsettled()["c"]
+        self.picture.apply(event("destroy"))
+        self.assertIsNone(self.picture.settle("c", claim, container()))
+        self.assertEqual(self.picture.sessions(), set())
+
+    def test_an_inspection_that_finds_nothing_forgets_it(self) -> None:
+        self.live()
+        self.picture.apply(event("rename"))
+        self.assertEqual(self.settle(None), "s")
+        self.assertEqual(self.picture.sessions(), set())
+
+    def test_network_events_about_strangers_are_nothing(self) -> None:
+        self.assertIsNone(self.picture.apply(event("connect", "stranger", None)))
+        self.assertEqual(dict(self.picture.unsettled()), {})
+
+    def test_while_one_of_two_is_not_settled_the_session_has_none_to_trust(self) -> None:
+        self.live()
+        self.picture.apply(event("create", "d"))
+        self.assertIsNone(self.picture.peek("s"))
+        self.settle(container("d", state=ContainerState.CREATED), "d")
+        self.assertEqual(self.picture.peek("s"), container())
+        self.assertEqual(self.picture.count("s"), 2)
+
+    def test_stock_forgets_what_is_not_listed_but_what_came_up_meanwhile(self) -> None:
+        self.live()
+        before = self.picture.claimed
+        self.picture.apply(event("create", "new"))
+        self.assertEqual(self.picture.retain([], before), {"s"})
+        self.assertEqual(self.picture.count("s"), 1)
+        self.assertEqual(list(self.picture.unsettled()), ["new"])
+
+
+class Truth(RuleBasedStateMachine):
+    """An engine, its stream and its inspections, each as late as hypothesis likes.
+
+    The picture must never show a running container that is not running that life, once the stream is read up to the
+    present, and it must come to show the truth when all is settled.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture = Picture()
+        self.truth: dict[str, Container] = {}
+        self.lives = 0
+        self.stream: list[Event] = []
+        self.inspections: list[tuple[str, int, Container | None]] = []
+
+    ids = st.sampled_from("abc")
+
+    @rule(container_id=ids)
+    def create(self, container_id: str) -> None:
+        """The engine makes one."""
+        if container_id not in self.truth:
+            self.truth[container_id] = container(container_id, 0, ContainerState.CREATED)
+            self.stream.append(event("create", container_id))
+
+    @rule(container_id=ids)
+    def start(self, container_id: str) -> None:
+        """The engine starts one."""
+        found = self.truth.get(container_id)
+        if found is not None and found.state in (ContainerState.CREATED, ContainerState.EXITED):
+            self.lives += 1
+            self.truth[container_id] = container(container_id, self.lives)
+            self.stream.append(event("start", container_id))
+
+    @rule(container_id=ids)
+    def die(self, container_id: str) -> None:
+        """A main process ends."""
+        found = self.truth.get(container_id)
+        if found is not None and found.running:
+            self.truth[container_id] = container(container_id, int(found.started_at), ContainerState.EXITED)
+            self.stream.append(event("die", container_id))
+
+    @rule(container_id=ids)
+    def destroy(self, container_id: str) -> None:
+        """The engine removes one that does not run."""
+        found = self.truth.get(container_id)
+        if found is not None and not found.running:
+            del self.truth[container_id]
+            self.stream.append(event("destroy", container_id))
+
+    @precondition(lambda self: self.stream)
+    @rule(count=st.integers(1, 3))
+    def read(self, count: int) -> None:
+        """Some of the stream arrives."""
+        for _ in range(min(count, len(self.stream))):
+            self.picture.apply(self.stream.pop(0))
+
+    @precondition(lambda self: self.picture.unsettled())
+    @rule(data=st.data())
+    def inspect(self, data: st.DataObject) -> None:
+        """An inspection begins; its answer is of this moment, and comes later."""
+        container_id = data.draw(st.sampled_from(sorted(self.picture.unsettled())))
+        claim = self.picture.unsettled()[container_id]
+        self.inspections.append((container_id, claim, self.truth.get(container_id)))
+
+    @precondition(lambda self: self.inspections)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """An inspection's answer arrives, in any order."""
+        index = data.draw(st.integers(0, len(self.inspections) - 1))
+        self.picture.settle(*self.inspections.pop(index))
+
+    @invariant()
+    def what_is_read_up_to_now_shows_no_dead_one_as_running(self) -> None:
+        """An address is only dialled for the life that has it."""
+        if not self.stream:
+            for shown in (self.picture.peek("s"), self.picture.latest("s")):
+                if shown is not None and shown.running:
+                    self.assert_true(self.truth.get(shown.id) == shown)
+
+    @invariant()
+    def what_is_settled_is_true(self) -> None:
+        """With nothing left to read or look up, the picture is the truth."""
+        if not self.stream and not self.picture.unsettled():
+            shown = self.picture.peek("s")
+            running = [one for one in self.truth.values() if one.running]
+            self.assert_true((shown is None) == (not self.truth))
+            self.assert_true(shown is None or shown.running == bool(running))
+            self.assert_true(self.picture.count("s") == len(self.truth))
+
+    def assert_true(self, condition: bool) -> None:
+        """Fail with the whole state."""
+        assert condition, (self.truth, self.picture.latest("s"), self.picture.peek("s"))
+
+
+Truth.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TruthTests = Truth.TestCase
