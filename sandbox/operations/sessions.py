@@ -287,4 +287,5 @@ class Sessions:
             await self._store.replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
         await self._runtime.remove(session_id)
         await self._store.remove(session_id)
-        _log.info("deleted session={session}", session=session_id)
+        if record is not None:
+            _log.info("deleted session={session}", session=session_id)

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.runtimes.docker import program
+from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
@@ -26,13 +28,7 @@ class DockerRuntime:
     :param instance: the installation's name, from the store; what it labels is managed by us, the rest is only served.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, instance: str, agents: Any = None) -> None:
-        if agents is None:
-            from sandbox.runtimes.docker.agents import Agents
-
-            agents = Agents(reactor, settings)
-        self._agents = agents
-
+    def __init__(self, reactor: Any, settings: Settings, instance: str) -> None:
         def engine(threads: int) -> Engine:
             return Engine(
                 reactor,
@@ -42,6 +38,7 @@ class DockerRuntime:
                 timeout=settings.engine_timeout,
             )
 
+        self._agents = Agents(reactor, settings)
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
         self._lookup = Lookup(self._queries, settings, instance)
         self._containers = Containers(
@@ -50,7 +47,7 @@ class DockerRuntime:
             self._agents,
             settings,
             instance=instance,
-            command=("/bin/sleep", "infinity"),
+            command=program.idle_command(),
         )
         self._events = EngineEvents(reactor, settings.docker_host, timeout=settings.engine_heartbeat)
         self._follower = Follower(
