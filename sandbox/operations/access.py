@@ -1,0 +1,259 @@
+"""Who may see a preview now: tokens, owners and links, each asked for once and remembered for a while."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from time import time
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from sandbox.errors import AccessDenied, AccessUnavailable, Overloaded, SandboxError, StoreUnavailable, TokenRejected
+from sandbox.model import Link
+from sandbox.operations.answers import Answers, Unknown
+from sandbox.operations.authorities import Authorities, Authority
+from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, admit_user
+from sandbox.policy.cookies import SessionCookie, read_cookie, write_cookie
+from sandbox.policy.links import LinkToken, read_link, write_link
+from sandbox.policy.signing import Purpose, Signer
+from sandbox.policy.tokens import TOKEN_LIMIT, Claims, Verifier, expired, invalid, judge, missing
+from sandbox.stores.interface import ISessionStore
+
+#: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
+LONGEST = 86_400
+
+
+class Keys:
+    """Everything that verifies or signs, each with a key of its own.
+
+    :param jwt_secrets: the platform's secrets, newest first; where there is none, no JWT is genuine.
+    :param spare: what links and cookies are signed with where there is none: random, so that they end with the daemon,
+        as registrations do.
+    :raises ValueError: for a secret that is a public key.
+    """
+
+    def __init__(self, jwt_secrets: Sequence[bytes], spare: bytes) -> None:
+        secrets = tuple(jwt_secrets) or (spare,)
+        self.tokens = Verifier(jwt_secrets)
+        self.links = Signer(secrets, Purpose.LINK)
+        self.cookies = Signer(secrets, Purpose.COOKIE)
+
+
+@attrs.define(kw_only=True)
+class Grant:
+    """That a request may pass.
+
+    :ivar user_id: whom to name to the application, if anybody.
+    :ivar holder: whose credential it was; ``None`` where everybody may see.
+    :ivar credential: what was accepted.
+    :ivar consumed: the texts of the request's tokens that are ours, accepted or not: none may reach the container.
+    :ivar authority: what the request leans on; whoever gets it releases it. ``None`` where everybody may see.
+    """
+
+    user_id: str | None = None
+    holder: Holder | None = None
+    credential: Credential | None = None
+    consumed: Sequence[bytes] = ()
+    authority: Authority | None = None
+
+
+class Access:
+    """Grants and refuses (contract section 6).
+
+    What follows from remembered answers holds until these are too old, also while the database is away. What would need
+    the database then is refused with ``AccessUnavailable``: the door stays shut.
+
+    :param leeway: seconds by which the platform's clock may differ from ours.
+    :param keep: seconds that an owner or a link is remembered.
+    :param keep_nothing: seconds that it is remembered that there is none.
+    :param cookie_lifetime: seconds that a cookie lasts unless it is used.
+    :param limit: how many tokens, owners and links are remembered, each.
+    :param now: the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        store: ISessionStore,
+        keys: Keys,
+        *,
+        leeway: float = 0,
+        keep: float = 30,
+        keep_nothing: float = 2,
+        cookie_lifetime: int = 1800,
+        limit: int = 10_000,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._keys = keys
+        self._leeway = leeway
+        self._cookie_lifetime = cookie_lifetime
+        self._now = now
+        self._tokens = _KnownTokens(keys.tokens, limit)
+        self._owners: Answers[str, str] = Answers(clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit)
+        # By session and link: a token is bound to both.
+        self._links: Answers[tuple[str, str], Link] = Answers(
+            clock, lambda key: store.get_link(key[1]), keep=keep, keep_nothing=keep_nothing, limit=limit
+        )
+        self._authorities = Authorities(clock, now)
+
+    def admit(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant | Deferred[Grant]:
+        """Admit a request, at once when all that it takes is remembered.
+
+        The first credential that is good counts. When none is, the first one's refusal is the answer.
+
+        :raises TokenRejected: when nothing is presented, or nothing that is valid now.
+        :raises AccessDenied: when it is valid, but not for this session.
+        :raises AccessUnavailable: when the database does not answer.
+        """
+        if mode is Mode.PUBLIC:
+            # Nobody is asked, and still the platform's tokens are not for the container to see.
+            return Grant(consumed=[c.text for c in credentials if self._read(session_id, c) is not None])
+        try:
+            return self._decide(session_id, mode, credentials)
+        except Unknown as unknown:
+            return Deferred.fromCoroutine(self._decide_later(unknown, session_id, mode, credentials))
+
+    def cookie_for(self, session_id: str, holder: Holder) -> tuple[str, int] | None:
+        """The cookie that a holder's browser should get, and its lifetime in seconds; ``None`` while it has a good one."""
+        now = int(self._now())
+        ends = int(min(holder.ends if holder.ends is not None else now + LONGEST, now + LONGEST))
+        expires = min(now + self._cookie_lifetime, ends)
+        old = holder.cookie
+        if expires <= now or (old is not None and (old.expires >= expires or self._is_fresh(old, now))):
+            return None
+        cookie = SessionCookie(
+            session_id=session_id, link_id=holder.link_id, user_id=holder.user_id, expires=expires, ends=ends
+        )
+        return write_cookie(self._keys.cookies, cookie), expires - now
+
+    def link_token(self, link: Link) -> str:
+        """The token that a link's URL carries."""
+        return write_link(self._keys.links, LinkToken(link.session_id, link.id, int(link.expires_at.timestamp())))
+
+    def session_changed(self, session_id: str) -> None:
+        """Forget all about a session, and end all that was let into its preview: it was just made, or deleted."""
+        self._owners.forget(session_id)
+        self._links.forget_where(lambda key: key[0] == session_id)
+        self._authorities.end_session(session_id)
+
+    def link_revoked(self, session_id: str, link_id: str) -> None:
+        """Forget a link, and end all that it let in."""
+        self._links.forget((session_id, link_id))
+        self._authorities.end_link(session_id, link_id)
+
+    def close(self) -> None:
+        """Let go of the clock."""
+        self._authorities.close()
+
+    def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
+        """:raises Unknown: when an answer is not at hand."""
+        grant = Grant()
+        consumed: list[bytes] = []
+        refusal: SandboxError | None = None
+        for credential in credentials:
+            reading = self._read(session_id, credential)
+            if reading is not None:
+                consumed.append(credential.text)
+            if isinstance(reading, Holder) and grant.holder is None:
+                try:
+                    grant.user_id = self._permit(session_id, mode, reading)
+                    grant.holder, grant.credential = reading, credential
+                    continue
+                except (TokenRejected, AccessDenied) as error:
+                    refusal = refusal or error
+            elif refusal is None:
+                refusal = reading if isinstance(reading, SandboxError) else invalid()
+        if grant.holder is None:
+            raise refusal or missing()
+        grant.consumed = consumed
+        grant.authority = self._authorities.hold(session_id, grant.holder.link_id, grant.holder.ends)
+        return grant
+
+    async def _decide_later(
+        self, unknown: Unknown, session_id: str, mode: Mode, credentials: Sequence[Credential]
+    ) -> Grant:
+        while True:
+            try:
+                await unknown.learn()
+            except (StoreUnavailable, Overloaded):
+                raise AccessUnavailable from None
+            try:
+                return self._decide(session_id, mode, credentials)
+            except Unknown as another:
+                unknown = another
+
+    def _read(self, session_id: str, credential: Credential) -> Holder | SandboxError | None:
+        """Whom a credential speaks for, or why it does not any more; ``None`` when it is none of ours."""
+        if credential.place is Place.COOKIE:
+            return self._read_cookie(session_id, credential.text)
+        if credential.place is Place.QUERY and (link := read_link(self._keys.links, credential.text)) is not None:
+            if link.session_id != session_id:
+                return AccessDenied()
+            return Holder(link_id=link.link_id, ends=link.expires) if link.expires > self._now() else expired()
+        claims = self._tokens.read(credential.text)
+        if claims is None:
+            return None
+        try:
+            user_id = judge(claims, self._now(), self._leeway)
+        except TokenRejected as error:
+            return error
+        return Holder(user_id=user_id, ends=None if claims.expires is None else claims.expires + self._leeway)
+
+    def _read_cookie(self, session_id: str, text: bytes) -> Holder | SandboxError | None:
+        cookie = read_cookie(self._keys.cookies, text)
+        if cookie is None:
+            return None
+        if cookie.session_id != session_id:
+            return AccessDenied()
+        if cookie.expires <= self._now():
+            return expired()
+        return Holder(user_id=cookie.user_id, link_id=cookie.link_id, ends=cookie.ends, cookie=cookie)
+
+    def _permit(self, session_id: str, mode: Mode, holder: Holder) -> str | None:
+        if holder.link_id is None:
+            return admit_user(holder.user_id or "", self._owners.peek(session_id))
+        link = self._links.peek((session_id, holder.link_id))
+        owner = self._owners.peek(session_id) if mode is Mode.OWNER else None
+        return admit_link(mode, session_id, link, owner, self._now())
+
+    def _is_fresh(self, cookie: SessionCookie, now: int) -> bool:
+        return (cookie.expires - now) * 2 > self._cookie_lifetime
+
+
+class _KnownTokens:
+    """What tokens say, remembered by digest, genuine or not; the least used go first.
+
+    Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.
+    """
+
+    def __init__(self, verifier: Verifier, limit: int) -> None:
+        self._verifier = verifier
+        self._limit = limit
+        self._genuine: OrderedDict[bytes, Claims] = OrderedDict()
+        self._others: OrderedDict[bytes, None] = OrderedDict()
+
+    def read(self, token: bytes) -> Claims | None:
+        """As :meth:`Verifier.read`."""
+        if len(token) > TOKEN_LIMIT:
+            return None
+        digest = hashlib.sha256(token).digest()
+        claims = self._genuine.get(digest)
+        if claims is not None:
+            self._genuine.move_to_end(digest)
+            return claims
+        if digest in self._others:
+            self._others.move_to_end(digest)
+            return None
+        claims = self._verifier.read(token)
+        if claims is not None:
+            self._genuine[digest] = claims
+            if len(self._genuine) > self._limit:
+                self._genuine.popitem(last=False)
+        else:
+            self._others[digest] = None
+            if len(self._others) > self._limit:
+                self._others.popitem(last=False)
+        return claims

@@ -1,0 +1,113 @@
+"""Preview links: made by the platform, opened in a browser, revoked at any time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sandbox.errors import PreviewNotRegistered
+from sandbox.model import Link
+from sandbox.operations.access import Access
+from sandbox.operations.previews import Previews
+from sandbox.policy.access import PARAMETER
+from sandbox.policy.hostnames import Addresses
+from sandbox.stores.interface import ISessionStore
+
+_log = Logger()
+
+#: Time between two sweeps of links that are over; each is done while a link is made, which is what makes them many.
+_SWEEP = timedelta(minutes=1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.frozen(kw_only=True)
+class LinkAddresses:
+    """A new link, and where it opens the preview.
+
+    :ivar url: the path form, or the host form where path forms are switched off.
+    :ivar host_url: the host form; ``None`` while no port is registered, for the port is part of the host.
+    """
+
+    link: Link
+    url: str | None
+    host_url: str | None
+
+
+class Links:
+    """Makes and revokes preview links.
+
+    :param path_form: whether previews are served under ``/previews/<id>/`` (``PREVIEW_PATH_FORM``).
+    :param now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        store: ISessionStore,
+        access: Access,
+        previews: Previews,
+        addresses: Addresses,
+        *,
+        path_form: bool = True,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._previews = previews
+        self._addresses = addresses
+        self._path_form = path_form
+        self._now = now
+        self._swept = datetime.min.replace(tzinfo=UTC)
+
+    def create(self, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
+        """Make a link to a session's preview. Neither the session nor its preview need exist yet.
+
+        :param ttl: seconds until it ends by itself.
+        :param user_id: whom it is for; the application is told.
+        :raises StoreUnavailable: when the database does not answer.
+        """
+        return Deferred.fromCoroutine(self._create(session_id, ttl, user_id))
+
+    def revoke(self, session_id: str, link_id: str) -> Deferred[None]:
+        """End a link of a session, and close what it opened; nothing happens when there is none."""
+        return Deferred.fromCoroutine(self._revoke(session_id, link_id))
+
+    async def _create(self, session_id: str, ttl: int, user_id: str | None) -> LinkAddresses:
+        now = self._now()
+        if now - self._swept >= _SWEEP:
+            self._swept = now
+            await self._store.remove_expired_links(now)
+        # Whole seconds, as the token has them: both end at the same moment.
+        expires_at = now.replace(microsecond=0) + timedelta(seconds=ttl)
+        link = Link(id=secrets.token_urlsafe(16), session_id=session_id, user_id=user_id, expires_at=expires_at)
+        await self._store.add_link(link)
+        _log.info("link created session={session} ttl={ttl}", session=session_id, ttl=ttl)
+        query = f"?{PARAMETER.decode('ascii')}={self._access.link_token(link)}"
+        host_url = self._host_url(session_id)
+        url = self._addresses.path_url(session_id) if self._path_form else host_url
+        return LinkAddresses(link=link, url=url and url + query, host_url=host_url and host_url + query)
+
+    async def _revoke(self, session_id: str, link_id: str) -> None:
+        link = await self._store.get_link(link_id)
+        if link is None or link.session_id != session_id:
+            return
+        try:
+            await self._store.remove_link(link_id)
+        finally:
+            # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
+            self._access.link_revoked(session_id, link_id)
+        _log.info("link revoked session={session}", session=session_id)
+
+    def _host_url(self, session_id: str) -> str | None:
+        try:
+            port = self._previews.preview(session_id).port
+        except PreviewNotRegistered:
+            return None
+        return self._addresses.host_url(port, session_id)

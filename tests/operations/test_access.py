@@ -1,0 +1,105 @@
+"""Preview access passes its contract on every store."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from sandbox.operations.access import Access, Keys
+from sandbox.policy.access import Credential, Mode, Place
+from sandbox.stores.memory import MemoryStore
+from sandbox.stores.postgres import PostgresStore
+from sandbox.stores.sqlite import SqliteStore
+from tests.contracts.access import AccessContract
+from tests.policy.jwts import SECRET, token
+from tests.postgres import server
+
+
+class InMemory(AccessContract, TestCase):
+    async def make_store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class OnSqlite(AccessContract, TestCase):
+    async def make_store(self) -> SqliteStore:
+        directory = self.mktemp()
+        os.mkdir(directory)
+        store = SqliteStore(reactor, os.path.join(directory, "sandbox.db"))
+        self.addCleanup(store.close)
+        return store
+
+
+class OnPostgres(AccessContract, TestCase):
+    async def make_store(self) -> PostgresStore:
+        store = PostgresStore(reactor, server().url(server().make_database()), timeout=1)
+        self.addCleanup(store.close)
+        return store
+
+    async def test_a_server_that_hangs_keeps_the_door_shut_and_nobody_waiting(self) -> None:
+        await self.begin()
+        credential = Credential(Place.HEADER, token())
+        await self.grant(credential)
+        server().freeze()
+        try:
+            await self.grant(credential)
+            self.clock.advance(31)
+            self.assertEqual(await self.refusal(credential), "Cannot check access right now")
+        finally:
+            server().thaw()
+        self.assertEqual((await self.grant(credential)).user_id, "alice")
+
+
+class Counting(MemoryStore):
+    """Counts how often an owner is asked for, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Deferred[str | None]] = []
+
+    def owner(self, session_id: str) -> Deferred[str | None]:
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+
+class Cost(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.store = Counting()
+        self.access = Access(Clock(), self.store, Keys([SECRET], b"s" * 32), now=lambda: 0, limit=10)
+        self.addCleanup(self.access.close)
+
+    def test_many_at_once_ask_the_store_once(self) -> None:
+        waiting = [
+            self.access.admit("s1", Mode.OWNER, [Credential(Place.HEADER, token(jti=str(number)))])
+            for number in range(50)
+        ]
+        self.assertEqual(len(self.store.asked), 1)
+        self.store.asked[0].callback("alice")
+        for found in waiting:
+            assert isinstance(found, Deferred)
+            self.assertEqual(self.successResultOf(found).user_id, "alice")
+
+    def test_who_hangs_up_meanwhile_leaves_the_others_waiting(self) -> None:
+        credentials = [Credential(Place.HEADER, token())]
+        first, second = (self.access.admit("s1", Mode.OWNER, credentials) for _ in range(2))
+        assert isinstance(first, Deferred)
+        assert isinstance(second, Deferred)
+        first.addErrback(lambda _: None)
+        first.cancel()
+        self.store.asked[0].callback("alice")
+        self.assertEqual(self.successResultOf(second).user_id, "alice")
+
+    def test_forged_tokens_push_out_no_genuine_one(self) -> None:
+        verified: list[bytes] = []
+        read = self.access._keys.tokens.read
+        self.access._keys.tokens.read = lambda text: verified.append(text) or read(text)  # type: ignore[func-returns-value,method-assign]
+        good = [Credential(Place.HEADER, token())]
+        self.access.admit("s1", Mode.PUBLIC, good)
+        for number in range(100):
+            self.access.admit("s1", Mode.PUBLIC, [Credential(Place.HEADER, token(jti=number, key=b"x" * 32))])
+        self.access.admit("s1", Mode.PUBLIC, good)
+        self.assertEqual(verified.count(token()), 1)
+        self.assertEqual(len(verified), 101)
