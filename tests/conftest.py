@@ -1,4 +1,4 @@
-"""How the whole suite runs: in a scratch directory, against the wheel where tox installed one, and with nothing skipped."""
+"""How the suite runs: in a scratch directory, against the wheel where tox installed one, nothing skipped."""
 
 from __future__ import annotations
 
