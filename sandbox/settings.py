@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
 
 
 class SettingError(ValueError):
@@ -18,6 +20,8 @@ class SettingError(ValueError):
 
 
 REQUIRED: Any = object()
+#: Bytes that a secret of HS256 should have (RFC 7518 section 3.2).
+STRONG = 32
 _METADATA = "sandbox.setting"
 
 
@@ -104,6 +108,31 @@ def _database(value: str) -> str:
     return value
 
 
+def split_secrets(value: str) -> tuple[bytes, ...]:
+    """The secrets that ``JWT_SECRET`` names, newest first. One is taken exactly as it is.
+
+    >>> split_secrets("one")
+    (b'one',)
+    >>> split_secrets("n" * 32 + ", " + "o" * 32) == (b"n" * 32, b"o" * 32)
+    True
+    """
+    parts = value.split(",")
+    return tuple((part.strip() if len(parts) > 1 else part).encode("utf-8", "surrogateescape") for part in parts)
+
+
+def _jwt_secret(value: str) -> str:
+    secrets = split_secrets(_text(value))
+    # A comma within one strong secret must not make two weak ones of it.
+    if len(secrets) > 1 and any(len(secret) < STRONG for secret in secrets):
+        raise ValueError
+    for secret in secrets:
+        try:
+            HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+        except InvalidKeyError:
+            raise ValueError from None
+    return value
+
+
 def _engine(value: str) -> str:
     if not value.startswith(("unix:///", "tcp://")):
         raise ValueError
@@ -151,12 +180,24 @@ class Settings:
     """What the daemon was told. Contract section 1 fixes the first eight; the rest are limits and timeouts."""
 
     internal_service_key: str = _variable(
-        "INTERNAL_SERVICE_KEY", TEXT, REQUIRED, "Shared secret of the internal API; the daemon does not start without it.", True
+        "INTERNAL_SERVICE_KEY",
+        TEXT,
+        REQUIRED,
+        "Shared secret of the internal API; the daemon does not start without it.",
+        True,
     )
     port: int = _variable("PORT", _whole(0, 65535), "4002", "The TCP port to listen on.")
-    host: str = _variable("HOST", (_address, "an IPv4 or IPv6 address or localhost"), "127.0.0.1", "The address to listen on; 0.0.0.0 or :: opens it to the network.")
+    host: str = _variable(
+        "HOST",
+        (_address, "an IPv4 or IPv6 address or localhost"),
+        "127.0.0.1",
+        "The address to listen on; 0.0.0.0 or :: opens it to the network.",
+    )
     internal_listen: str | None = _variable(
-        "INTERNAL_LISTEN", TEXT, None, "A Twisted endpoint of its own for the internal API; the other listener then serves previews only."
+        "INTERNAL_LISTEN",
+        TEXT,
+        None,
+        "A Twisted endpoint of its own for the internal API; the other listener then serves previews only.",
     )
     docker_host: str = _variable(
         "DOCKER_HOST", (_engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
@@ -190,7 +231,42 @@ class Settings:
         "ENABLE_PREVIEW_ACCESS_CONTROL", FLAG, "false", "Ask for a JWT of the session's owner on /previews/."
     )
     jwt_secret: str | None = _variable(
-        "JWT_SECRET", TEXT, None, "HS256 secret, the same as the platform's gateway; required when access control is on.", True
+        "JWT_SECRET",
+        (
+            _jwt_secret,
+            "a text that is not empty, or several of at least 32 bytes each, separated by commas; no public key",
+        ),
+        None,
+        "HS256 secret, the same as the platform's gateway, or the newest and older ones while it changes; needed when "
+        "access control is on.",
+        True,
+    )
+    jwt_leeway: float = _variable(
+        "JWT_LEEWAY", _number(0, 600), "0", "Seconds by which the platform's clock may differ from this machine's."
+    )
+    access_cache_seconds: float = _variable(
+        "ACCESS_CACHE_SECONDS",
+        _number(0.1, 3600),
+        "30",
+        "Seconds that a session's owner is remembered; also how long access goes on while the database is away.",
+    )
+    access_negative_cache_seconds: float = _variable(
+        "ACCESS_NEGATIVE_CACHE_SECONDS",
+        _number(0.1, 3600),
+        "2",
+        "Seconds that it is remembered that there is no such session.",
+    )
+    preview_cookie_seconds: int = _variable(
+        "PREVIEW_COOKIE_SECONDS",
+        _whole(10, 86_400),
+        "1800",
+        "Seconds that the cookie of an opened preview link lasts; used, it is renewed up to the link's end.",
+    )
+    preview_path_form: bool = _variable(
+        "PREVIEW_PATH_FORM",
+        FLAG,
+        "on",
+        "Serve previews under /previews/ID/ too, where all of them share one origin; off leaves only preview hosts.",
     )
     state_directory: str = _variable(
         "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Where the embedded database lives (systemd sets it)."
@@ -247,13 +323,22 @@ class Settings:
         "SESSION_STOP_TIMEOUT", _whole(0, 600), "10", "Seconds between SIGTERM and SIGKILL when a session is stopped."
     )
     session_queue: int = _variable(
-        "SESSION_QUEUE", _whole(1, 10_000), "16", "Lifecycle calls that may wait for one and the same session (503 beyond)."
+        "SESSION_QUEUE",
+        _whole(1, 10_000),
+        "16",
+        "Lifecycle calls that may wait for one and the same session (503 beyond).",
     )
     container_runtime: str | None = _variable(
-        "CONTAINER_RUNTIME", TEXT, None, "The engine's runtime for session containers, such as runsc; unset: its default."
+        "CONTAINER_RUNTIME",
+        TEXT,
+        None,
+        "The engine's runtime for session containers, such as runsc; unset: its default.",
     )
     reconcile_interval: float = _variable(
-        "RECONCILE_INTERVAL", SECONDS, "300", "Seconds between comparisons of the store with the engine; 0: only at start and reconnect."
+        "RECONCILE_INTERVAL",
+        SECONDS,
+        "300",
+        "Seconds between comparisons of the store with the engine; 0: only at start and reconnect.",
     )
     engine_threads: int = _variable(
         "ENGINE_THREADS", _whole(1, 256), "8", "Threads for engine calls that create, start, stop and remove."
@@ -262,15 +347,26 @@ class Settings:
         "ENGINE_QUERY_THREADS", _whole(1, 256), "4", "Threads for engine calls that only look."
     )
     engine_queue: int = _variable(
-        "ENGINE_QUEUE", _whole(1, 100_000), "512", "Engine calls that may wait for a thread before more are refused (503)."
+        "ENGINE_QUEUE",
+        _whole(1, 100_000),
+        "512",
+        "Engine calls that may wait for a thread before more are refused (503).",
     )
     engine_heartbeat: float = _variable(
-        "ENGINE_HEARTBEAT", _number(0.1, 3600), "10", "Seconds between signs of life asked of the engine, and the wait for one."
+        "ENGINE_HEARTBEAT",
+        _number(0.1, 3600),
+        "10",
+        "Seconds between signs of life asked of the engine, and the wait for one.",
     )
     engine_retry_max: float = _variable(
-        "ENGINE_RETRY_MAX", _number(0.1, 3600), "5", "Seconds at most between attempts to follow the engine's events again."
+        "ENGINE_RETRY_MAX",
+        _number(0.1, 3600),
+        "5",
+        "Seconds at most between attempts to follow the engine's events again.",
     )
-    engine_timeout: float = _variable("ENGINE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one engine call may take.")
+    engine_timeout: float = _variable(
+        "ENGINE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one engine call may take."
+    )
     exec_output_limit: int = _variable(
         "EXEC_OUTPUT_LIMIT", _whole(0, 1 << 30), "10485760", "Bytes kept of each output stream of a command."
     )
@@ -281,7 +377,10 @@ class Settings:
         "Seconds to go on collecting output after a command ended while a background child keeps its pipe open.",
     )
     exec_kill_timeout: float = _variable(
-        "EXEC_KILL_TIMEOUT", _number(0.1, 600), "5", "Seconds to wait for a kill to be confirmed from inside a container."
+        "EXEC_KILL_TIMEOUT",
+        _number(0.1, 600),
+        "5",
+        "Seconds to wait for a kill to be confirmed from inside a container.",
     )
     max_execs: int = _variable("MAX_EXECS", _whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
     max_container_requests: int = _variable(
@@ -296,12 +395,17 @@ class Settings:
     directory_limit: int = _variable(
         "DIRECTORY_LIMIT", _whole(1, 10_000_000), "200000", "Entries of the largest directory that can be listed."
     )
-    file_timeout: float = _variable("FILE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one file operation may take.")
+    file_timeout: float = _variable(
+        "FILE_TIMEOUT", _number(0.1, 3600), "60", "Seconds that one file operation may take."
+    )
     agent_idle_timeout: float = _variable(
         "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is ended; 0 keeps it."
     )
     body_limit: int = _variable(
-        "BODY_LIMIT", _whole(1024, 1 << 30), "10485760", "Bytes of the largest request body of the internal API (413 beyond)."
+        "BODY_LIMIT",
+        _whole(1024, 1 << 30),
+        "10485760",
+        "Bytes of the largest request body of the internal API (413 beyond).",
     )
     max_previews: int = _variable(
         "MAX_PREVIEWS", _whole(1, 10_000_000), "100000", "Preview registrations kept at most; beyond it 503."
@@ -337,7 +441,10 @@ class Settings:
         "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
     )
     drain_seconds: float = _variable(
-        "DRAIN_SECONDS", _number(0, 3600), "8", "Seconds that requests in flight get to finish when the daemon is stopped."
+        "DRAIN_SECONDS",
+        _number(0, 3600),
+        "8",
+        "Seconds that requests in flight get to finish when the daemon is stopped.",
     )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",
@@ -352,6 +459,11 @@ class Settings:
         return self.database_url or "sqlite:///sandbox.db"
 
     @property
+    def jwt_secrets(self) -> tuple[bytes, ...]:
+        """The secrets of :attr:`jwt_secret`, newest first; none when it is unset."""
+        return split_secrets(self.jwt_secret) if self.jwt_secret else ()
+
+    @property
     def public_origin(self) -> str:
         """The origin by which browsers reach the daemon."""
         return self.public_url or f"http://localhost:{self.port}"
@@ -360,6 +472,11 @@ class Settings:
 def variables() -> list[Variable]:
     """Every variable, in the order in which help and examples show them."""
     return [field.metadata[_METADATA] for field in attrs.fields(Settings)]
+
+
+def weak_secrets(settings: Settings) -> list[str]:
+    """The variables whose secrets are so short that whoever sees something signed with them may guess them."""
+    return ["JWT_SECRET"] if any(len(secret) < STRONG for secret in settings.jwt_secrets) else []
 
 
 def parse(environment: Mapping[str, str]) -> Settings:

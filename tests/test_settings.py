@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.settings import SettingError, parse, variables
+from sandbox.settings import SettingError, parse, variables, weak_secrets
 
 KEY = {"INTERNAL_SERVICE_KEY": "secret"}
 
@@ -54,6 +54,37 @@ class Start(SynchronousTestCase):
         self.assertTrue(
             parse({**KEY, "ENABLE_PREVIEW_ACCESS_CONTROL": "true", "JWT_SECRET": "s"}).enable_preview_access_control
         )
+
+    def test_the_jwt_secret_is_one_as_it_is_or_several_newest_first(self) -> None:
+        new, old = "n" * 32, "o" * 40
+        for text, secrets in (
+            ("s", (b"s",)),
+            (" padded ", (b" padded ",)),
+            ("José", "José".encode()),
+            (new, (new.encode(),)),
+            (f"{new},{old}", (new.encode(), old.encode())),
+            (f" {new} , {old} ", (new.encode(), old.encode())),
+        ):
+            with self.subTest(text):
+                expected = secrets if isinstance(secrets, tuple) else (secrets,)
+                self.assertEqual(parse({**KEY, "JWT_SECRET": text}).jwt_secrets, expected)
+        self.assertEqual(parse(KEY).jwt_secrets, ())
+
+    def test_a_comma_makes_no_weak_secrets_of_a_strong_one(self) -> None:
+        for text in ("a" * 40 + ",bc", "a" * 40 + ",", "," + "a" * 40, "a,b"):
+            with self.subTest(text), self.assertRaisesRegex(SettingError, "JWT_SECRET must be"):
+                parse({**KEY, "JWT_SECRET": text})
+
+    def test_a_public_key_is_no_secret(self) -> None:
+        for text in ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "ssh-rsa AAAA", '{"kty": "oct"}'):
+            with self.subTest(text), self.assertRaisesRegex(SettingError, "JWT_SECRET must be") as caught:
+                parse({**KEY, "JWT_SECRET": text})
+            self.assertNotIn(text, str(caught.exception))
+
+    def test_a_short_jwt_secret_is_weak(self) -> None:
+        self.assertEqual(weak_secrets(parse({**KEY, "JWT_SECRET": "s" * 31})), ["JWT_SECRET"])
+        for environment in (KEY, {**KEY, "JWT_SECRET": "s" * 32}):
+            self.assertEqual(weak_secrets(parse(environment)), [])
 
     def test_a_secret_is_never_shown_in_an_error(self) -> None:
         with self.assertRaises(SettingError) as caught:

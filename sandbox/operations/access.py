@@ -117,7 +117,7 @@ class Access:
             return Deferred.fromCoroutine(self._decide_later(unknown, session_id, mode, credentials))
 
     def cookie_for(self, session_id: str, holder: Holder) -> tuple[str, int] | None:
-        """The cookie that a holder's browser should get, and its lifetime in seconds; ``None`` while it has a good one."""
+        """The cookie to hand to a holder's browser, and its lifetime in seconds; ``None`` while it has a good one."""
         now = int(self._now())
         ends = int(min(holder.ends if holder.ends is not None else now + LONGEST, now + LONGEST))
         expires = min(now + self._cookie_lifetime, ends)
