@@ -46,6 +46,14 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HELD = 64 * 1024
 
 
+def may_be_frames(data: bytes) -> bool:
+    """Whether bytes behind a WebSocket handshake can be what a client may send there, and not another request.
+
+    A client's frame has the mask bit (RFC 6455 section 5.1), which no byte of a request's line has.
+    """
+    return data[0] & 0x70 == 0 and (len(data) == 1 or data[1] >= 0x80)
+
+
 class State(enum.Enum):
     """What the next byte from the client is."""
 
@@ -95,6 +103,7 @@ class Channel(Protocol):
     _parsing = False
     _paused = False
     _cork: list[bytes] | None = None
+    _peer: str | None = None
 
     def __init__(self, site: Site) -> None:
         self.site = self.factory = site
@@ -294,14 +303,14 @@ class Channel(Protocol):
             sink.body_failed(error)
 
     def _hold(self, data: bytes) -> None:
-        if self._request is not None and self._request.upgrading:
-            # Nobody may speak before the 101; whoever does tries to hide a request behind the upgrade.
-            request, self._request = self._request, None
+        self._buffer += data
+        request = self._request
+        if request is not None and request.upgrading and not may_be_frames(self._buffer):
+            self._request = None
             request.connectionLost(Failure(bytes_after_upgrade()))
             error = bytes_after_upgrade()
             self._refuse(error_reply(error.status, error.code, error.reason))
             return
-        self._buffer += data
         if len(self._buffer) > _HELD:
             self._paused = True
             self.transport.pauseProducing()
@@ -354,10 +363,15 @@ class Channel(Protocol):
         self.writeSequence(lines)
 
     def persistent(self) -> bool:
-        """Whether another request may follow. A body that nobody took and that has not come by now forbids it."""
+        """Whether another request may follow.
+
+        Not behind a body that nobody took and that has not come by now, nor behind an upgrade that was refused after
+        the client went on as if it had been granted.
+        """
         if self._state is State.BODY and self._sink is None:
             self.deliver_body(Discard())
-        if self._state is State.BODY or self.site.stopping:
+        refused_upgrade = self._request is not None and self._request.upgrading and self._buffer
+        if self._state is State.BODY or self.site.stopping or refused_upgrade:
             self._keep_alive = False
         return self._keep_alive
 
@@ -379,10 +393,10 @@ class Channel(Protocol):
                 self._read_on()
                 self._parse()
 
-    @property
-    def holds_bytes(self) -> bool:
-        """Whether bytes came that nobody has read yet."""
-        return bool(self._buffer)
+    def expect_upgrade(self) -> None:
+        """See :meth:`Request.expect_upgrade`."""
+        if self._buffer and not may_be_frames(self._buffer):
+            raise bytes_after_upgrade()
 
     def abort_response(self, reset: bool) -> None:
         """End the connection within a response.
@@ -438,6 +452,10 @@ class Channel(Protocol):
         self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
         self.connectionLost = connection_lost  # type: ignore[method-assign,assignment]
         protocol.makeConnection(self.transport)
+        early, self._buffer = self._buffer, b""
+        self._read_on()
+        if early:
+            self.dataReceived(early)
 
     # What twisted.web's Request asks of its channel.
 
@@ -479,6 +497,13 @@ class Channel(Protocol):
     def abortConnection(self) -> None:
         """Close at once."""
         self.transport.abortConnection()
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the other end; ``None`` on a UNIX socket."""
+        if self._peer is None:
+            self._peer = getattr(self.transport.getPeer(), "host", "")
+        return self._peer or None
 
     def isSecure(self) -> bool:
         """Always false: TLS ends before us."""

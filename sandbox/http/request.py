@@ -63,6 +63,8 @@ class Request(TwistedRequest):
     on_disconnect: Callable[[Failure], None] | None = None
     site: Any
     content: Any = None
+    #: The resource of the route that the request took (:mod:`sandbox.http.routes`).
+    resource: Any = None
     # No parsing of form bodies: nobody here reads forms, and multipart parsers are an attack surface of their own.
     _parsePOSTFormSubmission = False
     defaultContentType = None
@@ -244,18 +246,20 @@ class Request(TwistedRequest):
         self.complete()
 
     def expect_upgrade(self) -> None:
-        """From now on the client must not speak until it has its answer.
+        """From now on the client should not speak until it has its answer.
 
-        :raises Malformed: when it has spoken already.
+        Frames that come early are held and go to whoever the connection is given to. Anything else is answered with
+        400, by :attr:`on_disconnect` and the channel when it comes later.
+
+        :raises Malformed: when it has come already.
         """
-        if self.channel.holds_bytes:
-            raise bytes_after_upgrade()
+        self.channel.expect_upgrade()
         self.upgrading = True
 
     def upgrade(self, protocol: IProtocol) -> None:
         """Give the connection to ``protocol`` after a 101 was sent: it is connected to the transport at once.
 
-        Only after :meth:`expect_upgrade`; bytes that came before the 101 have ended the connection with 400 already.
+        Only after :meth:`expect_upgrade`; frames that came early are delivered before this returns.
         """
         self.finished = 1
         channel, self.channel = self.channel, None

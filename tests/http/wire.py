@@ -75,7 +75,12 @@ class Wire(Protocol):
     def __init__(self) -> None:
         self.received = b""
         self.lost: Failure | None = None
+        self.on_made: Callable[[], None] | None = None
         self._waiting: list[tuple[Callable[[], object], Deferred[object]]] = []
+
+    def connectionMade(self) -> None:
+        if self.on_made is not None:
+            self.on_made()
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data
@@ -129,11 +134,11 @@ class Wire(Protocol):
         """Wait until ``text`` has come."""
         await self.until(lambda: True if text in self.received else None)
 
-    async def closed(self) -> Failure:
-        """Wait for the end of the connection."""
+    async def closed(self) -> BaseException:
+        """Wait for the end of the connection; the answer says how it ended."""
         await self.until(lambda: True if self.lost is not None else None)
         assert self.lost is not None
-        return self.lost
+        return self.lost.value  # type: ignore[no-any-return]
 
     def abort(self) -> None:
         """Reset the connection."""

@@ -1,0 +1,79 @@
+"""What the gateway asks of others: where a preview is, who may see it, and who carries a WebSocket."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from sandbox.http.replies import Reply
+from sandbox.http.request import Request
+from sandbox.model import Preview, Target
+from sandbox.policy.grammar import Fields
+from sandbox.policy.rewriting import Rewriter
+
+
+class Resolver(Protocol):
+    """Knows where a preview's requests go; :class:`sandbox.operations.previews.Previews` is one."""
+
+    def resolve(self, session_id: str) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
+        """The registration and its target, at once where they are known.
+
+        :raises SandboxError: when there is none, now or through the Deferred.
+        """
+
+
+@attrs.frozen(kw_only=True)
+class Passage:
+    """A request that access control lets through.
+
+    :ivar fields: the request's fields without the platform's credentials, with what it tells the application.
+    :ivar target: the request's target without them.
+    :ivar response_fields: fields that the response gets beside the application's own.
+    """
+
+    fields: Fields
+    target: bytes
+    response_fields: Fields = attrs.field(factory=list)
+
+
+Verdict = Passage | Reply | None
+
+
+class Authorize(Protocol):
+    """Access control. It is asked before the registration is looked up, and before any upgrade."""
+
+    def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
+        """A passage, an answer of its own (a redirect that leaves a token behind), or ``None`` for no opinion.
+
+        :param prefix: what the preview's paths begin with, ``b""`` on a host of its own.
+        :raises SandboxError: to refuse, now or through the Deferred.
+        """
+
+
+class Outbound(NamedTuple):
+    """A request as it leaves for an application.
+
+    :ivar head: its line and fields, as the application gets them.
+    :ivar rewriter: makes the application's addresses the browser's, in what comes back.
+    :ivar response_fields: fields of ours that the response gets beside the application's.
+    """
+
+    session_id: str
+    preview: Preview
+    target: Target
+    rewriter: Rewriter
+    head: bytes
+    response_fields: Fields
+
+
+class Upgrades(Protocol):
+    """Carries an upgraded connection."""
+
+    def __call__(self, request: Request, outbound: Outbound) -> None:
+        """Answer a request that offers ``Upgrade: websocket``; the offer is in ``outbound.head`` too.
+
+        The request has no body, and :meth:`Request.expect_upgrade` has been called. Whoever takes it answers it, by
+        :meth:`Request.upgrade` after a 101 or by a whole response, and sets :attr:`Request.on_disconnect`.
+        """

@@ -1,0 +1,55 @@
+"""Root-relative requests of applications that don't know their prefix (contract section 5)."""
+
+from __future__ import annotations
+
+import re
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from sandbox.gateway.pages import respond
+from sandbox.gateway.resource import NOT_FOUND
+from sandbox.http.replies import Reply
+from sandbox.http.request import Request
+from sandbox.policy.rewriting import canonical_authority
+
+_REFERER = re.compile(rb"(https?)://([^/?#]*)(/previews/[A-Za-z0-9_-]{1,64})(?:[/?#].*)?", re.IGNORECASE)
+
+
+def preview_of(referer: bytes, host: bytes) -> bytes | None:
+    """The prefix of the preview that a page of this origin lies in.
+
+    >>> preview_of(b"http://x.org/previews/abc/index.html", b"x.org")
+    b'/previews/abc'
+    >>> preview_of(b"http://evil.org/previews/abc/", b"x.org") is None
+    True
+    """
+    match = _REFERER.fullmatch(referer)
+    if match is None or canonical_authority(match[1], match[2]) != canonical_authority(match[1], host):
+        return None
+    return match[3]
+
+
+class Fallback(Resource):
+    """What no route takes. A request that a preview's page made goes into that preview, so that module imports chain
+    on: the browser takes the redirect's end for the next Referer. All else is 404.
+
+    :param enabled: whether to look at the Referer at all.
+    """
+
+    isLeaf = True
+
+    def __init__(self, enabled: bool = True) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._enabled = enabled
+
+    def render(self, request: Request) -> int:
+        """Redirect or refuse. The method and body survive a 307."""
+        prefix = preview_of(request.known.get(b"referer", b""), request.known.get(b"host", b""))
+        if self._enabled and prefix is not None and request.uri.startswith(b"/"):
+            location = prefix + request.uri
+            fields = ((b"location", location), (b"cache-control", b"no-store"), (b"vary", b"referer"))
+            request.respond(Reply(307, None, fields))
+        else:
+            respond(request, NOT_FOUND)
+        return NOT_DONE_YET

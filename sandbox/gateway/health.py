@@ -1,0 +1,87 @@
+"""Whether an application answers (contract section 7)."""
+
+from __future__ import annotations
+
+import errno
+
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.error import ConnectError, UserError
+from twisted.internet.interfaces import IReactorTime
+
+from sandbox.errors import Overloaded, PreviewMisbehaved, SandboxError
+from sandbox.gateway.pool import Pool
+from sandbox.gateway.upstream import Upstream
+from sandbox.model import Target
+from sandbox.policy.framing import Framing
+from sandbox.policy.grammar import Fields, ResponseHead
+
+_REQUEST = b"GET / HTTP/1.1\r\nHost: localhost:%d\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
+_WORDS = {
+    errno.ECONNREFUSED: "Connection refused",
+    errno.EHOSTUNREACH: "No route to host",
+    errno.ENETUNREACH: "Network unreachable",
+}
+
+
+class Probe:
+    """One GET of ``/``; the head of the answer is enough.
+
+    :ivar answered: fires with the status.
+    """
+
+    method = b"GET"
+    upgrading = False
+    sent_all = True
+
+    def __init__(self, upstream: Upstream, port: int) -> None:
+        self._upstream = upstream
+        self.answered: Deferred[int] = Deferred(lambda _: upstream.abandon())
+        upstream.begin(self, _REQUEST % port)
+
+    def interim(self, head: ResponseHead) -> None:
+        """Not the answer yet."""
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """Cannot be: nothing was offered."""
+
+    def responded(self, head: ResponseHead, framing: Framing) -> None:
+        self._upstream.abandon()
+        self.answered.callback(head.status)
+
+    def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
+        """The body does not matter."""
+
+    def broken(self, error: SandboxError) -> None:
+        self.answered.errback(error)
+
+
+async def check(pool: Pool, clock: IReactorTime, session_id: str, target: Target, timeout: float) -> int | str:
+    """The status that the application answers with, or why it does not, in a few words.
+
+    :param timeout: seconds for all of it.
+    """
+
+    async def ask() -> int:
+        upstream = await pool.connect(session_id, target)
+        return await Probe(upstream, target.port).answered
+
+    try:
+        return await Deferred.fromCoroutine(ask()).addTimeout(timeout, clock)
+    except SandboxError as error:
+        return _reason(error)
+    except DeferredTimeout:
+        return "Timeout"
+
+
+def _reason(error: SandboxError) -> str:
+    if isinstance(error, Overloaded):
+        return error.message
+    if isinstance(error, PreviewMisbehaved):
+        return "Invalid response"
+    cause = error.__cause__
+    if isinstance(cause, UserError):  # Twisted's connection timeout is one, and so is an attempt that was given up.
+        return "Timeout"
+    if isinstance(cause, ConnectError) and cause.osError is not None:
+        return _WORDS.get(cause.osError, "Connection failed")
+    return "Connection closed"

@@ -1,0 +1,182 @@
+"""Connections to applications, kept alive between requests."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP
+from twisted.internet.protocol import ClientFactory
+from twisted.python.failure import Failure
+
+from sandbox.errors import Overloaded, PreviewUnreachable
+from sandbox.gateway.upstream import Upstream
+from sandbox.http.deadlines import NEVER, Deadlines
+from sandbox.model import Target
+from sandbox.policy.pooling import Book, Key, PoolLimits
+
+
+@attrs.define
+class PoolCounters:
+    """What the pool has done, for whoever publishes it."""
+
+    opened: int = 0
+    reused: int = 0
+    refused: int = 0
+    failed: int = 0
+
+
+class Pool:
+    """Every connection to every application. The book decides (:mod:`sandbox.policy.pooling`); this does the I/O.
+
+    :param connect_timeout: seconds until an application that does not take a connection counts as unreachable.
+    :param response_timeout: seconds until one that took a request must have begun to answer; 0 for ever.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTCP,
+        deadlines: Deadlines,
+        *,
+        limits: PoolLimits | None = None,
+        connect_timeout: float = 5.0,
+        response_timeout: float = 120.0,
+    ) -> None:
+        self._reactor = reactor
+        self._deadlines = deadlines
+        self._limits = limits or PoolLimits()
+        self._connect_timeout = connect_timeout
+        self._response_timeout = response_timeout
+        self._book: Book[Upstream] = Book(self._limits)
+        self._connecting: dict[Upstream, _Attempt] = {}
+        self._open: set[Upstream] = set()
+        self._closed: Deferred[None] | None = None
+        self.counters = PoolCounters()
+
+    def __len__(self) -> int:
+        """Connections that exist, those included that are being closed."""
+        return len(self._open) + len(self._connecting)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        return self._book.idle_count
+
+    def take(self, session_id: str, target: Target) -> Upstream | None:
+        """An idle connection to ``target``, now the caller's, or ``None``."""
+        key = Key(target.container_id, target.started_at, target.port)
+        upstream = self._book.take(session_id, key, self._deadlines.seconds())
+        if upstream is not None:
+            upstream.deadline = NEVER
+            self.counters.reused += 1
+        return upstream
+
+    def connect(self, session_id: str, target: Target) -> Deferred[Upstream]:
+        """A new connection to ``target``, the caller's. Cancelling gives it up.
+
+        :raises Overloaded: when the session has too many.
+        :raises PreviewUnreachable: when the application does not take it.
+        """
+        if self._closed is not None:
+            return fail(PreviewUnreachable())
+        possible, surplus = self._book.make_room(session_id)
+        if surplus is not None:
+            surplus.abort()
+        if not possible:
+            self.counters.refused += 1
+            message = "Too many connections to this preview are open"
+            return fail(Overloaded(message, code="TOO_MANY_PREVIEW_CONNECTIONS"))
+        upstream = Upstream(self)
+        self._book.add(upstream, session_id, Key(target.container_id, target.started_at, target.port))
+        attempt = self._connecting[upstream] = _Attempt(self, upstream)
+        attempt.connector = self._reactor.connectTCP(target.address, target.port, attempt, self._connect_timeout)
+        return attempt.connected
+
+    def release(self, upstream: Upstream) -> None:
+        """The caller's request is over and the connection can carry another one."""
+        now = self._deadlines.seconds()
+        upstream.deadline = now + self._limits.idle_seconds
+        surplus = self._book.give_back(upstream, now)
+        if surplus is not None:
+            surplus.abort()
+
+    def drop_session(self, session_id: str) -> None:
+        """Close a session's idle connections and break what is under way over the others, at once."""
+        self._drop(self._book.of_session(session_id))
+
+    def close(self) -> Deferred[None]:
+        """Drop everything and open nothing more. Fires when the last connection is gone."""
+        if self._closed is None:
+            self._closed = Deferred()
+            self._drop(self._book.all())
+            self._check_closed()
+        return self._closed
+
+    # What connections tell.
+
+    def response_deadline(self) -> float:
+        """When an application that is asked now must have begun to answer."""
+        return self._deadlines.seconds() + self._response_timeout if self._response_timeout else NEVER
+
+    def connected(self, upstream: Upstream) -> None:
+        """The connection is there."""
+        self.counters.opened += 1
+        self._open.add(upstream)
+        self._deadlines.add(upstream)
+        self._connecting.pop(upstream).connected.callback(upstream)
+
+    def failed(self, upstream: Upstream, reason: Failure) -> None:
+        """The connection could not be made."""
+        self.counters.failed += 1
+        self._book.remove(upstream)
+        error = PreviewUnreachable()
+        error.__cause__ = reason.value
+        self._connecting.pop(upstream).connected.errback(error)
+        self._check_closed()
+
+    def forget(self, upstream: Upstream) -> None:
+        """It is being closed, and carries nothing more."""
+        self._book.remove(upstream)
+
+    def lost(self, upstream: Upstream) -> None:
+        """It is closed."""
+        self._book.remove(upstream)
+        self._open.discard(upstream)
+        self._deadlines.discard(upstream)
+        self._check_closed()
+
+    def _drop(self, upstreams: list[Upstream]) -> None:
+        for upstream in upstreams:
+            attempt = self._connecting.get(upstream)
+            if attempt is None:
+                upstream.abort()
+            else:
+                attempt.stop()
+
+    def _check_closed(self) -> None:
+        if self._closed is not None and not len(self) and not self._closed.called:
+            self._closed.callback(None)
+
+
+class _Attempt(ClientFactory):
+    """One attempt to connect.
+
+    :ivar connected: fires with the connection; cancelling it stops the attempt.
+    """
+
+    noisy = False
+    connector: IConnector
+
+    def __init__(self, pool: Pool, upstream: Upstream) -> None:
+        self._pool = pool
+        self._upstream = upstream
+        self.connected: Deferred[Upstream] = Deferred(lambda _: self.stop())
+
+    def stop(self) -> None:
+        """Give up."""
+        self.connector.disconnect()
+
+    def buildProtocol(self, addr: IAddress | None) -> Upstream:
+        return self._upstream
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self._pool.failed(self._upstream, reason)

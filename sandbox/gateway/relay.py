@@ -1,0 +1,284 @@
+"""One request carried to an application and its response carried back, both as streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from sandbox.errors import SandboxError
+from sandbox.gateway.doors import Outbound
+from sandbox.gateway.pages import respond_error
+from sandbox.gateway.upstream import Upstream
+from sandbox.http.channel import CONTINUE
+from sandbox.http.replies import error_reply
+from sandbox.http.request import Request, http_date
+from sandbox.policy.framing import Coding, Framing, chunk, last_chunk
+from sandbox.policy.grammar import Fields, Malformed, ResponseHead
+from sandbox.policy.headers import VIA, may_be_trailer, response_fields
+
+if TYPE_CHECKING:
+    from sandbox.gateway.pool import Pool
+
+# RFC 9110 section 9.2.2: what may be sent again on a new connection when a reused one died before it answered.
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+
+
+@attrs.frozen
+class Upload:
+    """The producer of an upload: pauses the client while the application does not read."""
+
+    request: Request
+
+    def pauseProducing(self) -> None:
+        self.request.pause_body()
+
+    def resumeProducing(self) -> None:
+        self.request.resume_body()
+
+    def stopProducing(self) -> None:
+        """The application's connection is lost: its exchange hears of that by itself."""
+
+
+class Relay:
+    """One exchange between a client and an application. It lives until both sides are done or one is lost.
+
+    :param continue_timeout: seconds to wait for the application's ``100 Continue`` before we say it ourselves, for
+        applications that know no Expect (RFC 9110 section 10.1.1; Go's ``ExpectContinueTimeout``).
+    """
+
+    # The client side's answer when it is written: None until then.
+    _chunked = False
+    _until_close = False
+    _upstream: Upstream | None = None
+    _connecting: Deferred[Upstream] | None = None
+    _retried = False
+    _downloading = False
+    _uploading = False
+    _continue_call: IDelayedCall | None = None
+    _over = False
+    min_progress = 1
+    upgrading = False
+    sent_all = False
+
+    def __init__(
+        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, continue_timeout: float
+    ) -> None:
+        self._request = request
+        self._outbound = outbound
+        self._pool = pool
+        self._clock = clock
+        self._continue_timeout = continue_timeout
+        self._pending: list[bytes] = []
+        self.method = request.method
+
+    def start(self) -> None:
+        """Find a connection and send the request over it."""
+        self._request.on_disconnect = self._client_lost
+        if self._retried:
+            self._connect()
+            return
+        replayable = self._replayable()
+        while (upstream := self._pool.take(self._outbound.session_id, self._outbound.target)) is not None:
+            # What must not be sent twice goes only where the other end was there a moment ago.
+            if replayable or not upstream.stale():
+                self._send(upstream)
+                return
+            upstream.abort()
+        self._connect()
+
+    def _connect(self) -> None:
+        self._connecting = self._pool.connect(self._outbound.session_id, self._outbound.target)
+        self._connecting.addCallbacks(self._send, self._not_connected)
+
+    def _not_connected(self, failure: Failure) -> None:
+        if not self._over:
+            self._refuse(failure)
+
+    def _send(self, upstream: Upstream) -> None:
+        self._connecting = None
+        if self._over:
+            upstream.abort()
+            return
+        request = self._request
+        self._upstream = upstream
+        if request.framing.coding is Coding.NONE:
+            self.sent_all = True
+            upstream.begin(self, self._outbound.head)
+            return
+        upstream.begin(self, self._outbound.head)
+        if request.expects_continue:
+            self._continue_call = self._clock.callLater(self._continue_timeout, self._say_continue)
+        request.stream_body(self)
+        if not (self.sent_all or self._over):
+            self._uploading = True
+            upstream.transport.registerProducer(Upload(request), True)
+
+    def _replayable(self) -> bool:
+        return self._request.framing.coding is Coding.NONE and self.method in _IDEMPOTENT
+
+    # The request's body.
+
+    def body_received(self, data: bytes) -> None:
+        if self._upstream is not None:
+            self._stop_waiting_to_continue()
+            self._upstream.send(chunk(data) if self._request.framing.coding is Coding.CHUNKED else data)
+
+    def body_ended(self, trailers: Fields) -> None:
+        self.sent_all = True
+        if self._upstream is None:
+            return
+        self._stop_uploading()
+        if self._request.framing.coding is Coding.CHUNKED:
+            self._upstream.send(last_chunk([field for field in trailers if may_be_trailer(field[0])]))
+
+    def body_failed(self, error: Malformed) -> None:
+        self._drop_upstream()
+        if self._request.startedWriting:
+            self._abort()
+        else:
+            self._over = True
+            self._request.respond(error_reply(error.status, error.code, error.reason))
+
+    def _say_continue(self) -> None:
+        self._continue_call = None
+        self._request.send_interim(CONTINUE)
+
+    def _stop_waiting_to_continue(self) -> None:
+        if self._continue_call is not None:
+            call, self._continue_call = self._continue_call, None
+            call.cancel()
+
+    def _stop_uploading(self) -> None:
+        self._stop_waiting_to_continue()
+        if self._uploading:
+            self._uploading = False
+            if self._upstream is not None:
+                self._upstream.transport.unregisterProducer()
+
+    # The response.
+
+    def interim(self, head: ResponseHead) -> None:
+        if head.status == 100:
+            waiting = self._continue_call is not None
+            self._stop_waiting_to_continue()
+            if not waiting:
+                return  # Said already, or never asked for.
+        fields = response_fields(head, Framing(Coding.NONE), self._outbound.rewriter, chunked=False)
+        self._request.send_interim(_status_line(head) + _field_lines(fields) + b"\r\n")
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        raise AssertionError("no upgrade was offered")
+
+    def responded(self, head: ResponseHead, framing: Framing) -> None:
+        self._stop_waiting_to_continue()
+        request = self._request
+        request.code = head.status
+        if framing.coding in {Coding.CHUNKED, Coding.CLOSE}:
+            self._chunked = request.minor == 1
+            self._until_close = not self._chunked
+        fields = response_fields(head, framing, self._outbound.rewriter, chunked=self._chunked)
+        if b"date" not in head.known:
+            fields.append((b"Date", http_date()))
+        fields += self._outbound.response_fields
+        fields.append((b"Via", VIA))
+        if self._chunked:
+            fields.append((b"Transfer-Encoding", b"chunked"))
+        if not request.persistent or self._until_close:
+            fields.append((b"Connection", b"close"))
+        self._pending = [_status_line(head), _field_lines(fields), b"\r\n"]
+
+    def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
+        if trailers is not None:
+            # The connection is the pool's again.
+            self._stop_uploading()
+            self._upstream = None
+        written = self._pending
+        if written:
+            self._pending = []
+        if self._chunked:
+            written += [chunk(piece) for piece in pieces]
+            if trailers is not None:
+                written.append(last_chunk([field for field in trailers if may_be_trailer(field[0])]))
+        else:
+            written += pieces
+        if written:
+            self._request.send(written[0] if len(written) == 1 else b"".join(written))
+        if trailers is not None:
+            self._finish()
+        elif not self._downloading and self._upstream is not None:
+            self._downloading = True
+            self._request.channel.registerProducer(self, True)
+
+    def broken(self, error: SandboxError) -> None:
+        upstream, self._upstream = self._upstream, None
+        if self._over or upstream is None:
+            return
+        if upstream.reused and upstream.untouched and self._replayable() and not self._retried:
+            self._retried = True
+            self.start()
+        elif self._request.startedWriting or self._pending:
+            self._abort()
+        else:
+            self._refuse(Failure(error))
+
+    # The client's side as the consumer of the response.
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up."""
+        if self._upstream is not None:
+            self._upstream.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It does again."""
+        if self._upstream is not None:
+            self._upstream.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """It left; :meth:`_client_lost` hears of that."""
+
+    # Ends.
+
+    def _finish(self) -> None:
+        self._over = True
+        if self._downloading:
+            self._request.channel.unregisterProducer()
+        self._request.complete()
+
+    def _abort(self) -> None:
+        """Break the response off, visibly: a body that ends with the connection must end with a reset."""
+        self._over = True
+        self._stop_waiting_to_continue()
+        self._request.abort(reset=self._until_close)
+
+    def _refuse(self, failure: Failure) -> None:
+        self._over = True
+        self._stop_waiting_to_continue()
+        respond_error(self._request, failure)
+
+    def _client_lost(self, reason: Failure) -> None:
+        self._over = True
+        self._stop_waiting_to_continue()
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+        self._drop_upstream()
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            if self._uploading:
+                self._uploading = False
+                upstream.transport.unregisterProducer()
+            upstream.abandon()
+
+
+def _status_line(head: ResponseHead) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+
+
+def _field_lines(fields: Fields) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -1,0 +1,237 @@
+"""The resource that carries previews (contract section 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.proxy import ReverseProxyResource
+from twisted.web.server import NOT_DONE_YET
+
+from sandbox.gateway import health
+from sandbox.gateway.doors import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
+from sandbox.gateway.pages import respond, respond_error
+from sandbox.gateway.pool import Pool
+from sandbox.gateway.relay import Relay
+from sandbox.http.replies import Reply, error_reply
+from sandbox.http.request import Request
+from sandbox.model import Preview, Target
+from sandbox.policy.framing import Coding
+from sandbox.policy.grammar import Malformed, split_list
+from sandbox.policy.headers import Origin, TrustedProxies, public_host, request_fields
+from sandbox.policy.rewriting import Rewriter
+
+NOT_FOUND = error_reply(404, "NOT_FOUND", "There is nothing here")
+
+
+@attrs.frozen(kw_only=True)
+class GatewayOptions:
+    """How previews are carried.
+
+    :ivar trusted: the peers whose forwarding fields are kept.
+    :ivar health_timeout: seconds that a health check may take.
+    :ivar continue_timeout: see :class:`sandbox.gateway.relay.Relay`.
+    """
+
+    trusted: TrustedProxies = attrs.field(factory=TrustedProxies)
+    health_timeout: float = 5.0
+    continue_timeout: float = 1.0
+
+
+class PreviewResource(ReverseProxyResource):
+    """Everything below one path is a preview: ``<mount><session id>/<the application's own path>``.
+
+    The base class fixes one host and reads from it with HTTP/1.0 and whole bodies in memory; of it stays the place in
+    the resource tree. Everything it does with a request is done here by streaming, from the target's raw bytes: a
+    leaf, so that no path segment is ever decoded or normalised on its way.
+
+    :param mount: with its slashes, such as ``b"/previews/"``.
+    :param resolver: see :class:`sandbox.gateway.doors.Resolver`; the next two too.
+    :param authorize: access control, or ``None`` where there is none (the internal twin's key is checked at the door).
+    :param upgrades: who carries WebSockets; without one they are answered with 501.
+    :param public_health: whether ``GET <mount><session id>/health`` is ours (contract section 7).
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        mount: bytes,
+        resolver: Resolver,
+        pool: Pool,
+        *,
+        authorize: Authorize | None = None,
+        upgrades: Upgrades | None = None,
+        public_health: bool = True,
+        options: GatewayOptions | None = None,
+    ) -> None:
+        super().__init__("", 0, mount, reactor)  # type: ignore[no-untyped-call]
+        self._clock = reactor
+        self._resolver = resolver
+        self._pool = pool
+        self._authorize = authorize
+        self._upgrades = upgrades
+        self._public_health = public_health
+        self._options = options or GatewayOptions()
+        # The session's prefix, its id, and the rest: nothing, or what begins with a slash or a question mark.
+        self._route = re.compile(b"(" + re.escape(mount) + rb"([A-Za-z0-9_-]{1,64}))((?:[/?].*)?)")
+
+    def render(self, request: Request) -> int:
+        """Carry a request, or answer it."""
+        route = self._route.fullmatch(request.uri)
+        if route is None:
+            respond(request, NOT_FOUND)
+            return NOT_DONE_YET
+        prefix, session_id, rest = route.groups()
+        if not rest.startswith(b"/"):
+            # 308 keeps method and body, so it is right for every method.
+            request.respond(Reply(308, None, ((b"location", prefix + b"/" + rest),)))
+        elif self._public_health and rest.partition(b"?")[0] == b"/health" and request.method == b"GET":
+            self._check_health(request, session_id.decode("ascii"))
+        else:
+            self.carry(request, session_id.decode("ascii"), prefix)
+        return NOT_DONE_YET
+
+    def carry(self, request: Request, session_id: str, prefix: bytes) -> None:
+        """Carry a request to a session's preview.
+
+        :param prefix: what the request's target begins with before the application's own path; ``b""`` on a host of
+            the preview's own.
+        """
+        if self._authorize is None:
+            self._resolve(request, session_id, prefix, None)
+            return
+        self._go_on(
+            request,
+            lambda: self._authorize(request, session_id, prefix),  # type: ignore[misc]
+            lambda verdict: self._admitted(request, session_id, prefix, verdict),
+        )
+
+    def _admitted(self, request: Request, session_id: str, prefix: bytes, verdict: Verdict) -> None:
+        if isinstance(verdict, Reply):
+            respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
+        else:
+            self._resolve(request, session_id, prefix, verdict)
+
+    def _resolve(self, request: Request, session_id: str, prefix: bytes, passage: Passage | None) -> None:
+        self._go_on(
+            request,
+            lambda: self._resolver.resolve(session_id),
+            lambda found: self._forward(request, session_id, prefix, passage, found),
+        )
+
+    def _go_on(self, request: Request, ask: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Do ``then`` with what ``ask`` answers, now or when it is there; answer its errors."""
+        try:
+            answer = ask()
+            if not isinstance(answer, Deferred):
+                then(answer)
+                return
+        except Exception:
+            respond_error(request, Failure())
+            return
+        waiting: Deferred[Any] = answer
+        # Whoever hung up does not want to know any more.
+        request.on_disconnect = lambda _: waiting.cancel()
+
+        def proceed(result: Any) -> None:
+            request.on_disconnect = None
+            if request.channel is not None:
+                then(result)
+
+        def refuse(failure: Failure) -> None:
+            if request.channel is not None:
+                respond_error(request, failure)
+
+        waiting.addCallback(proceed).addErrback(refuse)
+
+    def _forward(
+        self, request: Request, session_id: str, prefix: bytes, passage: Passage | None, found: tuple[Preview, Target]
+    ) -> None:
+        preview, target = found
+        options = self._options
+        peer = request.channel.peer
+        origin = Origin(peer=peer, trusted=options.trusted.trusts(peer), host=request.known.get(b"host", b""))
+        fields = request.headers if passage is None else passage.fields
+        rewriter = Rewriter(
+            prefix=prefix,
+            stripped=preview.strip_prefix,
+            public=public_host(request.headers, origin),
+            upstream=b"localhost:%d" % target.port,
+            address=_authority(target),
+        )
+        upgrade = wants_websocket(request)
+        sent = request_fields(
+            fields,
+            request.known,
+            request.framing,
+            origin=origin,
+            rewriter=rewriter,
+            preserve_host=preview.preserve_host,
+            cleaned=passage is not None,
+            upgrade=b"websocket" if upgrade else None,
+        )
+        path = rewriter.target(request.uri if passage is None else passage.target)
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (
+            request.method,
+            path,
+            b"".join([b"%b: %b\r\n" % field for field in sent]),
+        )
+        extra = [] if passage is None else passage.response_fields
+        outbound = Outbound(session_id, preview, target, rewriter, head, extra)
+        if upgrade:
+            self._upgrade(request, outbound)
+        else:
+            Relay(request, outbound, self._pool, self._clock, options.continue_timeout).start()
+
+    def _upgrade(self, request: Request, outbound: Outbound) -> None:
+        if self._upgrades is None:
+            respond(request, error_reply(501, "UPGRADE_NOT_SUPPORTED", "WebSockets are not served here"))
+            return
+        try:
+            request.expect_upgrade()
+        except Malformed as error:
+            request.respond(error_reply(error.status, error.code, error.reason))
+            return
+        self._upgrades(request, outbound)
+
+    def _check_health(self, request: Request, session_id: str) -> None:
+        async def check() -> Reply:
+            found = self._resolver.resolve(session_id)
+            preview, target = await found if isinstance(found, Deferred) else found
+            status = await health.check(self._pool, self._clock, session_id, target, self._options.health_timeout)
+            payload = {"sessionId": session_id, "port": preview.port}
+            if isinstance(status, int):
+                return Reply(200, {"healthy": True, **payload, "statusCode": status})
+            return Reply(200, {"healthy": False, **payload, "error": status})
+
+        no_store = ((b"cache-control", b"no-store"),)
+        self._go_on(
+            request,
+            lambda: Deferred.fromCoroutine(check()),
+            lambda reply: request.respond(Reply(reply.status, reply.payload, no_store)),
+        )
+
+
+def wants_websocket(request: Request) -> bool:
+    """Whether a request offers to become a WebSocket. Any other upgrade is ignored, as RFC 9110 section 7.8 allows."""
+    known = request.known
+    return (
+        b"upgrade" in known
+        and request.minor == 1
+        and request.method == b"GET"
+        and request.framing.coding is Coding.NONE
+        and b"websocket" in split_list(known[b"upgrade"])
+        and b"upgrade" in split_list(known.get(b"connection", b""))
+    )
+
+
+def _authority(target: Target) -> bytes:
+    host = target.address.encode("ascii")
+    return b"[%b]:%d" % (host, target.port) if b":" in host else b"%b:%d" % (host, target.port)

@@ -1,0 +1,278 @@
+"""A connection to an application in a container: one request at a time, answers read strictly (RFC 9112)."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet import error
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from sandbox.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
+from sandbox.http import eager
+from sandbox.http.deadlines import NEVER
+from sandbox.policy.framing import ChunkedDecoder, Coding, Framing, keeps_alive, response_framing
+from sandbox.policy.grammar import Fields, Malformed, ResponseHead, parse_response_head
+
+if TYPE_CHECKING:
+    from sandbox.gateway.pool import Pool
+
+MAX_HEAD = 64 * 1024
+MAX_FIELDS = 500
+#: 1xx responses before the final one; Go's limit on them was a late fix too.
+MAX_INTERIM = 32
+
+
+class Exchange(Protocol):
+    """Who waits for a response.
+
+    :ivar method: of the request; it decides whether the response has a body.
+    :ivar upgrading: whether the request offered an upgrade, so that a 101 is an answer to it.
+    :ivar sent_all: whether the whole request has been written.
+    """
+
+    method: bytes
+    upgrading: bool
+    sent_all: bool
+
+    def interim(self, head: ResponseHead) -> None:
+        """A 1xx response other than 101."""
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """A 101 to an upgrade that was offered; ``rest`` came behind it. :meth:`Upstream.upgrade` has to follow."""
+
+    def responded(self, head: ResponseHead, framing: Framing) -> None:
+        """The final response's head. :meth:`received` follows at once with what came of the body."""
+
+    def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
+        """Pieces of the body, maybe none. With ``trailers`` it is complete, and the connection somebody else's."""
+
+    def broken(self, error: SandboxError) -> None:
+        """The connection or its bytes broke before the response was complete; it is closed."""
+
+
+class Upstream(TwistedProtocol):
+    """One connection, which the pool hands from request to request.
+
+    :ivar reused: whether it has carried a request before.
+    :ivar untouched: whether not a byte of a response to the current request has come.
+    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`: of an idle connection its end, else the answer's.
+    """
+
+    deadline = NEVER
+    transport: Any
+    reused = False
+    untouched = True
+    _exchange: Exchange | None = None
+    _head: ResponseHead | None = None
+    _decoder: ChunkedDecoder | None = None
+    _coding = Coding.NONE
+    _left = 0
+    _interim = 0
+    _buffer = b""
+    _searched = 0
+    _closing = False
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    # What the pool and the exchange do with it.
+
+    def begin(self, exchange: Exchange, data: bytes) -> None:
+        """Send a request's head, and have its response told to ``exchange``."""
+        self._exchange = exchange
+        self.untouched = True
+        self.deadline = self._pool.response_deadline()
+        eager.write(self.transport, data)
+
+    def send(self, data: bytes) -> None:
+        """Send a piece of the request's body; the time for the answer begins anew."""
+        if self._head is None:
+            self.deadline = self._pool.response_deadline()
+        eager.write(self.transport, data)
+
+    def abandon(self) -> None:
+        """Nobody waits for the response any more: close at once."""
+        self._exchange = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once; whoever waits is told that it broke."""
+        self._pool.forget(self)
+        self._closing = True
+        self.transport.abortConnection()
+
+    def stale(self) -> bool:
+        """Whether the other end has closed it, or spoken out of turn, though the reactor has not told us yet."""
+        try:
+            self.transport.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def upgrade(self, protocol: IProtocol) -> None:
+        """Give the connection to ``protocol`` after a 101. The pool goes on to count it until it is closed."""
+        self._exchange = None
+        self.deadline = NEVER
+        lost = self.connectionLost
+
+        def connection_lost(reason: Failure) -> None:
+            lost(reason)
+            protocol.connectionLost(reason)
+
+        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = connection_lost  # type: ignore[method-assign,assignment]
+        protocol.makeConnection(self.transport)
+
+    # From the transport.
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self._pool.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._exchange is None:
+            # An answer to nothing: whatever it is, it must not become the answer to the next request.
+            self.abort()
+            return
+        self.untouched = False
+        try:
+            if self._head is None:
+                self._read_heads(data)
+            else:
+                self._read_body(data)
+        except Malformed:
+            self._fail(PreviewMisbehaved())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._pool.lost(self)
+        if self._exchange is None:
+            return
+        if self._coding is Coding.CLOSE and self._head is not None and reason.check(error.ConnectionDone):
+            self._end([], [])
+        elif self._head is None and self._buffer and not _may_be_http(self._buffer):
+            self._break(PreviewMisbehaved())
+        else:
+            self._break(PreviewUnreachable())
+
+    def expired(self, now: float) -> None:
+        """Idle for long enough, or too slow to answer."""
+        if self._exchange is not None:
+            self._fail(PreviewTimedOut())
+        else:
+            self.abort()
+
+    # Reading.
+
+    def _read_heads(self, data: bytes) -> None:
+        """Read heads up to the final one, and what came of its body."""
+        if self._buffer:
+            data = self._buffer + data
+        while self._exchange is not None:
+            end = data.find(b"\r\n\r\n", self._searched)
+            if end < 0:
+                if len(data) > MAX_HEAD or not _may_be_http(data):
+                    raise Malformed("The response's head is too large, or none")
+                self._buffer = data
+                self._searched = max(0, len(data) - 3)
+                return
+            self._buffer, self._searched = b"", 0
+            head_bytes, data = data[: end + 4], data[end + 4 :]
+            if len(head_bytes) > MAX_HEAD:
+                raise Malformed("The response's head is too large")
+            head = parse_response_head(head_bytes, MAX_FIELDS)
+            if head.status >= 200:
+                self._respond(head, data)
+                return
+            self._take_interim(head, data)
+            if not data:
+                return
+
+    def _take_interim(self, head: ResponseHead, rest: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self._interim += 1
+        if head.status == 101:
+            if not exchange.upgrading:
+                raise Malformed("A 101 that nobody asked for")
+            exchange.switched(head, rest)
+            return
+        if self._interim > MAX_INTERIM:
+            raise Malformed("Too many interim responses")
+        self.deadline = self._pool.response_deadline()
+        exchange.interim(head)
+
+    def _respond(self, head: ResponseHead, data: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        framing = response_framing(head, exchange.method)
+        self._head = head
+        self._coding = framing.coding
+        self.deadline = NEVER
+        exchange.responded(head, framing)
+        if framing.coding is Coding.LENGTH:
+            self._left = framing.length
+        elif framing.coding is Coding.CHUNKED:
+            self._decoder = ChunkedDecoder()
+        elif framing.coding is Coding.NONE:
+            if self._exchange is exchange:
+                self._end([], [], data)
+            return
+        if self._exchange is exchange:
+            self._read_body(data)
+
+    def _read_body(self, data: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        if self._coding is Coding.LENGTH:
+            left = self._left
+            if len(data) < left:
+                self._left = left - len(data)
+                exchange.received([data] if data else [], None)
+            elif len(data) == left:
+                self._end([data], [])
+            else:
+                self._end([data[:left]], [], data[left:])
+        elif self._decoder is not None:
+            pieces = self._decoder.feed(data)
+            if self._decoder.done:
+                self._end(pieces, self._decoder.trailers, self._decoder.rest)
+            else:
+                exchange.received(pieces, None)
+        else:
+            exchange.received([data] if data else [], None)
+
+    # Ends.
+
+    def _end(self, pieces: list[bytes], trailers: Fields, rest: bytes = b"") -> None:
+        """The response is complete. The connection goes back before the next request can ask for one."""
+        exchange, head = self._exchange, self._head
+        assert exchange is not None
+        assert head is not None
+        reusable = not rest and exchange.sent_all and self._coding is not Coding.CLOSE and keeps_alive(head)
+        self._exchange = self._head = self._decoder = None
+        self._interim = 0
+        if reusable and not self._closing and self.transport.connected:
+            self.reused = True
+            self._pool.release(self)
+        else:
+            self.abort()
+        exchange.received(pieces, trailers)
+
+    def _fail(self, error: SandboxError) -> None:
+        self.abort()
+        self._break(error)
+
+    def _break(self, error: SandboxError) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.broken(error)
+
+
+def _may_be_http(data: bytes) -> bool:
+    return data.startswith(b"HTTP/1.") if len(data) >= 7 else b"HTTP/1.".startswith(data)

@@ -1,0 +1,219 @@
+"""Which header fields pass a gateway, and which it sets (RFC 9110 section 7.6, RFC 7239). Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+
+import attrs
+
+from sandbox.policy.framing import Coding, Framing
+from sandbox.policy.grammar import Field, Fields, ResponseHead, split_list
+from sandbox.policy.rewriting import REWRITTEN, Rewriter
+
+#: How we name ourselves in Via (RFC 9110 section 7.6.3).
+VIA = b"1.1 sandbox"
+
+# RFC 9110 section 7.6.1, and the fields that belong to one connection without anybody's Connection naming them.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key"})
+_FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
+_REPLACED = _HOP_BY_HOP | {b"host"}
+# Named by Connection or not: to drop these would change what the message is, not who it is for.
+_NEVER_DROPPED = frozenset({b"content-length", b"host"})
+
+
+class TrustedProxies:
+    """The peers whose word on where a request came from is taken.
+
+    :param words: addresses and networks; ``unix`` stands for peers on a UNIX socket.
+    :raises ValueError: for a word that is none of these.
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        words = set(words)
+        self._unix = "unix" in words
+        self._networks = [ipaddress.ip_network(word, strict=False) for word in words - {"unix"}]
+        self.trusts = lru_cache(1024)(self._trusts)
+
+    def _trusts(self, peer: str | None) -> bool:
+        if peer is None:
+            return self._unix
+        if not self._networks:
+            return False
+        try:
+            address = ipaddress.ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """Where a request came from.
+
+    :ivar peer: the address of the connection's other end; ``None`` on a UNIX socket.
+    :ivar trusted: whether that is a proxy whose ``X-Forwarded-*`` and ``Forwarded`` are kept.
+    :ivar host: the Host that the client asked for; ``b""`` when HTTP/1.0 named none.
+    """
+
+    peer: str | None
+    trusted: bool
+    host: bytes
+
+
+def public_host(fields: Fields, origin: Origin) -> bytes:
+    """The authority by which the browser came: what a trusted proxy says, else the Host field."""
+    if origin.trusted:
+        for name, value in fields:
+            if name.lower() == b"x-forwarded-host" and value:
+                return value.split(b",")[0].strip(b" \t")
+    return origin.host
+
+
+def request_fields(
+    fields: Fields,
+    known: dict[bytes, bytes],
+    framing: Framing,
+    *,
+    origin: Origin,
+    rewriter: Rewriter,
+    preserve_host: bool,
+    cleaned: bool = False,
+    upgrade: bytes | None = None,
+) -> Fields:
+    """The fields that go to the application.
+
+    Whatever the client's Connection field names is dropped before ours are added, so that it cannot take away what we
+    say (CVE-2024-45410).
+
+    :param known: see :class:`sandbox.policy.grammar.RequestHead`.
+    :param cleaned: whether ``fields`` come from access control, which has removed and added what is ours.
+    :param upgrade: the protocol of an upgrade that is offered on.
+    """
+    named = _named(known)
+    sent: Fields = [(b"Host", (origin.host or rewriter.upstream) if preserve_host else rewriter.upstream)]
+    before: dict[bytes, bytes] = {}
+    for field in fields:
+        name, value = field
+        lower = name.lower()
+        if b"_" in lower:
+            # CGI and its heirs cannot tell these from the real ones (CVE-2026-33433 and others).
+            dashed = lower.replace(b"_", b"-")
+            if dashed in _REPLACED or dashed in _OURS or _tells_origin(dashed) or dashed == b"content-length":
+                continue
+        if lower in _REPLACED or lower in named:
+            continue
+        if lower in _OURS and not cleaned:
+            continue
+        if _tells_origin(lower):
+            if origin.trusted:
+                before[lower] = before[lower] + b", " + value if lower in before else value
+            continue
+        if lower in {b"origin", b"referer"} and not preserve_host:
+            field = (name, rewriter.request_field(lower, value))  # noqa: PLW2901
+        sent.append(field)
+    if framing.coding is Coding.CHUNKED:
+        sent.append((b"Transfer-Encoding", b"chunked"))
+    connection = []
+    if b"te" in known and b"trailers" in split_list(known[b"te"]):
+        sent.append((b"TE", b"trailers"))
+        connection.append(b"TE")
+    if upgrade is not None:
+        sent.append((b"Upgrade", upgrade))
+        connection.append(b"Upgrade")
+    if connection:
+        sent.append((b"Connection", b", ".join(connection)))
+    sent += _forwarded(before, origin, rewriter)
+    sent.append((b"Via", VIA))
+    return sent
+
+
+def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, chunked: bool) -> Fields:
+    """The fields that go to the browser, without those that say how the body is framed there.
+
+    :param framing: of the upstream's response.
+    :param chunked: whether the browser gets chunks, so that a ``Trailer`` field still means something.
+    """
+    named = _named(head.known)
+    no_length = head.status == 204 or head.status < 200 or framing.coding in {Coding.CHUNKED, Coding.CLOSE}
+    sent: Fields = []
+    for field in head.fields:
+        name, value = field
+        lower = name.lower()
+        if lower in _HOP_BY_HOP or lower in named:
+            continue
+        if lower in REWRITTEN:
+            field = (name, rewriter.response_field(lower, value))  # noqa: PLW2901
+        elif (lower == b"content-length" and no_length) or (lower == b"trailer" and not chunked):
+            continue
+        sent.append(field)
+    return sent
+
+
+def may_be_trailer(name: bytes) -> bool:
+    """Whether a trailer field may be relayed: not one that routes, frames or authenticates (RFC 9110 section 6.5.1)."""
+    lower = name.lower().replace(b"_", b"-")
+    return not (
+        lower in _REPLACED
+        or lower in _OURS
+        or _tells_origin(lower)
+        or lower in {b"content-length", b"content-encoding", b"content-type", b"content-range", b"trailer"}
+        or lower in {b"authorization", b"cookie", b"set-cookie", b"location"}
+    )
+
+
+def _named(known: dict[bytes, bytes]) -> Iterable[bytes]:
+    connection = known.get(b"connection")
+    if connection is None or connection.lower() in {b"keep-alive", b"close"}:
+        return ()
+    return set(split_list(connection)) - _NEVER_DROPPED
+
+
+def _tells_origin(lower: bytes) -> bool:
+    return lower.startswith(b"x-forwarded-") or lower in _FORWARDED
+
+
+def _forwarded(before: dict[bytes, bytes], origin: Origin, rewriter: Rewriter) -> Fields:
+    """What we say of where the request came from, after what a trusted proxy said."""
+    peer = origin.peer.encode("ascii", "replace") if origin.peer is not None else b"unknown"
+    scheme = before.get(b"x-forwarded-proto", b"http")
+    prefix = before.get(b"x-forwarded-prefix", b"") + (rewriter.prefix if rewriter.stripped else b"")
+    fields: list[Field] = [
+        (b"X-Forwarded-For", _listed(before.pop(b"x-forwarded-for", b""), peer)),
+        (b"X-Forwarded-Proto", scheme),
+    ]
+    host = before.get(b"x-forwarded-host", origin.host)
+    if host:
+        fields.append((b"X-Forwarded-Host", host))
+    if prefix:
+        fields.append((b"X-Forwarded-Prefix", prefix))
+    fields.append((b"Forwarded", _listed(before.pop(b"forwarded", b""), _element(peer, origin.host))))
+    told = {b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"}
+    fields += [(name, value) for name, value in before.items() if name not in told]
+    return fields
+
+
+def _listed(before: bytes, last: bytes) -> bytes:
+    return before + b", " + last if before else last
+
+
+def _element(peer: bytes, host: bytes) -> bytes:
+    """One hop as RFC 7239 writes it: an IPv6 address in brackets and quotes, a port in quotes."""
+    node = b'"[%b]"' % peer if b":" in peer else peer
+    return b"for=%b;host=%b;proto=http" % (node, b'"%b"' % host) if host else b"for=%b;proto=http" % node

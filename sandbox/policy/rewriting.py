@@ -1,0 +1,138 @@
+"""What an application behind a path prefix says of its own addresses, and what browsers must be told instead.
+
+Contract section 5. The rules are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and ``proxy_cookie_domain``,
+applied to the one place that a preview has.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from sandbox.policy.grammar import Fields
+
+_ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+
+#: Response fields that :meth:`Rewriter.response_field` looks at.
+REWRITTEN = frozenset({b"location", b"content-location", b"refresh", b"set-cookie", b"service-worker-allowed"})
+
+
+def canonical_authority(scheme: bytes, authority: bytes) -> bytes:
+    """An authority in lower case without its scheme's default port.
+
+    >>> canonical_authority(b"http", b"Example.org:80")
+    b'example.org'
+    """
+    return authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), b":"))
+
+
+@attrs.frozen(kw_only=True)
+class Rewriter:
+    """One preview's names on both sides.
+
+    :ivar prefix: where browsers find it, ``/previews/<id>`` or ``/internal-previews/proxy/<id>``; empty where it has an
+        origin of its own.
+    :ivar stripped: whether the application is not told of the prefix, so that it has to be put before its paths.
+    :ivar public: the authority by which the browser came, as in its Host field.
+    :ivar upstream: the authority that the application is asked for.
+    :ivar address: ``address:port`` of the application.
+    """
+
+    prefix: bytes
+    stripped: bool
+    public: bytes
+    upstream: bytes
+    address: bytes
+
+    def target(self, target: bytes) -> bytes:
+        """The target that the application sees: the prefix gone, not a byte else changed.
+
+        :param target: in origin-form, with the prefix.
+        """
+        return target[len(self.prefix) :] if self.stripped else target
+
+    def location(self, value: bytes) -> bytes:
+        """A URI reference of the application's, as the browser must see it.
+
+        >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, public=b"x.org", upstream=b"localhost:3", address=b"10.1.1.1:3")
+        >>> rewriter.location(b"/login"), rewriter.location(b"http://localhost:3/login?x")
+        (b'/p/a/login', b'/p/a/login?x')
+        >>> rewriter.location(b"http://x.org/login"), rewriter.location(b"http://elsewhere.org/")
+        (b'http://x.org/p/a/login', b'http://elsewhere.org/')
+        """
+        if value.startswith(b"/") and not value.startswith(b"//"):
+            return self._prefixed(value)
+        absolute = _ABSOLUTE.fullmatch(value)
+        if absolute is None:
+            return value
+        scheme, authority, path = absolute.groups()
+        if not path.startswith(b"/"):
+            path = b"/" + path
+        named = canonical_authority(scheme or b"http", authority)
+        if named in {self.upstream.lower(), self.address}:
+            return self._prefixed(path)
+        if self.stripped and self.public and named == canonical_authority(scheme or b"http", self.public):
+            # It made its own address of X-Forwarded-Host, or of the Host field that the registration preserves.
+            return value[: absolute.start(3)] + self._prefixed(path)
+        return value
+
+    def response_field(self, lower: bytes, value: bytes) -> bytes:
+        """The value of a response field whose lower-case name is in :data:`REWRITTEN`."""
+        if lower == b"set-cookie":
+            return self._cookie(value)
+        if lower == b"refresh":
+            refresh = _REFRESH.fullmatch(value)
+            if refresh is None:
+                return value
+            delay, quote, url = refresh.groups()
+            return delay + quote + self.location(url)
+        # A worker's scope must not reach beyond its own preview: the prefix keeps it there.
+        return self.location(value)
+
+    def request_field(self, lower: bytes, value: bytes) -> bytes:
+        """The value of an ``Origin`` or ``Referer`` field: the preview's own address becomes the application's.
+
+        >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, public=b"x.org", upstream=b"localhost:3", address=b"10.1.1.1:3")
+        >>> rewriter.request_field(b"referer", b"https://x.org/p/a/b?c"), rewriter.request_field(b"origin", b"http://x.org")
+        (b'http://localhost:3/b?c', b'http://localhost:3')
+        >>> rewriter.request_field(b"origin", b"http://evil.org")
+        b'http://evil.org'
+        """
+        absolute = _ABSOLUTE.fullmatch(value)
+        if absolute is None or not absolute[1] or not self.public:
+            return value
+        scheme, authority, path = absolute.groups()
+        if canonical_authority(scheme, authority) != canonical_authority(scheme, self.public):
+            return value
+        if self.stripped and path.startswith(self.prefix + b"/"):
+            path = path[len(self.prefix) :]
+        return b"http://" + self.upstream + path
+
+    def _prefixed(self, path: bytes) -> bytes:
+        if not self.stripped or path == self.prefix or path.startswith((self.prefix + b"/", self.prefix + b"?")):
+            return path  # An application that honours X-Forwarded-Prefix has put it there itself.
+        return self.prefix + path
+
+    def _cookie(self, value: bytes) -> bytes:
+        first, *attributes = value.split(b";")
+        kept = [first]
+        for attribute in attributes:
+            name, equals, text = attribute.partition(b"=")
+            lower = name.strip().lower()
+            if lower == b"domain":
+                continue
+            if lower == b"path" and text.strip().startswith(b"/"):
+                attribute = name + equals + self._prefixed(text.strip())  # noqa: PLW2901
+            kept.append(attribute)
+        return b";".join(kept)
+
+
+def rewritten(fields: Fields, rewriter: Rewriter) -> Fields:
+    """Response fields as the browser must see them."""
+    return [
+        (name, rewriter.response_field(lower, value)) if (lower := name.lower()) in REWRITTEN else (name, value)
+        for name, value in fields
+    ]

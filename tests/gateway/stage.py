@@ -1,0 +1,186 @@
+"""The gateway between raw sockets: a site with previews, applications that a test plays byte for byte, clients too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+
+from sandbox.errors import PreviewNotRegistered
+from sandbox.gateway.fallback import Fallback
+from sandbox.gateway.pool import Pool
+from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.http.admission import STREAM
+from sandbox.http.deadlines import Deadlines
+from sandbox.http.site import Limits, Site
+from sandbox.model import Preview, Target
+from sandbox.policy.pooling import PoolLimits
+from tests.http.wire import Answer, Wire, connect
+
+GET = b"GET /previews/s1%b HTTP/1.1\r\nHost: public.example\r\n\r\n"
+
+
+class Application(Factory[Wire]):
+    """A server whose connections a test plays by hand.
+
+    :ivar peers: every connection that was accepted, in order.
+    """
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.peers: list[Wire] = []
+        self._waiting: list[tuple[int, Deferred[Wire]]] = []
+        self.port: IListeningPort = reactor.listenTCP(0, self, interface="127.0.0.1")
+        self.number: int = self.port.getHost().port
+
+    def buildProtocol(self, addr: IAddress | None) -> Wire:
+        peer = Wire()
+        self.peers.append(peer)
+        peer.on_made = self._look
+        return peer
+
+    def _look(self) -> None:
+        for item in list(self._waiting):
+            if len(self.peers) > item[0]:
+                self._waiting.remove(item)
+                item[1].callback(self.peers[item[0]])
+
+    def peer(self, index: int = 0) -> Deferred[Wire]:
+        """The connection of this number, when it is there."""
+        waiting: Deferred[Wire] = Deferred()
+        self._waiting.append((index, waiting))
+        self._look()
+        return waiting.addTimeout(20, reactor)
+
+    async def request(self, index: int = 0, end: bytes = b"\r\n\r\n") -> tuple[Wire, bytes]:
+        """Wait for bytes up to ``end`` on a connection and take them."""
+        peer = await self.peer(index)
+        await peer.bytes(end)
+        request, peer.received = peer.received, b""
+        return peer, request
+
+
+class Resolver:
+    """Says where previews are, now or when the test lets it."""
+
+    def __init__(self) -> None:
+        self.previews: dict[str, Any] = {}
+
+    def resolve(self, session_id: str) -> Any:
+        """See :class:`sandbox.gateway.doors.Resolver`."""
+        found = self.previews.get(session_id)
+        if found is None:
+            raise PreviewNotRegistered(session_id)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class GatewayCase(TestCase):
+    """A gateway at ``self.site``, an application at ``self.application``, registered as session ``s1``."""
+
+    timeout = 60
+    limits = Limits()
+    pool_limits = PoolLimits()
+    response_timeout = 20.0
+    options = GatewayOptions(continue_timeout=5.0)
+    authorize: Any = None
+    upgrades: Any = None
+
+    def setUp(self) -> None:
+        self.resolver = Resolver()
+        self.application = Application()
+        self.register()
+        self.deadlines = Deadlines(reactor, 0.05)
+        self.pool = Pool(
+            reactor,
+            self.deadlines,
+            limits=self.pool_limits,
+            connect_timeout=5.0,
+            response_timeout=self.response_timeout,
+        )
+        arguments: Any = {"upgrades": self.upgrades, "options": self.options}
+        self.resource = PreviewResource(
+            reactor, b"/previews/", self.resolver, self.pool, authorize=self.authorize, **arguments
+        )
+        twin = PreviewResource(
+            reactor, b"/internal-previews/proxy/", self.resolver, self.pool, public_health=False, **arguments
+        )
+        root = Resource()
+        root.putChild(b"previews", self.resource)
+        internal = Resource()
+        internal.putChild(b"proxy", twin)
+        root.putChild(b"internal-previews", internal)
+        fallback = Fallback()
+        root.getChild = lambda path, request: fallback  # type: ignore[method-assign]
+        self.site = Site(root, reactor, admit=lambda request: STREAM, limits=self.limits)
+        self.site.deadlines = Deadlines(reactor, 0.05)
+        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        self.wires: list[Wire] = []
+
+    async def tearDown(self) -> None:
+        """Nothing is left: no connection, no timer, no logged error."""
+        await self.port.stopListening()
+        await self.application.port.stopListening()
+        for wire in [*self.wires, *self.application.peers]:
+            wire.abort()
+        await self.eventually(lambda: self.site.counters.connections == 0)
+        await self.pool.close().addTimeout(10, reactor)
+        await DeferredList([Deferred.fromCoroutine(peer.closed()) for peer in self.application.peers])
+        self.assertEqual((len(self.pool), self.pool.idle, len(self.deadlines)), (0, 0, 0))
+        self.assertEqual(len(self.site.deadlines), 0)
+
+    def register(self, session_id: str = "s1", container: str = "c1", **options: Any) -> None:
+        """Register the application as a session's preview."""
+        port = self.application.number
+        self.resolver.previews[session_id] = (
+            Preview(session_id=session_id, port=port, **options),
+            Target(container, "t1", "127.0.0.1", port),
+        )
+
+    async def eventually(self, condition: Any) -> None:
+        """Wait until it holds."""
+        for _ in range(1000):
+            if condition():
+                return
+            pause: Deferred[None] = Deferred()
+            reactor.callLater(0.01, pause.callback, None)
+            await pause
+        self.fail("it never came to hold")
+
+    async def wire(self) -> Wire:
+        """A new client connection."""
+        wire = await connect(self.port.getHost().port)
+        self.wires.append(wire)
+        return wire
+
+    async def exchange(self, request: bytes, response: bytes) -> tuple[bytes, Answer]:
+        """One request on a connection of its own and the application's answer: what the application saw, and the client.
+
+        The application closes its connection when the answer is sent.
+        """
+        wire = await self.wire()
+        index = len(self.application.peers)
+        wire.send(request)
+        peer, seen = await self.application.request(index)
+        peer.send(response)
+        peer.transport.loseConnection()
+        answer = await wire.answer(head_only=request.startswith(b"HEAD "))
+        return seen, answer
+
+
+def fields_of(request: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields of a request head as it came."""
+    lines = request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    return [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+
+
+def values(request: bytes, name: bytes) -> list[bytes]:
+    """Every value of a request's field."""
+    return [value for field, value in fields_of(request) if field.lower() == name.lower()]
