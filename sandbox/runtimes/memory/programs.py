@@ -1,0 +1,163 @@
+"""Commands and files of containers in memory: a table of programs written in Python, and a tree of files each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from sandbox.errors import ContainerNotRunning, ExecutionFailed
+from sandbox.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.runtimes.memory.workspace import Workspace
+
+T = TypeVar("T")
+
+
+class Process:
+    """One run of a program.
+
+    :ivar spec: what was asked for.
+    :ivar workspace: the container's files.
+    :ivar clock: for programs that take time.
+    """
+
+    def __init__(self, spec: ExecSpec, workspace: Workspace, clock: IReactorTime) -> None:
+        self.spec = spec
+        self.workspace = workspace
+        self.clock = clock
+        self.output = {1: b"", 2: b""}
+        self.truncated = False
+
+    def write(self, text: bytes, stream: int = 1) -> None:
+        """Print to stdout (1) or stderr (2); what is past the limit is dropped."""
+        whole = self.output[stream] + text
+        self.output[stream] = whole[: self.spec.output_limit]
+        self.truncated |= len(whole) > self.spec.output_limit
+
+
+#: Runs until its exit code, or minus a signal's number, is known; being cancelled is being killed.
+Program = Callable[[Process], Awaitable[int]]
+
+_SIGNALS = {9: "SIGKILL", 15: "SIGTERM"}
+
+
+@attrs.define(eq=False)
+class _Run:
+    container_id: str
+    ended: Deferred[int]
+    reason: str = ""
+
+
+class MemoryAgents:
+    """The halves of ``IRuntime`` that happen inside containers.
+
+    :param programs: by what ``argv`` starts with: a program's whole name.
+    :param directory_limit: entries of the largest directory that can be listed.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, programs: Mapping[bytes, Program], *, directory_limit: int = 200_000
+    ) -> None:
+        self.programs = dict(programs)
+        self._clock = clock
+        self._directory_limit = directory_limit
+        self._workspaces: dict[str, Workspace] = {}
+        self._runs: set[_Run] = set()
+
+    def workspace(self, container_id: str) -> Workspace:
+        """A container's files; a test sets scenes there."""
+        if container_id not in self._workspaces:
+            self._workspaces[container_id] = Workspace(lambda: round(self._clock.seconds() * 1e9))
+        return self._workspaces[container_id]
+
+    def drop(self, container_id: str) -> None:
+        """The container stopped: so did what ran in it."""
+        self._kill([run for run in self._runs if run.container_id == container_id], "dropped")
+
+    def close(self) -> Deferred[None]:
+        """Kill what runs."""
+        self._kill(list(self._runs), "closed")
+        return succeed(None)
+
+    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+        """As ``IRuntime.execute``."""
+        return Deferred.fromCoroutine(self._execute(container, spec))
+
+    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+        """As ``IRuntime.read_file``."""
+        return _call(lambda: self.workspace(container.id).read(path, limit))
+
+    def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
+        """As ``IRuntime.write_file``."""
+        return _call(lambda: self.workspace(container.id).write(path, content))
+
+    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+        """As ``IRuntime.list_directory``."""
+        return _call(lambda: self.workspace(container.id).list(path, self._directory_limit))
+
+    def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
+        """As ``IRuntime.stat``."""
+        return _call(lambda: self.workspace(container.id).stat(path))
+
+    async def _execute(self, container: Container, spec: ExecSpec) -> ExecResult:
+        program = self.programs.get(spec.argv[0])
+        if program is None:
+            name = spec.argv[0].decode("utf-8", "replace")
+            raise ExecutionFailed(f"{name}: No such file or directory", "COMMAND_NOT_FOUND")
+        self._check_directory(container, spec.cwd)
+        process = Process(spec, self.workspace(container.id), self._clock)
+        begun = self._clock.seconds()
+        ended: Deferred[int] = Deferred.fromCoroutine(_run(program, process))
+        run = _Run(container.id, ended)
+        self._runs.add(run)
+        timer = self._clock.callLater(spec.timeout_ms / 1000, self._kill, [run], "timed out")
+        try:
+            code = await ended
+        except CancelledError:
+            if run.reason == "dropped":
+                raise ContainerNotRunning(container.session_id) from None
+            if run.reason == "closed":
+                raise ExecutionFailed("the daemon is stopping", "STOPPING") from None
+            if not run.reason:
+                raise
+            code = -9
+        finally:
+            self._runs.discard(run)
+            if timer.active():
+                timer.cancel()
+        return ExecResult(
+            exit_code=code if code >= 0 else 128 - code,
+            signal=None if code >= 0 else _SIGNALS[-code],
+            stdout=process.output[1],
+            stderr=process.output[2],
+            duration_ms=round((self._clock.seconds() - begun) * 1000),
+            truncated=process.truncated,
+            timed_out=run.reason == "timed out",
+        )
+
+    def _check_directory(self, container: Container, cwd: bytes) -> None:
+        # Absolute directories are outside of what is played here.
+        if cwd.startswith(b"/"):
+            return
+        found = self.workspace(container.id).stat(cwd + b"/")
+        if found is None:
+            raise ExecutionFailed("cwd: No such file or directory", "CWD_UNUSABLE")
+
+    def _kill(self, runs: Sequence[_Run], reason: str) -> None:
+        for run in runs:
+            run.reason = reason
+            run.ended.cancel()
+
+
+async def _run(program: Program, process: Process) -> int:
+    return await program(process)
+
+
+def _call(work: Callable[[], T]) -> Deferred[T]:
+    async def run() -> T:
+        return work()
+
+    return Deferred.fromCoroutine(run())
