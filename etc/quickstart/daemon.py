@@ -17,7 +17,7 @@ from quickstart.console import Console, Failed
 from quickstart.wire import SESSIONS, Call, Wire
 from sandbox.settings import variables
 
-DEFAULT_PORT = 4002
+DEFAULT_PORT = "4002"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 #: What a person may set for the tour too; everything else of the daemon's environment is decided here.
@@ -117,9 +117,12 @@ def start(environment: Mapping[str, str], engine_url: str, state: Path, console:
     if (running := _running(address, key)) is not None:
         console.done(f"the daemon of an earlier run answers at {running.url}")
         return Daemon(running, log)
-    preferred = int(environment.get("PORT") or DEFAULT_PORT)
+    text = environment.get("PORT") or DEFAULT_PORT
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise Failed(f"PORT must be an integer from 0 to 65535, not {text!r}")
+    preferred = int(text)
     port = free_port(preferred)
-    if port != preferred:
+    if port != preferred != 0:
         console.show(f"    port {preferred} is taken, so the daemon gets {port}")
     known = {variable.name for variable in variables()} - _PASSED_ON
     settings = {name: value for name, value in environment.items() if name not in known and name != "PYTHONPATH"}
