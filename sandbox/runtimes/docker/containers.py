@@ -143,6 +143,8 @@ class Containers:
         def work(client: docker.APIClient) -> str:
             try:
                 image = client.inspect_image(spec.image)
+            except docker.errors.NullResource as error:
+                raise ImageUnknown(spec.image) from error
             except docker.errors.APIError as error:
                 # 404 for one that is missing, 400 for a name that no image can have.
                 if error.response is not None and error.response.status_code in (400, 404):

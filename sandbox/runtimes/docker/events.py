@@ -8,12 +8,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent, readBody
+from twisted.web.client import URI, Agent
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
@@ -44,9 +45,22 @@ class EngineEndpoints:
         """The engine's endpoint, whatever the URI names."""
         scheme, _, place = self._url.partition("://")
         if scheme == "unix":
-            return UNIXClientEndpoint(self._reactor, place)
+            return _Quiet(UNIXClientEndpoint(self._reactor, place))
         host, _, port = place.rstrip("/").rpartition(":")
-        return HostnameEndpoint(self._reactor, host.strip("[]").encode("idna"), int(port))
+        return _Quiet(HostnameEndpoint(self._reactor, host.strip("[]").encode("idna"), int(port)))
+
+
+@implementer(IStreamClientEndpoint)
+@attrs.frozen
+class _Quiet:
+    """An endpoint that does not log each connection: the signs of life would fill the log."""
+
+    endpoint: IStreamClientEndpoint
+
+    def connect(self, factory: Any) -> Deferred[IProtocol]:
+        factory.noisy = False
+        connected: Deferred[IProtocol] = self.endpoint.connect(factory)
+        return connected
 
 
 class EngineEvents:
@@ -68,9 +82,9 @@ class EngineEvents:
 
         async def ask() -> float:
             response = await self._agent.request(b"GET", b"http://engine/_ping")
-            body = await readBody(response)
+            response.deliverBody(_Ignored())
             if response.code != 200:
-                raise EngineUnavailable(f"The Docker engine answers {response.code}: {body[:200]!r}")
+                raise EngineUnavailable(f"The Docker engine answers {response.code}")
             dates = response.headers.getRawHeaders(b"date") or [b""]
             return parsedate_to_datetime(dates[0].decode("latin-1")).timestamp()
 
@@ -104,17 +118,26 @@ class EngineEvents:
         return work.addTimeout(self._timeout, self._clock).addErrback(unavailable)
 
 
+class _Ignored(Protocol):
+    """A body that says nothing, and is not waited for."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Nobody minds."""
+
+
 class Reading(Protocol):
     """One open event stream.
 
     :ivar ended: fires with ``None`` when the engine closed it or :meth:`stop` was called, and fails with
         :class:`StreamGarbled` when a message was lost.
+    :ivar closed: fires when its connection is gone.
     """
 
     transport: Any
 
     def __init__(self, receive: Callable[[dict[str, Any]], None]) -> None:
         self.ended: Deferred[None] = Deferred()
+        self.closed: Deferred[None] = Deferred()
         self._receive = receive
         self._rest = b""
         self._garbled: str | None = None
@@ -147,3 +170,4 @@ class Reading(Protocol):
             self.ended.errback(StreamGarbled(self._garbled))
         else:
             self.ended.callback(None)
+        self.closed.callback(None)

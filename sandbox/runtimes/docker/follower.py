@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sandbox.cancellation import uninterrupted
 from sandbox.errors import EngineError, Overloaded
 from sandbox.model import Container
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
@@ -95,15 +96,17 @@ class Follower:
         self._running.addErrback(self._died)
         return opened
 
-    def close(self) -> None:
-        """End following."""
+    def close(self) -> Deferred[None]:
+        """End following; fires when the stream is closed."""
         running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
         self._queue.clear()
         self._open_done()
+        if running is None:
+            return succeed(None)
+        running.cancel()
+        return running
 
     def peek(self, session_id: str) -> Container | None:
         """The session's container, when the picture can be trusted about it now."""
@@ -155,6 +158,7 @@ class Follower:
             stock.cancel()
             self._settled.clear()
             reading.stop()
+            await uninterrupted(reading.closed)
 
     def _since(self, engine_clock: float) -> str:
         # The engine's own clock, never ours. An event told twice costs an inspection, a lost one the truth.

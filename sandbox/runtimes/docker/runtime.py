@@ -72,7 +72,7 @@ class DockerRuntime:
         """As ``IRuntime.close``."""
 
         async def run() -> None:
-            self._follower.close()
+            await self._follower.close()
             await self._agents.close()
             await self._control.close()
             await self._queries.close()
