@@ -123,14 +123,15 @@ class Connections:
         address = "\n".join(self._parameters.get(name, "") for name in ("host", "port", "dbname"))
         return hashlib.sha256(address.encode()).hexdigest()[:12]
 
-    async def open(self) -> None:
+    def open(self) -> Deferred[None]:
         """Accept calls, and make a first connection.
 
         :raises StoreUnavailable: when the database does not answer; later calls will try again.
         :raises SettingError: by ``prepare``.
         """
         self._slots.open()
-        self._release(await self._connect(self._reactor.seconds() + self._timeout))
+        deadline = self._reactor.seconds() + self._timeout
+        return self._slots.run(lambda: Deferred.fromCoroutine(self._begin(deadline)))
 
     async def close(self) -> None:
         """Wait for the calls that run, and close every connection."""
@@ -146,6 +147,9 @@ class Connections:
         """
         deadline = self._reactor.seconds() + self._timeout
         return self._slots.run(lambda: Deferred.fromCoroutine(self._query(deadline, sql, values)))
+
+    async def _begin(self, deadline: float) -> None:
+        self._release(self._take() or await self._connect(deadline))
 
     async def _query(self, deadline: float, sql: str, values: Any) -> Rows:
         connection = self._take()

@@ -68,7 +68,7 @@ class PlatformStore:
 
     def open(self) -> Deferred[None]:
         self._open = True
-        return Deferred.fromCoroutine(self._connections.open())
+        return self._connections.open()
 
     def close(self) -> Deferred[None]:
         self._open = False
@@ -127,7 +127,7 @@ class PlatformStore:
 
     async def _owner(self, session_id: str) -> str | None:
         key(session_id, "id")
-        # Asked before the table was ever seen (the database was away at the start): the type is known after a connection.
+        # The database was away at the start: the type of its ids is known after a connection.
         if not self._connections.prepared:
             await self._ping()
         pattern, sql = self._lookup

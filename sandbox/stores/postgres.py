@@ -1,4 +1,4 @@
-"""Sessions in a PostgreSQL database of ours (13 or newer), through txpostgres: without a thread, and without waiting."""
+"""Sessions in a PostgreSQL database of ours (13 or newer), through txpostgres, which takes no thread."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PostgresStore:
         self._connections = Connections(reactor, url, self._migrate, size=size, queue=queue, timeout=timeout)
 
     def open(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._connections.open())
+        return self._connections.open()
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._connections.close())

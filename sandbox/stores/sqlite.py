@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from twisted.enterprise.adbapi import ConnectionPool, Transaction
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -75,12 +77,13 @@ class SqliteStore:
         self._timeout = timeout
         self._slots = Slots(reactor, size=threads, queue=queue, timeout=timeout)
         self._pool: ConnectionPool | None = None
+        self._changing = DeferredLock()  # a close that comes while opening closes what was opened
 
     def open(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._prepare())
+        return self._changing.run(lambda: Deferred.fromCoroutine(self._prepare()))
 
     def close(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._finish())
+        return self._changing.run(lambda: Deferred.fromCoroutine(self._finish()))
 
     def ping(self) -> Deferred[None]:
         return self._call(lambda cursor: _first(cursor, "SELECT name FROM sandbox_instance", ()) and None)
@@ -138,12 +141,12 @@ class SqliteStore:
             cp_reactor=self._reactor,
             cp_min=0,
             cp_max=self._threads,
-            cp_openfun=lambda connection: connection.execute("PRAGMA synchronous = FULL"),
+            cp_openfun=_connected,
         )
         pool.start()
         try:
             await deferToThreadPool(self._reactor, pool.threadpool, _make_file, self.path)
-            await pool.runInteraction(_migrate)
+            await pool.runInteraction(_migrate, self._timeout)
         except BaseException as error:
             await self._end(pool)
             raise _at_start(error, self.path) from error
@@ -167,14 +170,35 @@ class SqliteStore:
         await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), pool.finalClose)
 
 
+def _connected(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()  # the pool does not know it yet
+        raise
+
+
 def _make_file(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     # SQLite gives its log and shared-memory files the mode of this one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _migrate(cursor: Transaction) -> None:
-    cursor.execute("PRAGMA journal_mode = WAL")
+def _use_log(cursor: Transaction, timeout: float) -> None:
+    # Which of two programs that do this at once comes first, SQLite leaves to them: it does not wait here.
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.02)
+
+
+def _migrate(cursor: Transaction, timeout: float) -> None:
+    _use_log(cursor, timeout)
     if _first(cursor, "PRAGMA quick_check(1)", ()) != ("ok",):
         raise sqlite3.DatabaseError("quick_check failed")
     cursor.execute("BEGIN IMMEDIATE")
@@ -314,7 +338,7 @@ def _at_start(error: BaseException, path: str) -> BaseException:
     if isinstance(error, sqlite3.Error):
         code, reason = _reason(error)
         if code in _HOPELESS:
-            return SettingError(f"DATABASE_URL names {path}, which cannot be used: {reason.lower()}")
+            return SettingError(f"DATABASE_URL names {path}, which cannot be used: {reason}")
         return StoreUnavailable(f"{reason}: {path}")
     if isinstance(error, OSError):
         return StoreUnavailable(f"The database file cannot be opened: {path}: {error.strerror}")
