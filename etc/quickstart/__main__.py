@@ -80,9 +80,12 @@ def run(console: Console, state: Path, *, check: bool, keep: bool) -> None:
 def _check_the_end(visit: tour.Tour, server: daemon.Daemon, console: Console) -> None:
     visit.verify_end()
     code = server.stop()
-    if code:
+    # twistd shuts down and then ends by the signal that asked it to, so that its parent knows.
+    if code not in (None, 0, -signal.SIGTERM):
         raise Failed(f"The daemon ended with exit code {code} after SIGTERM:\n{server.last_lines()}")
-    console.done("the daemon ends cleanly")
+    if "Traceback" in server.log.read_text(errors="replace"):
+        raise Failed(f"Something went wrong inside the daemon; see {server.log}")
+    console.done("the daemon ends cleanly, with nothing unforeseen in its log")
 
 
 def _remove(visit: tour.Tour, console: Console) -> None:

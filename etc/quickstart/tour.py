@@ -34,6 +34,7 @@ class Tour:
 
     def __init__(self, wire: Wire, session: str, console: Console) -> None:
         self.urls: list[str] = []
+        self._begun = False
         self._wire = wire
         self._session = session
         self._console = console
@@ -45,7 +46,8 @@ class Tour:
 
         :raises Failed: at the first answer that is not as it should be.
         """
-        self.end()
+        self._wire.expect(204, Call("DELETE", self._path))
+        self._begun = True
         created = self._wire.expect(201, Call("POST", SESSIONS, {"id": self._session, "userId": "quickstart"}))
         _agree("the session's status", created.json["status"], "running")
         self._console.done(f"session {self._session}: container {created.json['containerId'][:12]} runs")
@@ -110,8 +112,10 @@ class Tour:
         self._console.done("what must be refused is refused")
 
     def end(self) -> None:
-        """Delete the session with its container and workspace; nothing happens when there is none."""
-        self._wire.expect(204, Call("DELETE", self._path))
+        """Delete the session with its container and workspace; nothing happens when that is done."""
+        if self._begun:
+            self._wire.expect(204, Call("DELETE", self._path))
+            self._begun = False
 
     def verify_end(self) -> None:
         """End it and see that nothing of it is left for the API."""
