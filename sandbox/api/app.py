@@ -14,7 +14,7 @@ from sandbox.api.schemas import ARGUMENT_LIMIT, EXEC, PREVIEW, SESSION, WRITE
 from sandbox.errors import InvalidRequest
 from sandbox.http.replies import Reply
 from sandbox.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
-from sandbox.operations.execution import Execution, printable
+from sandbox.operations.execution import SHELL, Execution, printable
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays
 from sandbox.operations.previews import Previews
@@ -65,9 +65,9 @@ def _path(call: Call) -> str:
 
 def _exec_spec(body: Any, output_limit: int) -> ExecSpec:
     command = body["command"]
-    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+    shell, words = (SHELL, [command]) if isinstance(command, str) else ([], command)
     env = body.get("env", {})
-    arguments = [arg.encode("utf-8", "surrogateescape") for arg in argv]
+    arguments = shell + [word.encode("utf-8", "surrogateescape") for word in words]
     if any(len(argument) >= ARGUMENT_LIMIT for argument in arguments):
         raise InvalidRequest(f"Request body field 'command' must be under {ARGUMENT_LIMIT} bytes an argument")
     for name, value in env.items():
@@ -110,7 +110,7 @@ class InternalApi:
         self._replays = replays
         self._output_limit = output_limit
 
-    @app.handle_errors(HTTPException)  # type: ignore[untyped-decorator]
+    @app.handle_errors(HTTPException)  # type: ignore[arg-type]
     def _refuse(self, request: Request, failure: Any) -> bytes:
         return refuse_route(request, failure.value)
 
@@ -202,9 +202,7 @@ class InternalApi:
         """List a directory, sorted by name."""
         path = _path(call)
         entries = await self._files.list(call.session_id, path)
-        return Reply(
-            200, {"path": path, "entries": [{"name": display_name(e.name), **_metadata(e)} for e in entries]}
-        )
+        return Reply(200, {"path": path, "entries": [{"name": display_name(e.name), **_metadata(e)} for e in entries]})
 
     @endpoint(app, ROUTES, "GET", _SESSION_PATH + "/stat")
     async def stat_path(self, call: Call) -> Reply:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from klein import Klein
@@ -50,6 +50,7 @@ class Call:
 
 
 Endpoint = Callable[[Any, Call], Awaitable[Reply]]
+E = TypeVar("E", bound=Endpoint)
 
 
 @attrs.frozen
@@ -62,11 +63,11 @@ class Route:
     function: Endpoint
 
 
-def endpoint(app: Klein, routes: list[Route], method: str, path: str, schema: Schema | None = None) -> Any:
+def endpoint(app: Klein, routes: list[Route], method: str, path: str, schema: Schema | None = None) -> Callable[[E], E]:
     """Make a coroutine method ``(self, call) -> Reply`` the endpoint of a method and path under ``/api/internal``."""
     validator = None if schema is None else compiled(schema)
 
-    def decorate(function: Endpoint) -> Endpoint:
+    def decorate(function: E) -> E:
         routes.append(Route(method, PREFIX + path, schema, function))
 
         @app.route(PREFIX + path, methods=[method], endpoint=f"{method} {path}")  # type: ignore[untyped-decorator]

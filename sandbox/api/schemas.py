@@ -168,7 +168,5 @@ _ASKS = {
     "minLength": lambda e: "must not be empty",
     "maxLength": lambda e: f"must have at most {e.validator_value} characters",
     "enum": lambda e: "must be one of " + ", ".join(map(str, e.validator_value)),
-    "pattern": lambda e: (
-        "must not contain NUL" if "x00" in e.validator_value else f"must match {e.validator_value}"
-    ),
+    "pattern": lambda e: "must not contain NUL" if "x00" in e.validator_value else f"must match {e.validator_value}",
 }

@@ -61,6 +61,7 @@ class Site(TwistedSite):
     """
 
     requestFactory: Callable[..., Any] = Request  # type: ignore[assignment]
+    noisy = False
 
     def __init__(
         self,

@@ -12,6 +12,11 @@ from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()
 
+#: What a command that is a string is run by (contract section 2).
+SHELL = [b"/bin/sh", b"-c"]
+#: Characters of a command that the log keeps.
+_LOGGED = 200
+
 
 async def running_container(runtime: IRuntime, session_id: str) -> Container:
     """The session's container, which must run; from the event stream's picture where that can be trusted.
@@ -60,10 +65,10 @@ class Execution:
             _log.warn("exec session={session} failed: {error}", session=session_id, error=error.message)
             raise ExecutionFailed(error.message, error.reason_code) from error
         _log.info(
-            "exec session={session} container={container} program={program!r} exit={exit} ms={ms}{note}",
+            "exec session={session} container={container} command={command!r} exit={exit} ms={ms}{note}",
             session=session_id,
             container=container.id[:12],
-            program=bytes(spec.argv[0])[:64],
+            command=printable(spec.argv[-1] if spec.argv[:2] == SHELL else b" ".join(spec.argv))[:_LOGGED],
             exit=result.exit_code,
             ms=result.duration_ms,
             note=" timed out" if result.timed_out else " out of memory" if result.oom_killed else "",
