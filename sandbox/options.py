@@ -27,7 +27,7 @@ class Options(usage.Options):
     longdesc = "Settings come from the environment:\n\n" + "\n".join(map(_explain, variables()))
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self["listen"] = []
 
     def opt_listen(self, endpoint: str) -> None:

@@ -48,7 +48,7 @@ _log = Logger()
 
 def makeService(options: Options) -> Daemon:
     """The service that ``twistd sandbox`` runs."""
-    from twisted.internet import reactor  # noqa: TID251 - the composition root passes it to everybody else
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
 
     try:
         return Daemon(reactor, options.settings, options["listen"])
@@ -189,12 +189,12 @@ class Parts:
         )
         replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
         api = InternalApi(
-            self._sessions,
-            Execution(runtime),
-            Files(runtime, settings.file_size_limit),
-            self._previews,
-            replays,
-            settings.exec_output_limit,
+            sessions=self._sessions,
+            execution=Execution(runtime),
+            files=Files(runtime, settings.file_size_limit),
+            previews=self._previews,
+            replays=replays,
+            output_limit=settings.exec_output_limit,
         )
         self._guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
         self._api = api.app.resource()

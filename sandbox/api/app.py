@@ -96,6 +96,7 @@ class InternalApi:
 
     def __init__(
         self,
+        *,
         sessions: Sessions,
         execution: Execution,
         files: Files,

@@ -70,12 +70,12 @@ def endpoint(app: Klein, routes: list[Route], method: str, path: str, schema: Sc
     def decorate(function: E) -> E:
         routes.append(Route(method, PREFIX + path, schema, function))
 
-        @app.route(PREFIX + path, methods=[method], endpoint=f"{method} {path}")  # type: ignore[untyped-decorator]
+        @app.route(PREFIX + path, methods=[method], endpoint=f"{method} {path}")
         def respond(self: Any, request: Request, session_id: str = "", **params: str) -> Deferred[bytes]:
             async def act() -> Reply:
                 if session_id and not _SESSION_ID.fullmatch(session_id):
                     raise InvalidRequest("Session id must match [A-Za-z0-9_-]{1,64}")
-                raw = request.content.read()
+                raw = b"" if request.content is None else request.content.read()
                 body = {} if validator is None else load(raw, validator)
                 return await function(self, Call(session_id, body, raw, request, params))
 

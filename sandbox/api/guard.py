@@ -35,7 +35,7 @@ class Guard:
 
         def guarded(request: Request) -> Admission:
             given = [value for name, value in request.headers if name.lower() == KEY_FIELD]
-            # Two keys are no key: which one counts would be a guess. The comparison takes the same time whatever is wrong.
+            # Two keys are no key: which one counts would be a guess.
             if not hmac.compare_digest(given[0] if len(given) == 1 else b"", self.key):
                 return Refuse(reply_to(ServiceKeyRejected()))
             return admit(request)

@@ -41,7 +41,7 @@ class Routes(Resource):
     isLeaf = True
 
     def __init__(self, routes: Sequence[Route], otherwise: Admit = refuse_unknown) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._routes = routes
         self._otherwise = otherwise
 
@@ -53,6 +53,6 @@ class Routes(Resource):
                 return route.admit(request)
         return self._otherwise(request)
 
-    def render(self, request: Request) -> bytes | int:  # type: ignore[override]
+    def render(self, request: Request) -> bytes | int:
         """Have the request's route render it."""
         return request.resource.render(request)  # type: ignore[no-any-return]
