@@ -168,7 +168,7 @@ class Relay:
             if not waiting:
                 return  # Said already, or never asked for.
         fields = response_fields(head, Framing(Coding.NONE), self._outbound.rewriter, chunked=False)
-        self._request.send_interim(_status_line(head) + _field_lines(fields) + b"\r\n")
+        self._request.send_interim(status_line(head) + field_lines(fields) + b"\r\n")
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         raise AssertionError("no upgrade was offered")
@@ -189,7 +189,7 @@ class Relay:
             fields.append((b"Transfer-Encoding", b"chunked"))
         if not request.persistent or self._until_close:
             fields.append((b"Connection", b"close"))
-        self._pending = [_status_line(head), _field_lines(fields), b"\r\n"]
+        self._pending = [status_line(head), field_lines(fields), b"\r\n"]
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
         if trailers is not None:
@@ -276,9 +276,11 @@ class Relay:
             upstream.abandon()
 
 
-def _status_line(head: ResponseHead) -> bytes:
+def status_line(head: ResponseHead) -> bytes:
+    """A response's first line, in our version of HTTP."""
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
 
 
-def _field_lines(fields: Fields) -> bytes:
+def field_lines(fields: Fields) -> bytes:
+    """Header fields as a head has them."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])

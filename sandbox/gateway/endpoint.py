@@ -1,0 +1,160 @@
+"""What the gateway does as a WebSocket endpoint itself, by Autobahn: judge both opening handshakes, and speak.
+
+Autobahn's protocols are run without a connection. They cannot own it: they would answer the browser with a
+subprotocol, extensions and fields of their own choice, where here the application's answer counts as it is, and they
+would have to understand every extension whose frames they carry. docs/architecture.md says more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import (
+    WebSocketClientFactory,
+    WebSocketClientProtocol,
+    WebSocketServerFactory,
+    WebSocketServerProtocol,
+)
+from autobahn.util import encode_truncate
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from sandbox.errors import PreviewMisbehaved
+from sandbox.http.replies import Reply, error_reply
+from sandbox.http.request import Request
+from sandbox.policy.grammar import Fields, ResponseHead
+
+_CLOSE, _PING = 8, 9
+#: Bytes of a control frame's payload, less a close code (RFC 6455 section 5.5).
+_MAX_REASON = 123
+# What Autobahn judges. Subprotocols, extensions and Origin are the application's to judge: the rest is not shown.
+_REQUEST_FIELDS = frozenset({b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key"})
+_ANSWER_FIELDS = frozenset({b"upgrade", b"connection", b"sec-websocket-accept"})
+_UNNAMED = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104 - no address to listen on, none at all
+
+
+class BadHandshake(Exception):
+    """A client's opening handshake that RFC 6455 section 4.2.1 forbids.
+
+    :ivar reply: the refusal: 426 with the version that is spoken here for another one (section 4.4), else 400.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def check_request(request: Request) -> bytes:
+    """Judge a client's opening handshake; gives its key.
+
+    :raises BadHandshake: when it is none, or of another version of the protocol.
+    """
+    judge: _ServerJudge = _SERVER.buildProtocol(None)
+    judge.makeConnection(_Nowhere())  # type: ignore[no-untyped-call]
+    line = b"%b / HTTP/1.%d" % (request.method, request.minor)
+    judge.dataReceived(_head(line + b"\r\nHost: localhost", request.headers, _REQUEST_FIELDS))
+    if judge.refusal is not None:
+        raise BadHandshake(judge.refusal)
+    return next(value for name, value in request.headers if name.lower() == b"sec-websocket-key")
+
+
+def check_answer(head: ResponseHead, key: bytes) -> None:
+    """Judge an application's 101 (RFC 6455 section 4.1, from "Once the client's opening handshake has been sent").
+
+    :param key: what :func:`check_request` gave.
+    :raises PreviewMisbehaved: when it does not complete the handshake.
+    """
+    judge: _ClientJudge = _CLIENT.buildProtocol(None)
+    judge.websocket_key = key
+    judge.makeConnection(_Nowhere())  # type: ignore[no-untyped-call]
+    judge.dataReceived(_head(b"HTTP/1.%d %d" % (head.minor, head.status), head.fields, _ANSWER_FIELDS))
+    if judge.state != WebSocketClientProtocol.STATE_OPEN:
+        raise PreviewMisbehaved
+
+
+def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
+    """A Close frame; a reason that is too long for a control frame is cut between two characters.
+
+    :param masked: as every frame towards an application is (RFC 6455 section 5.3).
+    """
+    payload = code.to_bytes(2, "big") + encode_truncate(reason, _MAX_REASON)
+    return _frame(_CLIENT if masked else _SERVER, _CLOSE, payload)
+
+
+def ping_frame(payload: bytes) -> bytes:
+    """A Ping towards a browser.
+
+    :param payload: at most 125 bytes.
+    """
+    return _frame(_SERVER, _PING, payload)
+
+
+def _frame(factory: Any, opcode: int, payload: bytes) -> bytes:
+    speaker = factory.buildProtocol(None)
+    transport = _Nowhere()
+    speaker.makeConnection(transport)
+    speaker.sendFrame(opcode, payload)
+    return transport.written
+
+
+def _head(line: bytes, fields: Fields, shown: frozenset[bytes]) -> bytes:
+    lines = [b"%b: %b" % (name, value) for name, value in fields if name.lower() in shown]
+    return b"\r\n".join([line, *lines, b"", b""])
+
+
+class _ServerJudge(WebSocketServerProtocol):
+    """Stops where it would answer."""
+
+    refusal: Reply | None = None
+
+    def onConnect(self, request: Any) -> Any:
+        return Deferred()  # Whether it is accepted, the application says.
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        message = f"The WebSocket handshake is refused: {reason[:200]}"
+        if responseHeaders:
+            version = ((b"sec-websocket-version", b"13"), (b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+            self.refusal = error_reply(426, "WEBSOCKET_VERSION", message, version)
+        else:
+            self.refusal = error_reply(400, "BAD_HANDSHAKE", message)
+
+
+class _ClientJudge(WebSocketClientProtocol):
+    """Reads an answer without having asked."""
+
+    def startHandshake(self) -> None:
+        pass
+
+    def failHandshake(self, reason: str) -> None:
+        pass
+
+
+class _Nowhere:
+    """A transport that leads nowhere and keeps what is written."""
+
+    written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def getPeer(self) -> IPv4Address:
+        return _UNNAMED
+
+    def getHost(self) -> IPv4Address:
+        return _UNNAMED
+
+
+def _factory(kind: Any, protocol: type[WebSocketProtocol], **options: Any) -> Any:
+    factory = kind(reactor=Clock())  # never asked: without the timeout there are no timers
+    factory.protocol = protocol
+    factory.setProtocolOptions(openHandshakeTimeout=0, **options)
+    return factory
+
+
+_SERVER = _factory(WebSocketServerFactory, _ServerJudge, versions=[13])
+_CLIENT = _factory(WebSocketClientFactory, _ClientJudge)

@@ -1,0 +1,166 @@
+"""One side of an open WebSocket that is carried undecoded between a browser and an application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from sandbox.http import eager
+from sandbox.policy.frames import FrameTracker
+
+if TYPE_CHECKING:
+    from sandbox.gateway.bridge import Bridge
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class End(Protocol):
+    """One side of a bridge.
+
+    :ivar other: the other side.
+    :ivar former: the connection's protocol before.
+    :ivar frames: the boundaries in what comes from this side.
+    :ivar parting: our own Close to the other side, which waits until no frame from this side is under way.
+    :ivar muted: whether nothing more of this side is passed on.
+    :ivar finished: whether nothing more comes from this side.
+    :ivar lost: whether its connection is gone.
+    :ivar heard: the clock's time when something came last.
+    """
+
+    # Class attributes stand for what most sockets never have, to keep idle ones small.
+    transport: Any
+    other: End
+    former: Any = None
+    parting: bytes | None = None
+    muted = False
+    finished = False
+    lost = False
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+        self.frames = FrameTracker()
+        self.heard = bridge.seconds()
+
+    def makeConnection(self, transport: Any) -> None:
+        """Take over a connection that has carried the opening handshake; who carried it is told of its end."""
+        self.former, transport.protocol = transport.protocol, self
+        self.transport = transport
+        transport.setTcpNoDelay(True)  # Small frames must not wait for an acknowledgement,
+        transport.setTcpKeepAlive(True)  # and a host that died must be noticed one day.
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on what came."""
+        bridge = self.bridge
+        self.heard = bridge.seconds()
+        data = self.frames.feed(data)
+        if bridge.parting:
+            self._receive_parting(data)
+        else:
+            eager.write(self.other.transport, data)
+            if self.frames.closing and self.other.frames.closing:
+                bridge.both_closed()
+
+    def readConnectionLost(self) -> None:
+        """This side has said all that it will say."""
+        self._finish()
+        self.bridge.half_closed(self)
+
+    def writeConnectionLost(self) -> None:
+        """All that was to be said to this side has been said."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone, both ways."""
+        if self.lost:
+            return  # The former protocol passes on what it is told.
+        self._finish()
+        self.lost = True
+        self.former.connectionLost(reason)
+        self.bridge.end_lost(self, abrupt=reason.check(ConnectionDone) is None)
+
+    def pauseProducing(self) -> None:
+        """The other side does not keep up."""
+        if not self.finished:
+            self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It does again."""
+        if not self.finished:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The other side is lost; the bridge decides what this means here."""
+
+    def part(self, frame: bytes) -> None:
+        """Send our own Close to this side as soon as no frame from the other is under way, and nothing after it."""
+        source = self.other
+        if source.frames.closing:
+            pass  # The other side's own Close has gone before; nothing may follow it (RFC 6455 section 5.5.1).
+        elif self.lost:
+            source.mute()
+        elif source.frames.between:
+            eager.write(self.transport, frame)
+            source.mute()
+        elif source.finished:
+            self.abort()  # A frame was broken off; nothing can follow it.
+        else:
+            source.parting = frame
+
+    def mute(self) -> None:
+        """Pass on nothing more of this side, but go on to read."""
+        self.muted = True
+        self.parting = None
+        self._leave()
+        self.resumeProducing()
+
+    def close(self) -> None:
+        """Close the connection once everything has been sent."""
+        self.other._leave()
+        self.transport.loseConnection()
+
+    def half_close(self) -> None:
+        """Say to this side that nothing more comes, once everything has been sent."""
+        if self.finished:
+            self.close()
+        else:
+            self.other._leave()
+            self.transport.loseWriteConnection()
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        if not self.lost:
+            self.transport.abortConnection()
+
+    def drop(self) -> None:
+        """Close the connection; what the other end of it has not taken by now is lost."""
+        if not self.lost and not eager.unsent(self.transport):
+            self.close()
+        else:
+            self.abort()
+
+    def _receive_parting(self, data: bytes) -> None:
+        if not self.muted:
+            boundary = self.frames.boundary
+            if self.parting is None or boundary is None:
+                eager.write(self.other.transport, data)
+            else:
+                eager.write(self.other.transport, data[:boundary] + self.parting)
+                self.mute()
+        if self.frames.closing and self.frames.between:
+            self.close()  # Section 7.1.1: after both Close frames the server closes; the application does by itself.
+
+    def _finish(self) -> None:
+        if self.finished:
+            return
+        self.finished = True
+        rest = self.frames.flush()
+        if rest and not self.muted and not self.other.lost:
+            eager.write(self.other.transport, rest)
+
+    def _leave(self) -> None:
+        """Be no longer what the other side's connection pauses: it would wait for this side before it closes."""
+        if not self.other.lost:
+            self.other.transport.unregisterProducer()

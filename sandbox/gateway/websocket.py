@@ -1,0 +1,136 @@
+"""WebSockets of previews: their opening handshake end to end, and every one that is open (docs/previews.md)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from sandbox.errors import PreviewMisbehaved
+from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
+from sandbox.gateway.doors import Outbound
+from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request
+from sandbox.gateway.pool import Pool
+from sandbox.gateway.relay import Relay, field_lines, status_line
+from sandbox.gateway.upstream import Upstream
+from sandbox.http.deadlines import Deadlines
+from sandbox.http.request import Request
+from sandbox.policy.framing import NO_BODY
+from sandbox.policy.grammar import ResponseHead
+from sandbox.policy.headers import VIA, response_fields
+
+SERVICE_RESTART = 1012  # IANA's registry of close codes
+
+
+class WebSockets:
+    """Carries every request that offers to become a WebSocket; see :class:`sandbox.gateway.doors.Upgrades`.
+
+    :param timing: see :class:`sandbox.gateway.bridge.Timing`.
+    """
+
+    def __init__(self, reactor: IReactorTime, pool: Pool, timing: Timing | None = None) -> None:
+        self._reactor = reactor
+        self._pool = pool
+        self._timing = timing or Timing()
+        self._deadlines = Deadlines(reactor)
+        self._open: defaultdict[str, set[Bridge]] = defaultdict(set)
+        self._drained: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        """WebSockets that are open."""
+        return sum(map(len, self._open.values()))
+
+    def __call__(self, request: Request, outbound: Outbound) -> None:
+        """Check the client's handshake, then ask the application for its own."""
+        try:
+            key = check_request(request)
+        except BadHandshake as refused:
+            request.respond(refused.reply)
+            return
+        Negotiation(request, outbound, self._pool, self._reactor, self, key).start()
+
+    def open(self, request: Request, outbound: Outbound, upstream: Upstream, answer: bytes, rest: bytes) -> None:
+        """Begin to carry a WebSocket.
+
+        :param answer: the whole head of the 101 for the browser.
+        :param rest: what the application has sent behind its own.
+        """
+        session_id = outbound.session_id
+        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended))
+        self._open[session_id].add(bridge)
+        upstream.upgrade(bridge.application)
+        request.send(answer)
+        request.upgrade(bridge.browser)
+        bridge.open()
+        if rest:
+            bridge.application.dataReceived(rest)
+        if self._drained is not None:
+            bridge.close(SERVICE_RESTART, "Service restart")
+
+    def drop_session(self, session_id: str, code: int = GOING_AWAY, reason: str = "The preview has ended") -> None:
+        """Close a session's WebSockets: it was stopped, or its container died."""
+        for bridge in list(self._open.get(session_id, ())):
+            bridge.close(code, reason)
+
+    def drain(self) -> Deferred[None]:
+        """Close every WebSocket because the daemon ends, and whatever opens from now on. Fires when none is left.
+
+        It takes as long as a closing handshake may (:attr:`sandbox.gateway.bridge.Timing.close`) and at most twice that
+        for peers that read nothing.
+        """
+        if self._drained is None:
+            self._drained = Deferred()
+            for session_id in list(self._open):
+                self.drop_session(session_id, SERVICE_RESTART, "Service restart")
+            self._check_drained()
+        return self._drained
+
+    def _ended(self, session_id: str, bridge: Bridge) -> None:
+        bridges = self._open[session_id]
+        bridges.discard(bridge)
+        if not bridges:
+            del self._open[session_id]
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self._drained is not None and not self._open and not self._drained.called:
+            self._drained.callback(None)
+
+
+class Negotiation(Relay):
+    """The opening handshake between browser and application. Any answer but a 101 is relayed as what it is: HTTP."""
+
+    upgrading = True
+
+    def __init__(
+        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, sockets: WebSockets, key: bytes
+    ) -> None:
+        super().__init__(request, outbound, pool, clock, 0.0)
+        self._sockets = sockets
+        self._key = key
+
+    def start(self) -> None:
+        """Ask, over a connection of its own: one that is going to last is no use to the pool."""
+        self._request.on_disconnect = self._client_lost
+        self._connect()
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """The application has said 101, so the browser gets one, with every field that is not about the connection."""
+        try:
+            check_answer(head, self._key)
+        except PreviewMisbehaved:
+            self._drop_upstream()
+            self._refuse(Failure())
+            return
+        request, outbound = self._request, self._outbound
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        self._over = True
+        request.on_disconnect = None
+        request.code = head.status
+        fields = response_fields(head, NO_BODY, outbound.rewriter, chunked=False)
+        fields += [*outbound.response_fields, (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA)]
+        answer = status_line(head) + field_lines(fields) + b"\r\n"
+        self._sockets.open(request, outbound, upstream, answer, rest)
