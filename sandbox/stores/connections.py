@@ -10,7 +10,6 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.logger import Logger
 from txpostgres.retrying import simpleBackoffIterator
@@ -45,25 +44,18 @@ class Connection(TxConnection):  # type: ignore[misc]
     What takes too long is closed instead, which fails whatever waits.
     """
 
-    _lost = False
-
     @property
     def usable(self) -> bool:
         """Whether it is connected, as far as one can tell without asking."""
-        return self._connection is not None and not self._connection.closed and not self._lost
+        return self._connection is not None and self.fileno() >= 0
 
-    def doRead(self) -> BaseException | None:
-        """Read what the server says unasked: the end, when it shuts down."""
+    def doRead(self) -> None:
+        """Read what the server says unasked: when it shuts down, a last word and the end."""
         try:
             super().doRead()
-        except psycopg2.Error:
-            return ConnectionLost()
-        return None
-
-    def connectionLost(self, reason: Any) -> None:
-        """Fail what waits for an answer."""
-        self._lost = True
-        super().connectionLost(reason)
+        except (psycopg2.Error, ValueError):
+            # ValueError is the reactor's: libpq read the end and let go of the socket, and told nobody.
+            self.close()
 
     def close(self) -> None:
         """Close it, at whatever point it is."""
