@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.model import Preview, Target
+from sandbox.operations.authorities import Authority
 from sandbox.policy.grammar import Fields
 from sandbox.policy.rewriting import Rewriter
 
@@ -31,11 +32,13 @@ class Passage:
     :ivar fields: the request's fields without the platform's credentials, with what it tells the application.
     :ivar target: the request's target without them.
     :ivar response_fields: fields that the response gets beside the application's own.
+    :ivar authority: what the request leans on; access control itself breaks the request off when it ends.
     """
 
     fields: Fields
     target: bytes
     response_fields: Fields = attrs.field(factory=list)
+    authority: Authority | None = None
 
 
 Verdict = Passage | Reply | None
@@ -58,6 +61,8 @@ class Outbound(NamedTuple):
     :ivar head: its line and fields, as the application gets them.
     :ivar rewriter: makes the application's addresses the browser's, in what comes back.
     :ivar response_fields: fields of ours that the response gets beside the application's.
+    :ivar authority: what the request leans on. It is released with the request: whoever makes a WebSocket of that takes
+        :meth:`sandbox.operations.authorities.Authority.again` before, and closes with 1008 when it ends.
     """
 
     session_id: str
@@ -66,6 +71,7 @@ class Outbound(NamedTuple):
     rewriter: Rewriter
     head: bytes
     response_fields: Fields
+    authority: Authority | None = None
 
 
 class Upgrades(Protocol):

@@ -184,7 +184,8 @@ class PreviewResource(ReverseProxyResource):
             b"".join([b"%b: %b\r\n" % field for field in sent]),
         )
         extra = [] if passage is None else passage.response_fields
-        outbound = Outbound(session_id, preview, target, rewriter, head, extra)
+        authority = None if passage is None else passage.authority
+        outbound = Outbound(session_id, preview, target, rewriter, head, extra, authority)
         if upgrade:
             self._upgrade(request, outbound)
         else:

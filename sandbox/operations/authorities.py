@@ -25,7 +25,7 @@ class Authority:
     session_id: str
     link_id: str | None
     ends: float | None
-    _release: Callable[[Authority], None]
+    _all: Authorities
     _callback: Callable[[], None] | None = None
     ended: bool = False
 
@@ -35,15 +35,22 @@ class Authority:
         if self.ended:
             self.end()
 
+    def again(self) -> Authority:
+        """The same right for what outlives the request that it was given to; ended when this one has."""
+        authority = self._all.hold(self.session_id, self.link_id, self.ends)
+        if self.ended:
+            authority.end()
+        return authority
+
     def release(self) -> None:
         """Let go: what leaned on it is over. Nothing happens the second time."""
         self._callback = None
-        self._release(self)
+        self._all.let_go(self)
 
     def end(self) -> None:
         """End it, whatever the time."""
         self.ended = True
-        self._release(self)
+        self._all.let_go(self)
         callback, self._callback = self._callback, None
         if callback is not None:
             try:
@@ -67,7 +74,7 @@ class Authorities:
 
     def hold(self, session_id: str, link_id: str | None, ends: float | None) -> Authority:
         """Begin to watch one; whoever gets it calls ``release``."""
-        authority = Authority(session_id, link_id, ends, self._let_go)
+        authority = Authority(session_id, link_id, ends, self)
         held = self._held.get(session_id)
         if held is None:
             self._held[session_id] = {authority}
@@ -85,6 +92,14 @@ class Authorities:
     def end_session(self, session_id: str) -> None:
         """End all that was let into a session's preview: it was deleted."""
         self._end(list(self._held.get(session_id, ())))
+
+    def let_go(self, authority: Authority) -> None:
+        """Watch one no longer."""
+        held = self._held.get(authority.session_id)
+        if held is not None:
+            held.discard(authority)
+            if not held:
+                del self._held[authority.session_id]
 
     def close(self) -> None:
         """Stop to look at the time. What is held is left to those who hold it."""
@@ -106,10 +121,3 @@ class Authorities:
     def _end(self, authorities: Iterable[Authority]) -> None:
         for authority in authorities:
             authority.end()
-
-    def _let_go(self, authority: Authority) -> None:
-        held = self._held.get(authority.session_id)
-        if held is not None:
-            held.discard(authority)
-            if not held:
-                del self._held[authority.session_id]

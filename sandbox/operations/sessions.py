@@ -34,6 +34,7 @@ class Sessions:
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
 
     :param dropped: called with a session's id before it is stopped or deleted: what is carried to it must end.
+    :param changed: called with a session's id after its row came or went: who remembers its owner must ask again.
     :param now: the wall clock.
     """
 
@@ -45,6 +46,7 @@ class Sessions:
         *,
         turns: Turns,
         dropped: Callable[[str], None] = lambda session_id: None,
+        changed: Callable[[str], None] = lambda session_id: None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
@@ -52,6 +54,7 @@ class Sessions:
         self._settings = settings
         self._turns = turns
         self._dropped = dropped
+        self._changed = changed
         self._now = now
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -170,6 +173,7 @@ class Sessions:
             nonlocal owned
             await self._store.add(record)
             owned = True
+            self._changed(record.id)
 
         try:
             await uninterrupted(Deferred.fromCoroutine(add()))
@@ -212,6 +216,7 @@ class Sessions:
                 if found is None or (found.user_id, found.created_at) != (record.user_id, record.created_at):
                     return
             await self._store.remove(record.id)
+            self._changed(record.id)
         except SandboxError as failure:
             _log.error(
                 "create session={session} failed ({error!r}) and cannot be taken back yet: {failure}",
@@ -287,5 +292,6 @@ class Sessions:
             await self._store.replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
         await self._runtime.remove(session_id)
         await self._store.remove(session_id)
+        self._changed(session_id)
         if record is not None:
             _log.info("deleted session={session}", session=session_id)

@@ -21,6 +21,7 @@ from sandbox.policy.tokens import expired, invalid
 PARAMETER = b"access_token"
 #: The subprotocol behind which a script names its token.
 BEARER_PROTOCOL = b"bearer"
+PROTOCOL_FIELD = b"sec-websocket-protocol"
 #: The field that tells the application who its user is.
 USER_FIELD = b"X-Sandbox-User"
 #: Credentials of one request that are looked at; each costs a signature.

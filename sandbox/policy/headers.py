@@ -33,8 +33,8 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key"})
 _FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
-# Named by Connection or not: to drop these would change what the message is, not who it is for.
-_NEVER_DROPPED = frozenset({b"content-length", b"host"})
+# Named by Connection or not: to drop these would change what the message is, or what we say of who sent it.
+_NEVER_DROPPED = frozenset({b"content-length", b"host", b"x-sandbox-user"})
 
 
 class TrustedProxies:

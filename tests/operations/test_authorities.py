@@ -65,6 +65,20 @@ class AuthoritiesTests(SynchronousTestCase):
         self.authorities.end_session("s1")
         self.assertEqual(self.ended, ["late"])
 
+    def test_what_outlives_its_request_has_the_same_right(self) -> None:
+        first = self.hold("request", link="k1", ends=1010)
+        second = first.again()
+        second.on_end(lambda: self.ended.append("socket"))
+        first.release()
+        self.clock.pump([0.5] * 22)
+        self.assertEqual(self.ended, ["socket"])
+
+    def test_what_has_ended_is_not_had_again(self) -> None:
+        first = self.authorities.hold("s1", "k1", None)
+        self.authorities.end_link("s1", "k1")
+        self.assertTrue(first.again().ended)
+        self.assertEqual(len(self.authorities), 0)
+
     def test_ending_may_release_and_end_others(self) -> None:
         first, second = (self.authorities.hold("s1", "k1", None) for _ in range(2))
         for one, other in ((first, second), (second, first)):
