@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import attrs
 from klein import Klein
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
@@ -80,14 +81,19 @@ def endpoint(app: Klein, routes: list[Route], method: str, path: str, schema: Sc
                 return await function(self, Call(session_id, body, raw, request, params))
 
             work = Deferred.fromCoroutine(act())
-            gone = request.notifyFinish()
             # Whoever hung up does not want the work done: a command is killed, a creation undone.
-            gone.addErrback(lambda _: work.cancel())
-            return work.addErrback(reply_to).addCallback(send, request)
+            request.notifyFinish().addErrback(lambda _: work.cancel())
+            return work.addErrback(_failed).addCallback(send, request)
 
         return function
 
     return decorate
+
+
+def _failed(failure: Failure) -> Reply:
+    if failure.check(CancelledError):
+        return Reply(499, None)  # The client hung up: nobody reads this, but it ends the request.
+    return reply_to(failure)
 
 
 def send(reply: Reply, request: Request) -> bytes:
