@@ -226,7 +226,6 @@ def wants_websocket(request: Request) -> bool:
     return (
         b"upgrade" in known
         and request.minor == 1
-        and request.method == b"GET"
         and request.framing.coding is Coding.NONE
         and b"websocket" in split_list(known[b"upgrade"])
         and b"upgrade" in split_list(known.get(b"connection", b""))

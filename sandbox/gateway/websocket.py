@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -49,7 +49,7 @@ class WebSockets:
         except BadHandshake as refused:
             request.respond(refused.reply)
             return
-        Negotiation(request, outbound, self._pool, self._reactor, self, key).start()
+        Negotiation(request, outbound, self._pool, self._reactor, sockets=self, key=key).start()
 
     def open(self, request: Request, outbound: Outbound, upstream: Upstream, answer: bytes, rest: bytes) -> None:
         """Begin to carry a WebSocket.
@@ -58,7 +58,9 @@ class WebSockets:
         :param rest: what the application has sent behind its own.
         """
         session_id = outbound.session_id
-        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended))
+        # The request's own authority ends with the request, which an upgrade completes.
+        authority = outbound.authority.again() if outbound.authority is not None else None
+        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended, authority))
         self._open[session_id].add(bridge)
         upstream.upgrade(bridge.application)
         request.send(answer)
@@ -87,7 +89,9 @@ class WebSockets:
             self._check_drained()
         return self._drained
 
-    def _ended(self, session_id: str, bridge: Bridge) -> None:
+    def _ended(self, session_id: str, bridge: Bridge, authority: Authority | None) -> None:
+        if authority is not None:
+            authority.release()
         bridges = self._open[session_id]
         bridges.discard(bridge)
         if not bridges:
@@ -105,7 +109,7 @@ class Negotiation(Relay):
     upgrading = True
 
     def __init__(
-        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, sockets: WebSockets, key: bytes
+        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, *, sockets: WebSockets, key: bytes
     ) -> None:
         super().__init__(request, outbound, pool, clock, 0.0)
         self._sockets = sockets

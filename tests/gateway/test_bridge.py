@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.task import deferLater
+from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
 from sandbox.gateway.bridge import Bridge, Timing
@@ -18,11 +18,13 @@ from tests.gateway.wires import (
     PING,
     PONG,
     TEXT,
-    Wire,
-    WireFactory,
+    HalfWire,
     close_payload,
+    expect,
+    expect_end,
     frame,
     masked,
+    pause,
     until,
 )
 
@@ -49,25 +51,24 @@ class BridgeTestCase(TestCase):
         self.addCleanup(self.finish)
         return bridge
 
-    async def pair(self) -> tuple[Wire, Wire]:
-        factory = WireFactory()
+    async def pair(self) -> tuple[HalfWire, HalfWire]:
+        accepted: list[HalfWire] = []
+        factory = Factory.forProtocol(HalfWire)
+        factory.noisy = False
+        factory.buildProtocol = lambda addr: accepted.append(HalfWire()) or accepted[-1]  # type: ignore[assignment]
         port: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
-        far: Wire = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), Wire())
-        await until(lambda: factory.wires and factory.wires[0].transport is not None)
+        far: HalfWire = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), HalfWire())
+        await until(lambda: accepted and accepted[0].transport is not None)
         await port.stopListening()
-        return far, factory.wires[0]
+        return far, accepted[0]
 
     async def finish(self) -> None:
         """Both connections go with a bridge's end, and who had them before has heard of it."""
         for wire in (self.browser, self.application):
-            if wire.reason is None:
+            if wire.lost is None:
                 wire.transport.abortConnection()
         await until(lambda: self.ended == [self.under_test], "for the bridge's end")
-        self.assertTrue(all(former.reason is not None for former in self.formers))
-
-    async def pause(self, seconds: float = 0.1) -> None:
-        """Long enough for what should not happen to be seen if it did."""
-        await deferLater(reactor, seconds, lambda: None)  # type: ignore[arg-type]
+        self.assertTrue(all(former.lost is not None for former in self.formers))
 
 
 #: What a WebSocket library would refuse, decode, join or reorder. Each row arrives as it was sent.
@@ -111,8 +112,8 @@ class PassingTests(BridgeTestCase):
             self.application.send(row)
             self.browser.send(row)
             try:
-                await self.browser.expect(row)
-                await self.application.expect(row)
+                await expect(self.browser, row)
+                await expect(self.application, row)
             except AssertionError as error:
                 raise AssertionError(name) from error
 
@@ -120,7 +121,7 @@ class PassingTests(BridgeTestCase):
         await self.bridge()
         sent = frame(TEXT, b"hello", KEY) + frame(0xC2, bytes(70000), b"\0\0\0\0") + frame(PONG, b"12345678", KEY)
         self.browser.send(sent)
-        await self.application.expect(sent)
+        await expect(self.application, sent)
 
     async def test_frames_in_many_pieces(self) -> None:
         await self.bridge()
@@ -128,22 +129,22 @@ class PassingTests(BridgeTestCase):
         for at in range(0, len(sent), 3):
             self.browser.send(sent[at : at + 3])
             if at % 60 == 0:
-                await self.pause(0.001)
-        await self.application.expect(sent)
+                await pause(0.001)
+        await expect(self.application, sent)
 
     async def test_part_of_a_frame_goes_on_at_once(self) -> None:
         await self.bridge()
         whole = frame(BINARY, bytes(1000))
         self.application.send(whole[:600])
-        await self.browser.expect(whole[:600])
+        await expect(self.browser, whole[:600])
         self.application.send(whole[600:])
-        await self.browser.expect(whole[600:])
+        await expect(self.browser, whole[600:])
 
     async def test_no_size_is_too_large(self) -> None:
         await self.bridge()
         head = frame(BINARY, announced=1 << 40)
         self.application.send(head + bytes(1 << 20))
-        await self.browser.expect(head + bytes(1 << 20))
+        await expect(self.browser, head + bytes(1 << 20))
 
     async def test_a_slow_reader_slows_the_writer_and_loses_nothing(self) -> None:
         await self.bridge()
@@ -155,13 +156,13 @@ class PassingTests(BridgeTestCase):
             while sent < 400 and not writer.transport.dataBuffer:
                 writer.send(chunk)
                 sent += 1
-                await self.pause(0.001)
+                await pause(0.001)
             self.assertTrue(writer.transport.dataBuffer, "the writer was never slowed")
             held = sum(len(end.transport.dataBuffer) for end in (self.under_test.browser, self.under_test.application))
             self.assertLess(held, 1 << 20)
             reader.transport.resumeProducing()
             await until(lambda: len(reader.received) == sent * len(chunk))  # noqa: B023 - awaited in its own turn
-            await reader.expect(chunk * sent)
+            await expect(reader, chunk * sent)
 
 
 class ClosingTests(BridgeTestCase):
@@ -175,13 +176,13 @@ class ClosingTests(BridgeTestCase):
                 other = self.browser if one is self.application else self.application
                 one.send(frame(CLOSE, payload))
                 try:
-                    await other.expect(frame(CLOSE, payload))
+                    await expect(other, frame(CLOSE, payload))
                     other.send(frame(CLOSE, payload))
-                    await one.expect(frame(CLOSE, payload))
+                    await expect(one, frame(CLOSE, payload))
                 except AssertionError as error:
                     raise AssertionError(name) from error
                 self.application.transport.loseConnection()
-                await self.browser.expect_end()
+                await expect_end(self.browser)
                 self.browser.transport.loseConnection()
                 await until(lambda: len(self.ended) == 1)
 
@@ -189,22 +190,22 @@ class ClosingTests(BridgeTestCase):
         await self.bridge()
         self.browser.send(frame(TEXT, b"last words"))
         self.browser.transport.loseWriteConnection()
-        await self.application.expect(frame(TEXT, b"last words"))
+        await expect(self.application, frame(TEXT, b"last words"))
         await until(lambda: self.application.ended)
         self.application.send(frame(TEXT, b"answer"))
-        await self.browser.expect(frame(TEXT, b"answer"))
+        await expect(self.browser, frame(TEXT, b"answer"))
         self.application.transport.loseConnection()
         await until(lambda: bool(self.ended))
-        self.assertTrue(self.browser.reason is None or self.browser.reason.check(ConnectionDone))
+        self.assertTrue(self.browser.lost is None or self.browser.lost.check(ConnectionDone))
 
     async def test_the_application_half_closes(self) -> None:
         await self.bridge()
         self.application.send(frame(TEXT, b"last words"))
         self.application.transport.loseWriteConnection()
-        await self.browser.expect(frame(TEXT, b"last words"))
+        await expect(self.browser, frame(TEXT, b"last words"))
         await until(lambda: self.browser.ended)
         self.browser.send(frame(TEXT, b"answer", KEY))
-        await self.application.expect(frame(TEXT, b"answer", KEY))
+        await expect(self.application, frame(TEXT, b"answer", KEY))
         self.browser.transport.loseConnection()
         await until(lambda: bool(self.ended))
 
@@ -212,8 +213,8 @@ class ClosingTests(BridgeTestCase):
         await self.bridge()
         self.application.send(b"\x82\x7e\x01")
         self.application.transport.loseWriteConnection()
-        await self.browser.expect(b"\x82\x7e\x01")
-        await self.browser.expect_end()
+        await expect(self.browser, b"\x82\x7e\x01")
+        await expect_end(self.browser)
 
     async def test_an_abrupt_loss_is_abrupt_on_the_other_side(self) -> None:
         for lost in ("browser", "application"):
@@ -222,21 +223,21 @@ class ClosingTests(BridgeTestCase):
                 one = getattr(self, lost)
                 other = self.browser if one is self.application else self.application
                 one.send(begun)
-                await other.expect(begun)
+                await expect(other, begun)
                 one.transport.abortConnection()
-                await until(lambda: other.reason is not None)  # noqa: B023 - awaited in its own turn
-                self.assertTrue(other.reason.check(ConnectionLost), other.reason)
+                await until(lambda: other.lost is not None)  # noqa: B023 - awaited in its own turn
+                self.assertTrue(other.lost.check(ConnectionLost), other.lost)
                 self.assertEqual(other.received, b"")
                 await until(lambda: len(self.ended) == 1)
 
     async def test_who_closes_on_neither_side_is_closed(self) -> None:
         await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
         self.browser.send(frame(CLOSE, b"", KEY))
-        await self.application.expect(frame(CLOSE, b"", KEY))
+        await expect(self.application, frame(CLOSE, b"", KEY))
         self.application.send(frame(CLOSE))
-        await self.browser.expect(frame(CLOSE))
-        await self.browser.expect_end()
-        await self.application.expect_end()
+        await expect(self.browser, frame(CLOSE))
+        await expect_end(self.browser)
+        await expect_end(self.application)
 
     async def test_who_answers_a_half_close_with_silence_is_closed(self) -> None:
         await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
@@ -250,7 +251,7 @@ class OurCloseTests(BridgeTestCase):
 
     async def answered(self, code: int, reason: str) -> None:
         expected = frame(CLOSE, close_payload(code, reason))
-        await self.browser.expect(expected)
+        await expect(self.browser, expected)
         self.browser.send(frame(CLOSE, close_payload(code), KEY))
         await until(lambda: len(self.application.received) >= 6 + 2 + len(reason))
         head, key, payload = (
@@ -261,7 +262,7 @@ class OurCloseTests(BridgeTestCase):
         self.assertEqual(head, bytes([CLOSE, 0x80 | 2 + len(reason)]))
         self.assertEqual(masked(payload, key), close_payload(1001, reason))
         self.application.send(frame(CLOSE, close_payload(1001)))
-        await self.browser.expect_end()
+        await expect_end(self.browser)
         await until(lambda: bool(self.ended))
         for wire in (self.browser, self.application):
             await until(lambda: wire.ended)  # noqa: B023 - awaited in its own turn
@@ -275,15 +276,15 @@ class OurCloseTests(BridgeTestCase):
         down, up = frame(BINARY, bytes(1000)), frame(BINARY, bytes(1000), KEY)
         self.application.send(frame(TEXT, b"before") + down[:500])
         self.browser.send(up[:500])
-        await self.browser.expect(frame(TEXT, b"before") + down[:500])
-        await self.application.expect(up[:500])
+        await expect(self.browser, frame(TEXT, b"before") + down[:500])
+        await expect(self.application, up[:500])
         bridge.close(1001, "gone")
-        await self.pause()
+        await pause()
         self.assertEqual((self.browser.received, self.application.received), (b"", b""))
         self.application.send(down[500:] + frame(TEXT, b"another")[:5])
         self.browser.send(up[500:] + frame(TEXT, b"another", KEY)[:8])
-        await self.browser.expect(down[500:])
-        await self.application.expect(up[500:])
+        await expect(self.browser, down[500:])
+        await expect(self.application, up[500:])
         self.application.send(frame(TEXT, b"another")[5:])
         self.browser.send(frame(TEXT, b"another", KEY)[8:])
         await self.answered(1001, "gone")
@@ -291,16 +292,16 @@ class OurCloseTests(BridgeTestCase):
     async def test_nothing_follows_a_close_of_the_application(self) -> None:
         bridge = await self.bridge()
         self.application.send(frame(CLOSE, close_payload(4000, "mine")))
-        await self.browser.expect(frame(CLOSE, close_payload(4000, "mine")))
+        await expect(self.browser, frame(CLOSE, close_payload(4000, "mine")))
         bridge.close(1012, "Service restart")
         self.browser.send(frame(CLOSE, close_payload(4000), KEY))
-        await self.browser.expect_end()
+        await expect_end(self.browser)
 
     async def test_who_does_not_answer_is_dropped(self) -> None:
         bridge = await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
         bridge.close(1008, "revoked")
-        await self.browser.expect(frame(CLOSE, close_payload(1008, "revoked")))
-        await self.browser.expect_end()
+        await expect(self.browser, frame(CLOSE, close_payload(1008, "revoked")))
+        await expect_end(self.browser)
         await until(lambda: bool(self.ended))
 
     async def test_who_reads_nothing_is_dropped(self) -> None:
@@ -309,7 +310,7 @@ class OurCloseTests(BridgeTestCase):
         chunk = frame(BINARY, bytes(65536))
         while not self.application.transport.dataBuffer:
             self.application.send(chunk)
-            await self.pause(0.001)
+            await pause(0.001)
         bridge.close(1001, "gone")
         await until(lambda: bool(self.ended))
         self.browser.transport.resumeProducing()
@@ -333,35 +334,35 @@ class ContainerTests(BridgeTestCase):
             await until(lambda: bridge.application.finished)  # noqa: B023 - awaited in its own turn
             self.assertFalse(self.browser.ended)
             bridge.close(1001, "The container ended")
-            await self.browser.expect(frame(CLOSE, close_payload(1001, "The container ended")))
+            await expect(self.browser, frame(CLOSE, close_payload(1001, "The container ended")))
             self.browser.send(frame(CLOSE, close_payload(1001), KEY))
-            await self.browser.expect_end()
+            await expect_end(self.browser)
 
     async def test_without_it_a_reset_is_passed_on(self) -> None:
         await self.bridge(self.TIMING)
         self.application.transport.abortConnection()
-        await until(lambda: self.browser.reason is not None)
-        self.assertTrue(self.browser.reason.check(ConnectionLost))
+        await until(lambda: self.browser.lost is not None)
+        self.assertTrue(self.browser.lost.check(ConnectionLost))
         self.assertEqual(self.browser.received, b"")
 
     async def test_without_it_an_end_is_passed_on(self) -> None:
         await self.bridge(self.TIMING)
         self.application.transport.loseConnection()
-        await self.browser.expect_end()
+        await expect_end(self.browser)
 
     async def test_after_a_close_there_is_nothing_to_wait_for(self) -> None:
         await self.bridge(Timing(ping=0, pong=60, close=60, grace=60))
         self.application.send(frame(CLOSE))
         self.application.transport.loseConnection()
-        await self.browser.expect(frame(CLOSE))
-        await self.browser.expect_end()
+        await expect(self.browser, frame(CLOSE))
+        await expect_end(self.browser)
 
     async def test_a_frame_that_was_broken_off_is_passed_on_as_that(self) -> None:
         await self.bridge(Timing(ping=0, pong=60, close=60, grace=60))
         self.application.send(frame(BINARY, bytes(10), announced=100))
-        await self.browser.expect(frame(BINARY, bytes(10), announced=100))
+        await expect(self.browser, frame(BINARY, bytes(10), announced=100))
         self.application.transport.abortConnection()
-        await until(lambda: self.browser.reason is not None)
+        await until(lambda: self.browser.lost is not None)
 
 
 class KeepAliveTests(BridgeTestCase):
@@ -378,7 +379,7 @@ class KeepAliveTests(BridgeTestCase):
         token = await self.pinged()
         around = frame(PONG, b"12345678", KEY), frame(TEXT, b"hi", KEY)
         self.browser.send(around[0] + frame(PONG, token, KEY) + around[1])
-        await self.application.expect(b"".join(around))
+        await expect(self.application, b"".join(around))
 
     async def test_pings_go_on_as_long_as_they_are_answered(self) -> None:
         await self.bridge(Timing(ping=0.05, pong=0.2, close=60, grace=0))
@@ -390,32 +391,32 @@ class KeepAliveTests(BridgeTestCase):
         await self.bridge(Timing(ping=0.05, pong=0.1, close=60, grace=0))
         await self.pinged()
         await until(lambda: bool(self.ended))
-        await until(lambda: self.application.reason is not None)
-        self.assertTrue(self.application.reason.check(ConnectionLost))
+        await until(lambda: self.application.lost is not None)
+        self.assertTrue(self.application.lost.check(ConnectionLost))
 
     async def test_any_sign_of_life_counts(self) -> None:
         await self.bridge(Timing(ping=0.05, pong=0.3, close=60, grace=0))
         for _ in range(3):
             await self.pinged()
             self.browser.send(frame(TEXT, b"busy", KEY))
-            await self.application.expect(frame(TEXT, b"busy", KEY))
+            await expect(self.application, frame(TEXT, b"busy", KEY))
 
     async def test_traffic_keeps_pings_away(self) -> None:
         await self.bridge(Timing(ping=0.5, pong=30, close=60, grace=0))
         for _ in range(15):
             self.application.send(frame(TEXT, b"tick"))
-            await self.browser.expect(frame(TEXT, b"tick"))
-            await self.pause(0.05)
+            await expect(self.browser, frame(TEXT, b"tick"))
+            await pause(0.05)
         self.assertEqual(self.browser.received, b"")
 
     async def test_no_ping_within_a_frame(self) -> None:
         await self.bridge(Timing(ping=0.05, pong=30, close=60, grace=0))
         whole = frame(BINARY, bytes(100))
         self.application.send(whole[:50])
-        await self.browser.expect(whole[:50])
-        await self.pause(0.3)
+        await expect(self.browser, whole[:50])
+        await pause(0.3)
         self.application.send(whole[50:])
-        await self.browser.expect(whole[50:])
+        await expect(self.browser, whole[50:])
         await self.pinged()
 
     async def test_a_browser_is_not_dropped_while_the_application_takes_nothing(self) -> None:
@@ -424,7 +425,7 @@ class KeepAliveTests(BridgeTestCase):
         chunk = frame(BINARY, bytes(65536), KEY)
         while not self.browser.transport.dataBuffer:
             self.browser.send(chunk)
-            await self.pause(0.001)
-        await self.pause(0.5)
+            await pause(0.001)
+        await pause(0.5)
         self.assertEqual(self.ended, [])
         self.application.transport.resumeProducing()

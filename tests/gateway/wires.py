@@ -7,12 +7,12 @@ import struct
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from tests.http.wire import Wire
 
 #: Seconds after which a test that waits has failed.
 PATIENCE = 15.0
@@ -60,29 +60,24 @@ async def until(condition: Any, what: str = "") -> None:
         await deferLater(reactor, 0.005, lambda: None)  # type: ignore[arg-type]
 
 
-@implementer(IHalfCloseableProtocol)
-class Wire(Protocol):
-    """One end of a TCP connection.
+async def pause(seconds: float = 0.1) -> None:
+    """Long enough for what should not happen to be seen if it did."""
+    await deferLater(reactor, seconds, lambda: None)  # type: ignore[arg-type]
 
-    :ivar received: all bytes that came.
+
+@implementer(IHalfCloseableProtocol)
+class HalfWire(Wire):
+    """A wire that goes on listening or speaking when one half of its connection is closed.
+
     :ivar ended: whether the other end has said that nothing more comes.
-    :ivar reason: why the connection is gone, once it is.
     """
 
     transport: Any
-
-    def __init__(self) -> None:
-        self.received = b""
-        self.ended = False
-        self.reason: Failure | None = None
-        self.connected_here: Deferred[None] = Deferred()
+    ended = False
 
     def connectionMade(self) -> None:
+        super().connectionMade()
         self.transport.setTcpNoDelay(True)
-        self.connected_here.callback(None)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.received += data
 
     def readConnectionLost(self) -> None:
         self.ended = True
@@ -90,39 +85,23 @@ class Wire(Protocol):
     def writeConnectionLost(self) -> None:
         pass
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure) -> None:
         self.ended = True
-        self.reason = reason
+        super().connectionLost(reason)
 
-    def send(self, data: bytes) -> None:
-        """Write."""
-        self.transport.write(data)
 
-    async def expect(self, data: bytes) -> None:
-        """Wait until exactly this has come, and take it."""
-        await until(
-            lambda: len(self.received) >= len(data) or self.ended, f"for {data[:60]!r}, got {self.received[:60]!r}"
-        )
-        got, self.received = self.received[: len(data)], self.received[len(data) :]
+async def expect(wire: Wire, data: bytes) -> None:
+    """Wait until exactly this has come, and take it."""
+    try:
+        await until(lambda: len(wire.received) >= len(data) or wire.lost is not None)
+    finally:
+        got, wire.received = wire.received[: len(data)], wire.received[len(data) :]
         if got != data:
             raise AssertionError(f"expected {data[:200]!r}, got {got[:200]!r}")
 
-    async def expect_end(self) -> None:
-        """Wait until nothing more can come, and see that nothing more came."""
-        await until(lambda: self.ended, "for the end")
-        if self.received:
-            raise AssertionError(f"expected nothing more, got {self.received[:200]!r}")
 
-
-class WireFactory(Factory):
-    """Accepts connections as :class:`Wire`."""
-
-    noisy = False
-
-    def __init__(self) -> None:
-        self.wires: list[Wire] = []
-
-    def buildProtocol(self, addr: Any) -> Wire:
-        wire = Wire()
-        self.wires.append(wire)
-        return wire
+async def expect_end(wire: Wire) -> None:
+    """Wait until nothing more can come, and see that nothing more came."""
+    await until(lambda: wire.lost is not None or getattr(wire, "ended", False), "for the end")
+    if wire.received:
+        raise AssertionError(f"expected nothing more, got {wire.received[:200]!r}")
