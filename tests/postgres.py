@@ -62,30 +62,31 @@ class PostgresServer:
         return f"postgresql://{user}@/{name}?{query}"
 
     def start(self, *settings: str) -> None:
-        """Start it and wait until it answers.
+        """See that it runs, and wait until it answers.
 
         :param settings: ``name=value`` beside our own.
         """
-        mine = ["fsync=off", "listen_addresses=127.0.0.1", f"port={self.port}"]
-        mine += [f"unix_socket_directories={self.directory}", "logging_collector=off"]
-        arguments = [f"-c{setting}" for setting in (*mine, *settings)]
-        with open(os.path.join(self.directory, "log"), "ab") as log:
-            self._process = subprocess.Popen(
-                [binary("postgres"), "-D", self._data, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                start_new_session=True,
-                **self._identity,
-            )
+        log = os.path.join(self.directory, "log")
+        if self._process is None:
+            mine = ["fsync=off", "listen_addresses=127.0.0.1", f"port={self.port}"]
+            mine += [f"unix_socket_directories={self.directory}", "logging_collector=off"]
+            with open(log, "ab") as output:
+                self._process = subprocess.Popen(
+                    [binary("postgres"), "-D", self._data, *(f"-c{setting}" for setting in (*mine, *settings))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.directory,
+                    start_new_session=True,
+                    **self._identity,
+                )
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             try:
                 self.execute("SELECT 1")
             except psycopg2.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    with open(log.name, errors="replace") as said:
+                    with open(log, errors="replace") as said:
                         raise RuntimeError(f"PostgreSQL does not start: {said.read()[-2000:]}") from None
                 time.sleep(0.05)
             else:
@@ -105,7 +106,7 @@ class PostgresServer:
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it go on, if it was kept."""
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
 
@@ -141,7 +142,8 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _pids(self) -> list[int]:
-        assert self._process is not None
+        if self._process is None:
+            return []
         with open(f"/proc/{self._process.pid}/task/{self._process.pid}/children") as children:
             return [self._process.pid, *map(int, children.read().split())]
 

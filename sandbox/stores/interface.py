@@ -29,10 +29,13 @@ class ISessionStore(Interface):
     - ``Overloaded`` when too many calls wait for the database already;
     - ``InvalidRequest`` for an id or user id that no database can keep (NUL, unpaired surrogates, over 1024 bytes).
 
-    A write that failed with ``StoreUnavailable``, or was cancelled, may have been done or not: ask again. One whose
-    ``Deferred`` fired is on disk. Cancelling stops a call that still waits for its turn; one that has begun goes
-    on unseen, for the database would not say how far it came. Timestamps are aware, and come back in UTC to the
-    microsecond.
+    A write whose ``Deferred`` fired is on disk. One that failed with ``StoreUnavailable``, or was cancelled, may have
+    been done, or be done yet: look again later, and do not take what is there a moment after for the last word.
+    Cancelling takes back a call that still waits for its turn; one that has begun goes on unseen, for neither a
+    thread nor a query half sent can be called back. So what must not be left half done should not be cancelled but
+    waited for: every call ends in time by itself.
+
+    Timestamps are aware, and come back in UTC to the microsecond.
     """
 
     read_only = Attribute(

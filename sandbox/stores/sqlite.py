@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -13,20 +9,16 @@ from typing import Any, TypeVar
 from twisted.enterprise.adbapi import ConnectionPool, Transaction
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sandbox.errors import SessionExists, SessionNotFound, StoreUnavailable
+from sandbox.errors import SessionExists, SessionNotFound
 from sandbox.model import Link, Phase, SessionRecord
-from sandbox.settings import SettingError
 from sandbox.stores.interface import ISessionStore, Position
-from sandbox.stores.migrations import migrations, pending, statements
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
 from sandbox.stores.slots import Slots
+from sandbox.stores.sqlite_file import at_start, connected, first, make_file, migrate, translate
 
 T = TypeVar("T")
-_log = Logger()
 
 _SELECT = "SELECT id, user_id, image, phase, created_at, updated_at, container_id FROM sessions"
 _INSERT = """
@@ -39,19 +31,6 @@ WHERE id = ?
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-#: What an operator can do something about, by SQLite's primary result code; the rest is told as it is not.
-_REASONS = {
-    sqlite3.SQLITE_BUSY: "The database is locked by another program",
-    sqlite3.SQLITE_FULL: "The database's disk is full",
-    sqlite3.SQLITE_IOERR: "The database's disk fails",
-    sqlite3.SQLITE_READONLY: "The database file cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened",
-    sqlite3.SQLITE_PERM: "The database file cannot be opened",
-    sqlite3.SQLITE_CORRUPT: "The database file is damaged",
-    sqlite3.SQLITE_NOTADB: "The database file is not one of SQLite",
-}
-_HOPELESS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @implementer(ISessionStore)
@@ -86,10 +65,10 @@ class SqliteStore:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._finish()))
 
     def ping(self) -> Deferred[None]:
-        return self._call(lambda cursor: _first(cursor, "SELECT name FROM sandbox_instance", ()) and None)
+        return self._call(lambda cursor: first(cursor, "SELECT name FROM sandbox_instance") and None)
 
     def instance(self) -> Deferred[str]:
-        return self._call(lambda cursor: str(_first(cursor, "SELECT name FROM sandbox_instance", ())[0]))
+        return self._call(lambda cursor: str(first(cursor, "SELECT name FROM sandbox_instance")[0]))
 
     def add(self, record: SessionRecord) -> Deferred[None]:
         return self._call(_add, record)
@@ -127,7 +106,7 @@ class SqliteStore:
             done: Deferred[T] = self._pool.runInteraction(work, *arguments)
             return done
 
-        return self._slots.run(run).addErrback(_translate)
+        return self._slots.run(run).addErrback(translate)
 
     async def _prepare(self) -> None:
         if self._pool is not None:
@@ -141,15 +120,15 @@ class SqliteStore:
             cp_reactor=self._reactor,
             cp_min=0,
             cp_max=self._threads,
-            cp_openfun=_connected,
+            cp_openfun=connected,
         )
         pool.start()
         try:
-            await deferToThreadPool(self._reactor, pool.threadpool, _make_file, self.path)
-            await pool.runInteraction(_migrate, self._timeout)
+            await deferToThreadPool(self._reactor, pool.threadpool, make_file, self.path)
+            await pool.runInteraction(migrate, self._timeout)
         except BaseException as error:
             await self._end(pool)
-            raise _at_start(error, self.path) from error
+            raise at_start(error, self.path) from error
         self._pool = pool
         self._slots.open()
 
@@ -170,58 +149,6 @@ class SqliteStore:
         await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), pool.finalClose)
 
 
-def _connected(connection: sqlite3.Connection) -> None:
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error:
-        connection.close()  # the pool does not know it yet
-        raise
-
-
-def _make_file(path: str) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    # SQLite gives its log and shared-memory files the mode of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _use_log(cursor: Transaction, timeout: float) -> None:
-    # Which of two programs that do this at once comes first, SQLite leaves to them: it does not wait here.
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            threading.Event().wait(0.02)
-
-
-def _migrate(cursor: Transaction, timeout: float) -> None:
-    _use_log(cursor, timeout)
-    if _first(cursor, "PRAGMA quick_check(1)", ()) != ("ok",):
-        raise sqlite3.DatabaseError("quick_check failed")
-    cursor.execute("BEGIN IMMEDIATE")
-    version = None
-    if _table(cursor, "sandbox_schema"):
-        version = _first(cursor, "SELECT max(version) FROM sandbox_schema", ())[0]
-    steps = pending(migrations("sqlite"), version, _table(cursor, "sessions"))
-    if version is None:
-        cursor.execute("CREATE TABLE sandbox_schema (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL)")
-    for step in steps:
-        for statement in statements(step.sql):
-            cursor.execute(statement)
-        cursor.execute("INSERT INTO sandbox_schema (version, name) VALUES (?, ?)", (step.version, step.name))
-
-
-def _table(cursor: Transaction, name: str) -> bool:
-    return _first(cursor, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) is not None
-
-
-def _first(cursor: Transaction, sql: str, values: Sequence[object]) -> Any:
-    return cursor.execute(sql, values).fetchone()
-
-
 def _add(cursor: Transaction, record: SessionRecord) -> None:
     values = _values(record)
     cursor.execute("BEGIN IMMEDIATE")
@@ -232,7 +159,7 @@ def _add(cursor: Transaction, record: SessionRecord) -> None:
 
 
 def _get(cursor: Transaction, session_id: str) -> SessionRecord | None:
-    row = _first(cursor, _SELECT + " WHERE id = ?", (key(session_id, "id"),))
+    row = first(cursor, _SELECT + " WHERE id = ?", (key(session_id, "id"),))
     return None if row is None else _record(row)
 
 
@@ -263,7 +190,7 @@ def _page(cursor: Transaction, user_id: str | None, after: Position | None, limi
 
 
 def _owner(cursor: Transaction, session_id: str) -> str | None:
-    row = _first(cursor, "SELECT user_id FROM sessions WHERE id = ?", (key(session_id, "id"),))
+    row = first(cursor, "SELECT user_id FROM sessions WHERE id = ?", (key(session_id, "id"),))
     return None if row is None else str(row[0])
 
 
@@ -279,7 +206,7 @@ def _add_link(cursor: Transaction, link: Link) -> None:
 
 def _get_link(cursor: Transaction, link_id: str) -> Link | None:
     sql = "SELECT id, session_id, user_id, expires_at FROM sandbox_links WHERE id = ?"
-    row = _first(cursor, sql, (key(link_id, "linkId"),))
+    row = first(cursor, sql, (key(link_id, "linkId"),))
     if row is None:
         return None
     return Link(id=row[0], session_id=row[1], user_id=row[2], expires_at=_moment(row[3]))
@@ -318,28 +245,3 @@ def _number(moment: datetime) -> int:
 
 def _moment(number: int) -> datetime:
     return _EPOCH + number * _MICROSECOND
-
-
-def _reason(error: sqlite3.Error) -> tuple[int, str]:
-    # Extended codes carry the primary one in their low byte; errors of the module itself carry none.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if "quick_check" in str(error) else 0) & 0xFF
-    return code, _REASONS.get(code, "The database refuses")
-
-
-def _translate(failure: Failure) -> Failure:
-    error = failure.value
-    if not isinstance(error, sqlite3.Error):
-        return failure
-    _log.warn("SQLite refused a call: {error}", error=str(error))
-    return Failure(StoreUnavailable(_reason(error)[1]))
-
-
-def _at_start(error: BaseException, path: str) -> BaseException:
-    if isinstance(error, sqlite3.Error):
-        code, reason = _reason(error)
-        if code in _HOPELESS:
-            return SettingError(f"DATABASE_URL names {path}, which cannot be used: {reason}")
-        return StoreUnavailable(f"{reason}: {path}")
-    if isinstance(error, OSError):
-        return StoreUnavailable(f"The database file cannot be opened: {path}: {error.strerror}")
-    return error

@@ -267,6 +267,7 @@ class SqliteFaultTests(TestCase):
         error = await self.assertFailure(self.store().open(), SettingError)
         self.assertIn("not ours", str(error))
         self.assertEqual(other.execute("SELECT name FROM sqlite_master").fetchall(), [("sessions",)])
+        self.assertEqual(other.execute("PRAGMA journal_mode").fetchall(), [("delete",)])
 
     async def test_two_stores_that_make_one_database_at_once_agree(self) -> None:
         stores = [self.store() for _ in range(4)]

@@ -1,0 +1,130 @@
+"""The file behind the SQLite store: made for nobody else to read, brought up to date, its failures put into words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.enterprise.adbapi import Transaction
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.errors import StoreUnavailable
+from sandbox.settings import SettingError
+from sandbox.stores.migrations import Migration, migrations, pending, statements
+
+_log = Logger()
+
+#: What an operator can do something about, by SQLite's primary result code; the rest is told as it is not.
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "The database is locked by another program",
+    sqlite3.SQLITE_FULL: "The database's disk is full",
+    sqlite3.SQLITE_IOERR: "The database's disk fails",
+    sqlite3.SQLITE_READONLY: "The database file cannot be written",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened",
+    sqlite3.SQLITE_PERM: "The database file cannot be opened",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged",
+    sqlite3.SQLITE_NOTADB: "The database file is not one of SQLite",
+}
+_HOPELESS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def connected(connection: sqlite3.Connection) -> None:
+    """Have each commit of a new connection synced to the disk (:class:`sandbox.stores.sqlite.SqliteStore` says why)."""
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()  # the pool does not know it yet
+        raise
+
+
+def make_file(path: str) -> None:
+    """Make the file (mode 0600) and its directory (0700) where they are missing; leave alone what is there."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    # SQLite gives its log and shared-memory files the mode of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def migrate(cursor: Transaction, timeout: float) -> None:
+    """Check the file, switch it to write-ahead logging, and run the migrations it lacks in one transaction.
+
+    :param timeout: seconds to wait for another program's lock.
+    :raises SettingError: for a database that this version must not touch; it is then as it was.
+    """
+    if first(cursor, "PRAGMA quick_check(1)") != ("ok",):
+        raise _Damaged("quick_check failed")
+    _pending(cursor)
+    _use_log(cursor, timeout)
+    cursor.execute("BEGIN IMMEDIATE")
+    steps = _pending(cursor)
+    cursor.execute(
+        "CREATE TABLE IF NOT EXISTS sandbox_schema (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL)"
+    )
+    for step in steps:
+        for statement in statements(step.sql):
+            cursor.execute(statement)
+        cursor.execute("INSERT INTO sandbox_schema (version, name) VALUES (?, ?)", (step.version, step.name))
+
+
+class _Damaged(sqlite3.DatabaseError):
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def _pending(cursor: Transaction) -> Sequence[Migration]:
+    version = None
+    if _table(cursor, "sandbox_schema"):
+        version = first(cursor, "SELECT max(version) FROM sandbox_schema")[0]
+    return pending(migrations("sqlite"), version, _table(cursor, "sessions"))
+
+
+def _use_log(cursor: Transaction, timeout: float) -> None:
+    # SQLite does not wait for a lock while it switches: of two programs that do so at once, one has to ask again.
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.02)
+
+
+def _table(cursor: Transaction, name: str) -> bool:
+    return first(cursor, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) is not None
+
+
+def first(cursor: Transaction, sql: str, values: Sequence[object] = ()) -> Any:
+    """The first row of a query, or ``None``."""
+    return cursor.execute(sql, values).fetchone()
+
+
+def _reason(error: sqlite3.Error) -> tuple[int, str]:
+    # Extended codes carry the primary one in their low byte; errors of the module itself carry none.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code, _REASONS.get(code, "The database refuses")
+
+
+def translate(failure: Failure) -> Failure:
+    """A call's failure in the domain's words."""
+    error = failure.value
+    if not isinstance(error, sqlite3.Error):
+        return failure
+    _log.warn("SQLite refused a call: {error}", error=str(error))
+    return Failure(StoreUnavailable(_reason(error)[1]))
+
+
+def at_start(error: BaseException, path: str) -> BaseException:
+    """Why the store cannot be opened: for ever (``SettingError``), or for now."""
+    if isinstance(error, sqlite3.Error):
+        code, reason = _reason(error)
+        if code in _HOPELESS:
+            return SettingError(f"DATABASE_URL names {path}, which cannot be used: {reason}")
+        return StoreUnavailable(f"{reason}: {path}")
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"The database file cannot be opened: {path}: {error.strerror}")
+    return error
