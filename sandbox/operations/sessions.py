@@ -34,7 +34,8 @@ class Sessions:
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
 
     :param dropped: called with a session's id before it is stopped or deleted: what is carried to it must end.
-    :param changed: called with a session's id after its row came or went: who remembers its owner must ask again.
+    :param changed: called with a session's id when it is about to be deleted, and after its row came or went: nothing
+        that is remembered of who may see it holds.
     :param now: the wall clock.
     """
 
@@ -286,6 +287,7 @@ class Sessions:
 
     async def _delete_in_turn(self, session_id: str) -> None:
         record = await self._store.get(session_id)
+        self._changed(session_id)
         self._dropped(session_id)
         if record is not None:
             # Said first, so that a deletion that is cut off here is finished after the next start.
