@@ -98,19 +98,22 @@ def decide(
     return Decision(session_id, action, reason) if action is not None else None
 
 
+_REMOVALS = {
+    None: "no session owns it",
+    Phase.CREATING: "its creation did not come to its end",
+    Phase.DELETING: "its deletion did not come to its end",
+}
+
+
 def _difference(record: SessionRecord | None, container: Container | None, leftover: bool) -> tuple[Action | None, str]:
-    match record:
-        case None:
-            return (Action.REMOVE, "no session owns it") if leftover else (None, "")
-        case SessionRecord(phase=Phase.CREATING):
-            return Action.REMOVE, "its creation did not come to its end"
-        case SessionRecord(phase=Phase.DELETING):
-            return Action.REMOVE, "its deletion did not come to its end"
-        case SessionRecord(phase=Phase.READY) if container is None:
-            return Action.MARK_FAILED, "its container is gone"
-        case SessionRecord(phase=Phase.FAILED) if container is not None:
-            return Action.ADOPT, "its container is there again"
-    if container is not None and record.container_id != container.id:
+    phase = record.phase if record is not None else None
+    if phase in _REMOVALS:
+        return Action.REMOVE if record is not None or leftover else None, _REMOVALS[phase]
+    if phase is Phase.READY and container is None:
+        return Action.MARK_FAILED, "its container is gone"
+    if phase is Phase.FAILED and container is not None:
+        return Action.ADOPT, "its container is there again"
+    if record is not None and container is not None and record.container_id != container.id:
         return Action.ADOPT, "another container carries its label now"
     return None, ""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
+from twisted.logger import Logger
 
 from sandbox.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageUnknown, SessionExists
 from sandbox.model import Container, ContainerSpec, ContainerState
 from sandbox.policy.containers import choose
 from sandbox.runtimes.interface import Listener
+
+_log = Logger()
 
 
 class MemoryContainers:
@@ -22,10 +25,12 @@ class MemoryContainers:
     :meth:`pause`, :meth:`vanish`, and :meth:`leave` and :meth:`come_back` for the engine itself.
 
     :param images: what it can make containers from, each with the user that it names.
+    :param ended: called with the id of each container that died or was removed.
     """
 
-    def __init__(self, images: dict[str, str]) -> None:
-        self.images = images
+    def __init__(self, images: Mapping[str, str], ended: Callable[[str], None]) -> None:
+        self.images = dict(images)
+        self._ended = ended
         self.away = False
         self._containers: dict[str, Container] = {}
         self._workspaces: set[str] = set()
@@ -152,8 +157,13 @@ class MemoryContainers:
             )
         )
 
+    def place(self, container_id: str, address: str | None) -> Container:
+        """Have it reached by an address, such as one on which a test listens."""
+        return self._put(attrs.evolve(self._known(container_id), address=address))
+
     def die(self, container_id: str) -> Container:
         """End its main process."""
+        self._ended(container_id)
         return self._put(attrs.evolve(self._known(container_id), state=ContainerState.EXITED, address=None))
 
     def pause(self, container_id: str) -> Container:
@@ -162,7 +172,9 @@ class MemoryContainers:
 
     def vanish(self, container_id: str) -> None:
         """Remove it; its workspace stays."""
-        container = self._containers.pop(container_id)
+        container = self._known(container_id)
+        self._ended(container_id)
+        del self._containers[container_id]
         self._tell(container.session_id)
 
     def leave(self) -> None:
@@ -194,7 +206,10 @@ class MemoryContainers:
     def _tell(self, session_id: str) -> None:
         if not self.away:
             for listener in list(self._listeners):
-                listener(session_id, choose(self._of(session_id)))
+                try:
+                    listener(session_id, choose(self._of(session_id)))
+                except Exception:
+                    _log.failure("a listener of the containers' changes failed")
 
     def _moment(self) -> str:
         # Later than every one before, as an engine's nanoseconds are.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -11,6 +11,7 @@ from zope.interface import implementer
 from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.runtimes.memory.containers import MemoryContainers
+from sandbox.runtimes.memory.programs import MemoryAgents
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ class MemoryRuntime:
     """Containers and their files in this process's memory.
 
     :param images: what it can make containers from, each with the user that it names.
+    :param agents: the programs and files in them.
     :param step: what a creation waits for before it starts the container; a test can hold it up there.
     :ivar containers: where a test plays the engine.
     """
@@ -27,10 +29,10 @@ class MemoryRuntime:
     def __init__(
         self,
         images: Mapping[str, str],
-        agents: Any,
+        agents: MemoryAgents,
         step: Callable[[], Awaitable[None]] = lambda: succeed(None),
     ) -> None:
-        self.containers = MemoryContainers(dict(images))
+        self.containers = MemoryContainers(images, agents.drop)
         self._agents = agents
         self._step = step
 
@@ -40,8 +42,7 @@ class MemoryRuntime:
 
     def close(self) -> Deferred[None]:
         """As ``IRuntime.close``."""
-        closed: Deferred[None] = self._agents.close()
-        return closed
+        return self._agents.close()
 
     def ping(self) -> Deferred[None]:
         """As ``IRuntime.ping``."""
@@ -88,7 +89,7 @@ class MemoryRuntime:
 
     def stop(self, container_id: str) -> Deferred[Container]:
         """As ``IRuntime.stop``."""
-        return _call(lambda: self._ended(container_id, self.containers.stop(container_id)))
+        return _call(lambda: self.containers.stop(container_id))
 
     def remove(self, session_id: str) -> Deferred[None]:
         """As ``IRuntime.remove``."""
@@ -100,32 +101,23 @@ class MemoryRuntime:
 
     def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
         """As ``IRuntime.execute``."""
-        result: Deferred[ExecResult] = self._agents.execute(container, spec)
-        return result
+        return self._agents.execute(container, spec)
 
     def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
         """As ``IRuntime.read_file``."""
-        result: Deferred[FileContent] = self._agents.read_file(container, path, limit)
-        return result
+        return self._agents.read_file(container, path, limit)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
         """As ``IRuntime.write_file``."""
-        result: Deferred[int] = self._agents.write_file(container, path, content)
-        return result
+        return self._agents.write_file(container, path, content)
 
     def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
         """As ``IRuntime.list_directory``."""
-        result: Deferred[Sequence[Entry]] = self._agents.list_directory(container, path)
-        return result
+        return self._agents.list_directory(container, path)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
         """As ``IRuntime.stat``."""
-        result: Deferred[Entry | None] = self._agents.stat(container, path)
-        return result
-
-    def _ended(self, container_id: str, container: Container) -> Container:
-        self._agents.drop(container_id)
-        return container
+        return self._agents.stat(container, path)
 
 
 def _call(work: Callable[[], T]) -> Deferred[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import docker.errors
 from twisted.internet import reactor
@@ -93,7 +93,7 @@ class SiteTestCase(TestCase):
     """
 
     timeout = 120
-    environment: dict[str, str] = {}
+    environment: ClassVar[dict[str, str]] = {}
     image = BUSYBOX
 
     async def setUp(self) -> None:
