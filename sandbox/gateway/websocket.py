@@ -17,10 +17,12 @@ from sandbox.gateway.relay import Relay, field_lines, status_line
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
+from sandbox.operations.authorities import Authority
 from sandbox.policy.framing import NO_BODY
 from sandbox.policy.grammar import ResponseHead
 from sandbox.policy.headers import VIA, response_fields
 
+POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 SERVICE_RESTART = 1012  # IANA's registry of close codes
 
 
@@ -66,6 +68,8 @@ class WebSockets:
         request.send(answer)
         request.upgrade(bridge.browser)
         bridge.open()
+        if authority is not None:
+            authority.on_end(lambda: bridge.close(POLICY_VIOLATION, "Access has ended"))
         if rest:
             bridge.application.dataReceived(rest)
         if self._drained is not None:
