@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -52,7 +54,7 @@ def makeService(options: Options) -> Daemon:
 
     try:
         return Daemon(reactor, options.settings, options["listen"])
-    except (SettingError, ValueError) as error:
+    except SettingError as error:
         raise SystemExit(f"sandbox: {error}") from None
 
 
@@ -63,11 +65,9 @@ def _starting(request: Request) -> Admission:
     return _STARTING
 
 
-def _endpoints(settings: Settings, listen: Sequence[str]) -> list[str]:
-    if listen:
-        return list(listen)
+def _endpoint(settings: Settings) -> str:
     family = "tcp6" if ":" in settings.host else "tcp"
-    return [f"{family}:{settings.port}:interface={settings.host.replace(':', chr(92) + ':')}"]
+    return f"{family}:{settings.port}:interface={quoteStringArgument(settings.host)}"
 
 
 @attrs.define
@@ -80,12 +80,19 @@ class _Listener:
     port: IListeningPort | None = None
 
 
+def _address(listener: _Listener) -> str:
+    """Where a listener is found: with the port that it got when it asked for any."""
+    host = listener.port.getHost() if listener.port is not None else None
+    if isinstance(host, IPv4Address | IPv6Address):
+        return f"tcp:{host.port}:interface={host.host}"
+    return listener.text
+
+
 class Daemon(Service):
     """Owns everything: listens at once, answers 503 until store and engine are open, and closes all of it in order.
 
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
-    :raises ValueError: for an endpoint that does not parse.
-    :raises SettingError: for a setting that only its user can judge.
+    :raises SettingError: for an endpoint that does not parse, and for what only a setting's user can judge.
     """
 
     name = "sandbox"
@@ -97,12 +104,18 @@ class Daemon(Service):
         self._public = Site(Routes([]), reactor, admit=_starting)
         self._internal = Site(Routes([]), reactor, admit=_starting) if settings.internal_listen else self._public
         self._sites = [self._public] if self._internal is self._public else [self._public, self._internal]
-        sites = [(text, self._public) for text in _endpoints(settings, listen)]
+        public = [("--listen", text) for text in listen] or [("HOST and PORT", _endpoint(settings))]
+        self._listeners = [self._listener(source, text, self._public) for source, text in public]
         if settings.internal_listen:
-            sites.append((settings.internal_listen, self._internal))
-        self._listeners = [_Listener(text, serverFromString(reactor, text), site) for text, site in sites]
+            self._listeners.append(self._listener("INTERNAL_LISTEN", settings.internal_listen, self._internal))
         self._opening: Deferred[None] | None = None
         self._parts: Parts | None = None
+
+    def _listener(self, source: str, text: str, site: Site) -> _Listener:
+        try:
+            return _Listener(text, serverFromString(self._reactor, text), site)
+        except (ValueError, TypeError, LookupError) as error:
+            raise SettingError(f"{source} must be a Twisted server endpoint, not {text!r}: {error}") from None
 
     def privilegedStartService(self) -> None:
         """Listen. An address that cannot be had ends the start with one line."""
@@ -117,8 +130,14 @@ class Daemon(Service):
     def startService(self) -> None:
         """Begin to open what the daemon stands on."""
         super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.callWhenRunning(self._end_well_on_term)
         self._opening = Deferred.fromCoroutine(self._open())
         self._opening.addErrback(self._give_up)
+
+    def _end_well_on_term(self) -> None:
+        # twistd kills itself with the signal once more when everything is closed, so that whoever waits sees a kill.
+        # An end that was asked for and went well is exit status 0.
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._reactor.stop))
 
     async def _open(self) -> None:
         await self._open_store()
@@ -128,7 +147,7 @@ class Daemon(Service):
         for site in self._sites:
             routes = parts.routes(public=site is self._public, internal=site is self._internal)
             site.resource, site.admit = routes, routes.admit
-        _log.info("ready on {listeners}", listeners=", ".join(listener.text for listener in self._listeners))
+        _log.info("ready on {addresses}", addresses=", ".join(map(_address, self._listeners)))
 
     async def _open_store(self) -> None:
         """Open the store; a database that does not answer yet is waited for, and previews and API say 503 meanwhile."""

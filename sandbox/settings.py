@@ -96,6 +96,14 @@ def _address(value: str) -> str:
     return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
 
 
+def _peers(value: str) -> tuple[str, ...]:
+    words = _words(value)
+    for word in words:
+        if word != "unix":
+            ipaddress.ip_network(word, strict=False)
+    return words
+
+
 def _database(value: str) -> str:
     scheme, mark, rest = value.partition("://")
     if scheme == "sqlite":
@@ -448,7 +456,7 @@ class Settings:
     )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",
-        (_words, "addresses or networks, separated by commas"),
+        (_peers, "addresses or networks, or unix, separated by commas"),
         "",
         "Peers whose X-Forwarded-* and Forwarded fields are kept.",
     )

@@ -140,6 +140,14 @@ class Lab:
         top = self.engine.top(container_id, "-eo pid,stat,args")
         return [f"{stat} {args}" for _, stat, args in top["Processes"]]
 
+    def remove_session(self, session_id: str) -> None:
+        """Remove what a daemon made for a session that this lab named, whether or not the daemon still runs."""
+        mine = {"label": f"{SESSION_LABEL}={session_id}"}
+        for found in self.engine.containers(all=True, filters=mine):
+            self.engine.remove_container(found["Id"], force=True)
+        for volume in self.engine.volumes(filters=mine)["Volumes"] or []:
+            self.engine.remove_volume(volume["Name"])
+
     def close(self) -> None:
         """Remove every container and volume with this lab's label."""
         mine = {"label": f"{TEST_LABEL}={self.token}"}

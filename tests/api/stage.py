@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import treq
@@ -68,7 +68,7 @@ class ApiCase(TestCase):
     """
 
     timeout = 20
-    environment: Mapping[str, str] = {}
+    environment: ClassVar[Mapping[str, str]] = {}
 
     async def setUp(self) -> None:
         self.settings: Settings = parse({"INTERNAL_SERVICE_KEY": KEY, "SESSION_IMAGE": IMAGE, **self.environment})

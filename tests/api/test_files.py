@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote, quote_from_bytes
 
 from tests.api.stage import Answer, ApiCase
@@ -129,7 +131,7 @@ class Files(ApiCase):
 
 
 class Limited(ApiCase):
-    environment = {"FILE_SIZE_LIMIT": "1000", "BODY_LIMIT": "4096"}
+    environment: ClassVar[Mapping[str, str]] = {"FILE_SIZE_LIMIT": "1000", "BODY_LIMIT": "4096"}
 
     async def test_a_file_over_the_limit_is_not_read(self) -> None:
         container = await self.session()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from tests.api.stage import ApiCase
 
 RANGE = "Port must be an integer between 1024 and 65535"
@@ -92,7 +95,7 @@ class Registration(ApiCase):
 
 
 class Full(ApiCase):
-    environment = {"MAX_PREVIEWS": "1"}
+    environment: ClassVar[Mapping[str, str]] = {"MAX_PREVIEWS": "1"}
 
     async def test_registrations_are_bounded(self) -> None:
         for name in ("a", "b"):
