@@ -177,7 +177,7 @@ class Relay:
         self._stop_waiting_to_continue()
         request = self._request
         request.code = head.status
-        if framing.coding in {Coding.CHUNKED, Coding.CLOSE}:
+        if framing.coding is Coding.CHUNKED or framing.coding is Coding.CLOSE:
             self._chunked = request.minor == 1
             self._until_close = not self._chunked
         fields = response_fields(head, framing, self._outbound.rewriter, chunked=self._chunked)

@@ -169,8 +169,9 @@ class Request(TwistedRequest):
 
     def connectionLost(self, reason: Failure) -> None:
         """The channel says that the connection is gone."""
-        if self.on_disconnect is not None:
-            self.on_disconnect(reason)
+        on_disconnect, self.on_disconnect = self.on_disconnect, None
+        if on_disconnect is not None:
+            on_disconnect(reason)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     # What the gateway uses instead.
@@ -218,10 +219,13 @@ class Request(TwistedRequest):
     def complete(self) -> None:
         """The response has been written by :meth:`send`, all of it."""
         self.finished = 1
+        # Whoever carried the request knows it, and would be known by it for ever: nothing here needs the collector.
+        self.on_disconnect = None
         channel, self.channel = self.channel, None
         self.site.log(self)
         channel.requestDone(self)
-        self._notify_finished()
+        if self.notifications:
+            self._notify_finished()
 
     def abort(self, reset: bool = False) -> None:
         """Break the response off so that no client takes it for complete.

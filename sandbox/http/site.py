@@ -86,6 +86,10 @@ class Site(TwistedSite):
         """A channel for a connection from ``addr``."""
         return Channel(self)
 
+    def getResourceFor(self, request: Any) -> Any:
+        """The resource that renders a request. Where the root is a leaf, no path is taken apart to find it."""
+        return self.resource if self.resource.isLeaf else super().getResourceFor(request)
+
     def channel_opened(self, channel: Channel) -> None:
         """A connection is there."""
         self.counters.connections += 1

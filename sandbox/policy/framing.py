@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-
-import attrs
+from typing import NamedTuple
 
 from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead, parse_trailers, split_list
 
@@ -27,8 +26,7 @@ class Coding(enum.Enum):
     CLOSE = "close"
 
 
-@attrs.frozen
-class Framing:
+class Framing(NamedTuple):
     """How a body is delimited; ``length`` counts its bytes where the coding is ``LENGTH``."""
 
     coding: Coding
@@ -89,6 +87,8 @@ def keeps_alive(head: RequestHead | ResponseHead) -> bool:
     connection = head.known.get(b"connection")
     if connection is None:
         return head.minor == 1
+    if connection == b"keep-alive":
+        return head.minor == 1 or isinstance(head, ResponseHead)
     options = split_list(connection)
     if b"close" in options:
         return False

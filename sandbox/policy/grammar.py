@@ -38,6 +38,7 @@ _INDEXED = frozenset(
         b"te",
         b"trailer",
         b"accept",
+        b"date",
         b"sec-fetch-mode",
         b"referer",
         b"origin",

@@ -151,7 +151,8 @@ def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *,
     :param chunked: whether the browser gets chunks, so that a ``Trailer`` field still means something.
     """
     named = _named(head.known)
-    no_length = head.status == 204 or head.status < 200 or framing.coding in {Coding.CHUNKED, Coding.CLOSE}
+    coding = framing.coding
+    no_length = head.status == 204 or head.status < 200 or coding is Coding.CHUNKED or coding is Coding.CLOSE
     sent: Fields = []
     for field in head.fields:
         name, value = field
