@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web.proxy import ReverseProxyResource
 from twisted.web.server import NOT_DONE_YET
 
+from sandbox.errors import PreviewNotRegistered
 from sandbox.gateway import health
 from sandbox.gateway.doors import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
 from sandbox.gateway.pages import respond, respond_error
@@ -93,38 +94,50 @@ class PreviewResource(ReverseProxyResource):
             # 308 keeps method and body, so it is right for every method.
             request.respond(Reply(308, None, ((b"location", prefix + b"/" + rest),)))
         elif self._public_health and rest.partition(b"?")[0] == b"/health" and request.method == b"GET":
-            self._check_health(request, session_id.decode("ascii"))
+            self.check_health(request, session_id.decode("ascii"))
         else:
             self.carry(request, session_id.decode("ascii"), prefix)
         return NOT_DONE_YET
 
-    def carry(self, request: Request, session_id: str, prefix: bytes) -> None:
+    def carry(self, request: Request, session_id: str, prefix: bytes, port: int | None = None) -> None:
         """Carry a request to a session's preview.
 
         :param prefix: what the request's target begins with before the application's own path; ``b""`` on a host of
             the preview's own.
+        :param port: the port that such a host names, which has to be the registered one.
         """
         if self._authorize is None:
-            self._resolve(request, session_id, prefix, None)
+            self._resolve(request, session_id, prefix, None, port)
             return
         self._go_on(
             request,
             lambda: self._authorize(request, session_id, prefix),  # type: ignore[misc]
-            lambda verdict: self._admitted(request, session_id, prefix, verdict),
+            lambda verdict: self._admitted(request, session_id, prefix, verdict, port),
         )
 
-    def _admitted(self, request: Request, session_id: str, prefix: bytes, verdict: Verdict) -> None:
+    def _admitted(self, request: Request, session_id: str, prefix: bytes, verdict: Verdict, port: int | None) -> None:
         if isinstance(verdict, Reply):
             respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
         else:
-            self._resolve(request, session_id, prefix, verdict)
+            self._resolve(request, session_id, prefix, verdict, port)
 
-    def _resolve(self, request: Request, session_id: str, prefix: bytes, passage: Passage | None) -> None:
+    def _resolve(
+        self, request: Request, session_id: str, prefix: bytes, passage: Passage | None, port: int | None
+    ) -> None:
         self._go_on(
             request,
-            lambda: self._resolver.resolve(session_id),
+            lambda: self._find(session_id, port),
             lambda found: self._forward(request, session_id, prefix, passage, found),
         )
+
+    def _find(self, session_id: str, port: int | None) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
+        def on_port(found: tuple[Preview, Target]) -> tuple[Preview, Target]:
+            if port is not None and found[0].port != port:
+                raise PreviewNotRegistered(session_id)
+            return found
+
+        found = self._resolver.resolve(session_id)
+        return found.addCallback(on_port) if isinstance(found, Deferred) else on_port(found)
 
     def _go_on(self, request: Request, ask: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do ``then`` with what ``ask`` answers, now or when it is there; answer its errors."""
@@ -202,9 +215,14 @@ class PreviewResource(ReverseProxyResource):
             return
         self._upgrades(request, outbound)
 
-    def _check_health(self, request: Request, session_id: str) -> None:
+    def check_health(self, request: Request, session_id: str, port: int | None = None) -> None:
+        """Answer whether a session's application does (contract section 7).
+
+        :param port: see :meth:`carry`.
+        """
+
         async def check() -> Reply:
-            found = self._resolver.resolve(session_id)
+            found = self._find(session_id, port)
             preview, target = await found if isinstance(found, Deferred) else found
             status = await health.check(self._pool, self._clock, session_id, target, self._options.health_timeout)
             payload = {"sessionId": session_id, "port": preview.port}

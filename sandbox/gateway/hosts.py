@@ -1,0 +1,64 @@
+"""Preview hosts: each preview on a host, and so an origin, of its own (docs/previews.md)."""
+
+from __future__ import annotations
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from sandbox.gateway.resource import PreviewResource
+from sandbox.http.admission import STREAM, Admission
+from sandbox.http.request import Request
+from sandbox.http.routes import Routes
+from sandbox.policy.hostnames import Addresses, PreviewHost
+
+#: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
+HEALTH = b"/.sandbox/health"
+
+
+class PreviewHosts(Resource):
+    """The root of a site that looks at the Host before the path.
+
+    A host that names a preview takes the whole request, so that no path of ours shadows one of the application's; any
+    other request goes where the routes say. The rules are those of the path form: the same resource carries both.
+
+    :param routes: for every other host.
+    """
+
+    isLeaf = True
+
+    def __init__(self, addresses: Addresses, previews: PreviewResource, routes: Routes) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._addresses = addresses
+        self._previews = previews
+        self._routes = routes
+
+    def admit(self, request: Request) -> Admission:
+        """The door of the site that this is the root of."""
+        found = self._addresses.read_host(request.known.get(b"host", b""))
+        if found is None:
+            return self._routes.admit(request)
+        request.resource = _OnHost(self._previews, found)
+        return STREAM
+
+    def render(self, request: Request) -> bytes | int:
+        """Have whatever admitted the request render it."""
+        return request.resource.render(request)  # type: ignore[no-any-return]
+
+
+class _OnHost(Resource):
+    """One preview, as its host names it."""
+
+    isLeaf = True
+
+    def __init__(self, previews: PreviewResource, host: PreviewHost) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._previews = previews
+        self._host = host
+
+    def render(self, request: Request) -> int:
+        """Carry a request as it is, or answer for the preview's health."""
+        if request.method == b"GET" and request.uri.partition(b"?")[0] == HEALTH:
+            self._previews.check_health(request, self._host.session_id, self._host.port)
+        else:
+            self._previews.carry(request, self._host.session_id, b"", self._host.port)
+        return NOT_DONE_YET
