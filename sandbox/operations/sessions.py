@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings
 from sandbox.stores.interface import ISessionStore, Position
 
+T = TypeVar("T")
 _log = Logger()
 
 #: Rows that one listing looks at; a page that finds less than it may is shorter, and its cursor goes on from there.
@@ -206,25 +208,30 @@ class Sessions:
     async def _abandon(self, record: SessionRecord, owned: bool, error: Exception) -> None:
         """Take back what a creation did; what cannot be taken back now is left to reconciliation.
 
+        The row goes even when the engine cannot be asked: a container without a row is found and removed, and the
+        id is free for another try.
+
         :param owned: whether its row is known to have been added; a database that went away may have added it.
         """
+        _log.warn("create session={session} failed: {error!r}", session=record.id, error=error)
+        if not owned and not await self._attempt(record.id, self._is_stored(record)):
+            return
+        await self._attempt(record.id, self._runtime.remove(record.id))
+        await self._attempt(record.id, self._store.remove(record.id))
+
+    async def _is_stored(self, record: SessionRecord) -> bool:
+        # Somebody else's row (the id was taken) differs, at the least in its moment of creation.
+        found = await self._store.get(record.id)
+        return found is not None and (found.user_id, found.created_at) == (record.user_id, record.created_at)
+
+    async def _attempt(self, session_id: str, step: Awaitable[T]) -> T | None:
         try:
-            if owned:
-                await self._runtime.remove(record.id)
-            else:
-                # Somebody else's row (the id was taken) differs, at the least in its moment of creation.
-                found = await self._store.get(record.id)
-                if found is None or (found.user_id, found.created_at) != (record.user_id, record.created_at):
-                    return
-            await self._store.remove(record.id)
-            self._changed(record.id)
-        except SandboxError as failure:
+            return await step
+        except SandboxError as error:
             _log.error(
-                "create session={session} failed ({error!r}) and cannot be taken back yet: {failure}",
-                session=record.id,
-                error=error,
-                failure=failure.message,
+                "create session={session} cannot be taken back yet: {error}", session=session_id, error=error.message
             )
+            return None
 
     # -- changing --------------------------------------------------------------------------------------------------
 

@@ -248,10 +248,10 @@ class Containers:
             await self._remove(session_id)
         except EngineError as failure:
             _log.error(
-                "create session={session} failed ({error!r}) and left something behind: {failure}",
+                "create session={session} failed ({error!r}) and left something behind: {reason}",
                 session=session_id,
                 error=error,
-                failure=failure.message,
+                reason=failure.message,
             )
 
     async def _remove(self, session_id: str) -> None:
