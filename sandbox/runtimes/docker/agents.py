@@ -9,7 +9,14 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.logger import Logger
 
 from sandbox.cancellation import uninterrupted
-from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, Overloaded, WorkspaceError
+from sandbox.errors import (
+    ContainerNotRunning,
+    EngineError,
+    EngineUnavailable,
+    ExecutionFailed,
+    Overloaded,
+    WorkspaceError,
+)
 from sandbox.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.engine import Engine
@@ -121,6 +128,10 @@ class Agents:
         try:
             async with self._links.hold(container) as (seat, link):
                 return await self._run(container, seat, link, spec)
+        except EngineUnavailable:
+            if self._closing:
+                raise _stopping() from None
+            raise
         finally:
             self._starting -= 1
 
@@ -146,6 +157,8 @@ class Agents:
             await self._opener.state(container, allowed=("running", "paused"))
             return running.command.result_unconfirmed(round((self._reactor.seconds() - begun) * 1000))
         except LinkLost:
+            if self._closing:
+                raise _stopping() from None
             await self._explain(container, seat)
             raise ExecutionFailed(
                 "the container's agent ended, so the command's end cannot be known", "SUPERVISOR_LOST"

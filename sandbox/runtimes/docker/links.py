@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.errors import EngineUnavailable, Overloaded
+from sandbox.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.model import Container
 from sandbox.runtimes.docker.link import AgentLink
 from sandbox.runtimes.docker.opening import Opener
@@ -26,12 +26,15 @@ _UPLOADS = 4
 class Seat:
     """What the daemon has in one life of one container.
 
+    :ivar link: the link, once its agent has greeted.
+    :ivar attempt: the connection that is being opened.
     :ivar users: operations that use the link or wait for it.
     :ivar dropped: whether it was let go because the container stops.
     """
 
-    started_at: str
+    container: Container
     link: AgentLink | None = None
+    attempt: AgentLink | None = None
     users: int = 0
     dropped: bool = False
     uploads: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(_UPLOADS))
@@ -43,6 +46,15 @@ class Seat:
         waiting, self.waiting = self.waiting, []
         for deferred in waiting:
             deferred.callback(result)
+
+    def end(self, reason: Exception) -> None:
+        """Let go of the container."""
+        self.dropped = True
+        self.stay_open()
+        for link in (self.link, self.attempt):
+            if link is not None:
+                link.close()
+        self.wake(Failure(reason))
 
     def stay_open(self) -> None:
         """Forget about closing it for being idle."""
@@ -86,45 +98,50 @@ class Links:
             yield seat, seat.link
         finally:
             seat.users -= 1
-            if not seat.users and seat.link is not None and self._idle:
+            if not seat.users and self._idle and seat.link is not None and seat.link.connected_now:
                 seat.idle = self._reactor.callLater(self._idle, seat.link.close)
 
     def drop(self, container_id: str) -> None:
         """The container stopped, or is about to: end its link, whatever it does."""
         seat = self._seats.pop(container_id, None)
         if seat is not None:
-            seat.dropped = True
-            self._end(seat)
+            seat.end(ContainerNotRunning(seat.container.session_id))
 
     def close(self) -> None:
         """End every link, and open no more."""
         self._closed = True
-        for container_id in list(self._seats):
-            self.drop(container_id)
+        seats, self._seats = self._seats, {}
+        for seat in seats.values():
+            seat.end(_closed())
 
     def _seat(self, container: Container) -> Seat:
         if self._closed:
-            raise EngineUnavailable("The connection to the Docker engine is closed")
+            raise _closed()
         seat = self._seats.get(container.id)
-        if seat is not None and seat.started_at != container.started_at:
+        if seat is not None and seat.container.started_at != container.started_at:
             self.drop(container.id)
             seat = None
         if seat is None:
-            seat = self._seats[container.id] = Seat(container.started_at)
+            seat = self._seats[container.id] = Seat(container)
             Deferred.fromCoroutine(self._open(container, seat)).addErrback(self._failed, container, seat)
         return seat
 
     async def _open(self, container: Container, seat: Seat) -> None:
-        link = await self._opener.open(container, lambda link: self._ended(container.id, seat, link))
-        if seat.dropped or not link.connected_now:
+        def attempt() -> AgentLink:
+            seat.attempt = AgentLink(lambda link: self._ended(container.id, seat, link))
+            return seat.attempt
+
+        link = await self._opener.open(container, attempt)
+        seat.attempt = None
+        if seat.dropped:
             link.close()
-            raise EngineUnavailable("The container's agent ended at once")
+            return
         seat.link = link
         seat.wake()
 
     def _failed(self, failure: Failure, container: Container, seat: Seat) -> None:
         self._forget(container.id, seat)
-        if not seat.waiting:
+        if not seat.waiting and not seat.dropped:
             _log.warn("no agent in container={container}: {error}", container=container.id[:12], error=failure.value)
         seat.wake(failure)
 
@@ -137,7 +154,6 @@ class Links:
         if self._seats.get(container_id) is seat:
             del self._seats[container_id]
 
-    def _end(self, seat: Seat) -> None:
-        seat.stay_open()
-        if seat.link is not None:
-            seat.link.close()
+
+def _closed() -> EngineUnavailable:
+    return EngineUnavailable("The connection to the Docker engine is closed")

@@ -96,15 +96,16 @@ class Opener:
         self._lease = lease
         self._patience = patience
 
-    async def open(self, container: Container, ended: Callable[[AgentLink], None]) -> AgentLink:
+    async def open(self, container: Container, new_link: Callable[[], AgentLink]) -> AgentLink:
         """Start an agent in a running container and greet it; installs it first where it is missing.
 
+        :param new_link: makes the link for each attempt; closing that ends the attempt.
         :raises ContainerNotRunning: when the container does not run.
         :raises EngineError: with AGENT_UNAVAILABLE when the container gives the agent nothing to work with.
         """
         as_root, installed = True, False
         while True:
-            link, refusal = await self._try(container, ended, as_root=as_root)
+            link, refusal = await self._try(container, new_link(), as_root=as_root)
             if refusal is None:
                 return link
             link.close()
@@ -123,16 +124,15 @@ class Opener:
             raise _unavailable(_plain(refusal) or "it ended without a word")
 
     async def _try(
-        self, container: Container, ended: Callable[[AgentLink], None], *, as_root: bool
+        self, container: Container, link: AgentLink, *, as_root: bool
     ) -> tuple[AgentLink, protocol.Refusal | str | None]:
         try:
             started = await self.call(container, lambda client: start(client, container, as_root=as_root))
         except EngineRefused as error:
             # Newer engines refuse at once what older ones say on the stream.
             if error.status in (400, 500):
-                return AgentLink(ended), error.message
+                return link, error.message
             raise
-        link = AgentLink(ended)
         factory = Factory.forProtocol(lambda: link)
         try:
             self._reactor.adoptStreamConnection(started.connection.fileno(), started.connection.family, factory)

@@ -1,0 +1,130 @@
+"""Commands and files in real containers pass the suites of the seam."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+
+from sandbox.model import Container, ContainerState
+from sandbox.runtimes.docker.agents import Agents
+from sandbox.settings import parse
+from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
+from tests.contracts.runtime_files import FilesContract
+from tests.engine import BUSYBOX, ENGINE_URL, EngineTestCase
+
+
+class HostScene:
+    """Makes things in the directory of the host that is bound to ``/workspace``."""
+
+    def __init__(self, owner: int) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="workspace-"))
+        self.owner = owner
+        os.chown(self.root, owner, owner)
+        self.root.chmod(0o755)
+
+    def at(self, path: bytes) -> bytes:
+        """The host's path."""
+        return os.path.join(os.fsencode(self.root), path)
+
+    def link(self, path: bytes, target: bytes) -> None:
+        """As ``Scene.link``."""
+        os.symlink(target, self.at(path))
+
+    def fifo(self, path: bytes) -> None:
+        """As ``Scene.fifo``."""
+        os.mkfifo(self.at(path))
+
+    def directory(self, path: bytes) -> None:
+        """As ``Scene.directory``."""
+        os.mkdir(self.at(path))
+        os.chown(self.at(path), self.owner, self.owner)
+
+    def file(self, path: bytes, content: bytes, modified_ns: int) -> None:
+        """As ``Scene.file``."""
+        Path(os.fsdecode(self.at(path))).write_bytes(content)
+        os.chown(self.at(path), self.owner, self.owner)
+        os.utime(self.at(path), ns=(modified_ns, modified_ns))
+
+    def remove(self) -> None:
+        """Take it all away."""
+        shutil.rmtree(self.root)
+
+
+class AgentsTestCase(EngineTestCase):
+    """Agents, and a container whose workspace is a directory of the host.
+
+    :cvar user: the container's configured user.
+    :cvar image: its image.
+    """
+
+    user = "session"
+    image = BUSYBOX
+    settings: dict[str, str] = {}  # noqa: RUF012 - a constant of each class
+    host_config: dict[str, Any] = {}  # noqa: RUF012
+
+    def setUp(self) -> None:
+        """Make them."""
+        super().setUp()
+        self.runtime = self.agents()
+        self.scene = HostScene(owner=1000 if self.user else 0)
+        self.addCleanup(self.scene.remove)
+        self.container_id = self.lab.container(
+            user=self.user, image=self.image, binds=[f"{self.scene.root}:/workspace"], **self.host_config
+        )
+        self.container = self.described(self.container_id)
+
+    def agents(self, **settings: str) -> Agents:
+        """Agents of a daemon of its own."""
+        environment = {"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": ENGINE_URL, **self.settings, **settings}
+        agents = Agents(reactor, parse(environment))
+        self.addCleanup(agents.close)
+        return agents
+
+    def described(self, container_id: str) -> Container:
+        """The container as the runtime would know it."""
+        found = self.lab.engine.inspect_container(container_id)
+        return Container(
+            id=container_id,
+            session_id="s1",
+            state=ContainerState(found["State"]["Status"]),
+            image=self.image,
+            started_at=found["State"]["StartedAt"],
+            user=found["Config"]["User"],
+        )
+
+
+class UserExecTests(ExecContract, OutsideLinkContract, AgentsTestCase):
+    """Commands of an image with a user of its own."""
+
+
+class UserFilesTests(FilesContract, AgentsTestCase):
+    """Files of an image with a user of its own."""
+
+
+class RootExecTests(ExecContract, OutsideLinkContract, AgentsTestCase):
+    """Commands of an image that runs as root."""
+
+    user = ""
+
+
+class RootFilesTests(FilesContract, AgentsTestCase):
+    """Files of an image that runs as root."""
+
+    user = ""
+
+
+class UnprivilegedExecTests(ExecContract, OutsideLinkContract, AgentsTestCase):
+    """Commands where even root has no capabilities: the agent runs as the container's user."""
+
+    host_config = {"cap_drop": ["ALL"]}  # noqa: RUF012
+
+
+class UnprivilegedFilesTests(FilesContract, AgentsTestCase):
+    """Files where even root has no capabilities."""
+
+    host_config = {"cap_drop": ["ALL"]}  # noqa: RUF012
