@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="leave what was made running")
     options = parser.parse_args(arguments)
     # Whoever ends the tour, it takes down what it made.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     STATE.mkdir(mode=0o700, exist_ok=True)
     console = Console()
