@@ -154,7 +154,10 @@ class SqliteFaultTests(TestCase):
 
     def _write_and_kill(self, turn: int) -> list[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, self.path, f"w{turn}"], stdout=subprocess.PIPE, cwd=_root(), text=True
+            [sys.executable, "-c", WRITER, self.path, f"w{turn}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the same sandbox that is tested here
         )
         assert process.stdout is not None
         try:
@@ -319,10 +322,6 @@ def _write(path: str, content: bytes, at: int | None = None) -> None:
     with open(path, "wb" if at is None else "r+b") as file:
         file.seek(at or 0)
         file.write(content)
-
-
-def _root() -> str:
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _open_files() -> list[str]:
