@@ -100,8 +100,10 @@ def _invite(visit: tour.Tour, server: daemon.Daemon, console: Console, seconds: 
     for url in visit.urls:
         console.show(f"  {url}")
     console.show("\nTry next:\n")
+    key, here = server.wire.key_file, Path.cwd()
+    key = key.relative_to(here) if key.is_relative_to(here) else key
     for purpose, call in visit.suggestions():
-        console.show(f"  # {purpose}\n  {call.curl(server.wire.url, server.wire.key_file)}")
+        console.show(f"  # {purpose}\n  {call.curl(server.wire.url, key)}")
     console.show("\nThe daemon's log follows; Ctrl-C ends the tour.\n")
 
 
