@@ -85,6 +85,13 @@ class PrivateEngine:
         self.stop(number)
         self.start()
 
+    def ensure_running(self) -> None:
+        """Wake it, or start it again, whatever a test did to it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.send(signal.SIGCONT)
+
     def close(self) -> None:
         """End it, with what an unclean end may have left running, and remove its state."""
         self.stop()

@@ -1,0 +1,177 @@
+"""The picture through every absence of the engine: a private one that is killed, frozen and started again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from sandbox.errors import EngineUnavailable
+from sandbox.model import Container, ContainerSpec, ContainerState
+from sandbox.runtimes.docker.runtime import DockerRuntime
+from tests.contracts.runtime_lifecycle import pause, until
+from tests.engine import BUSYBOX
+from tests.private_engine import PrivateEngine
+from tests.runtimes.docker.site import Site
+
+
+class FollowingTests(TestCase):
+    """One engine of our own for all of them: starting one takes seconds."""
+
+    timeout = 180
+    engine: PrivateEngine
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.engine = PrivateEngine()
+        cls.addClassCleanup(cls.engine.close)
+        cls.engine.start()
+
+    async def setUp(self) -> None:
+        await deferToThread(self.engine.ensure_running)
+        self.site = Site(self.engine.url)
+        self.addCleanup(self.clean_up)
+        self.heard: list[tuple[str, Container | None]] = []
+        self.returned: list[None] = []
+        self.runtime = await self.opened()
+
+    async def clean_up(self) -> None:
+        """Leave the engine running and empty."""
+        await deferToThread(self.engine.ensure_running)
+        await deferToThread(self.site.close)
+
+    async def opened(self) -> DockerRuntime:
+        """A runtime that notices soon, and works with one thread of each kind: the stream takes none."""
+        settings = self.site.settings(
+            SESSION_NETWORK="none",
+            ENGINE_HEARTBEAT="0.5",
+            ENGINE_RETRY_MAX="0.2",
+            ENGINE_TIMEOUT="20",
+            ENGINE_THREADS="1",
+            ENGINE_QUERY_THREADS="1",
+        )
+        runtime = DockerRuntime(reactor, settings, self.site.instance)
+        self.addCleanup(runtime.close)
+        runtime.watch(lambda session_id, container: self.heard.append((session_id, container)))
+        runtime.on_return(lambda: self.returned.append(None))
+        await runtime.open()
+        return runtime
+
+    async def create(self) -> Container:
+        """A session's container, in the picture."""
+        container = await self.runtime.create(ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX))
+        await until(lambda: self.runtime.peek(container.session_id))
+        return container
+
+    def shows(self, session_id: str, state: ContainerState) -> Callable[[], Any]:
+        """Whether the picture shows a session's container in a state."""
+        return lambda: getattr(self.runtime.peek(session_id), "state", None) is state
+
+    async def fails(self, call: Callable[[], Deferred[Any]]) -> None:
+        """The engine is found away."""
+        try:
+            await call()
+        except EngineUnavailable:
+            return
+        self.fail("the engine answers")
+
+    async def test_an_engine_that_is_killed_and_comes_back(self) -> None:
+        container = await self.create()
+        session_id = container.session_id
+        await deferToThread(self.engine.stop, signal.SIGKILL)
+        await until(lambda: self.runtime.peek(session_id) is None)
+        for call in (self.runtime.ping, self.runtime.list, lambda: self.runtime.find(session_id)):
+            await self.fails(call)
+        self.assertEqual(self.returned, [])
+        self.heard.clear()
+        await deferToThread(self.engine.start)
+        # An engine without live-restore ends, when it starts, what outlived it.
+        await until(self.shows(session_id, ContainerState.EXITED))
+        self.assertEqual(len(self.returned), 1)
+        self.assertIn((session_id, self.runtime.peek(session_id)), self.heard)
+        started = await self.runtime.start(container.id)
+        await until(self.shows(session_id, ContainerState.RUNNING))
+        self.assertEqual(self.runtime.peek(session_id), started)
+
+    async def test_an_engine_that_is_stopped_and_comes_back_again_and_again(self) -> None:
+        container = await self.create()
+        for times in (1, 2, 3):
+            await deferToThread(self.engine.restart)
+            await until(lambda times=times: len(self.returned) == times)
+            await until(self.shows(container.session_id, ContainerState.EXITED))
+            await self.runtime.start(container.id)
+            await until(self.shows(container.session_id, ContainerState.RUNNING))
+
+    async def test_what_was_removed_while_we_were_not_looking_is_forgotten(self) -> None:
+        container = await self.create()
+        await deferToThread(self.engine.stop)
+        await until(lambda: self.runtime.peek(container.session_id) is None)
+        self.heard.clear()
+        # Straight after the start, faster than the follower, or not: either way it is gone in the end.
+        await deferToThread(self.engine.start)
+        await deferToThread(self.site.engine.remove_container, container.id, force=True)
+        await until(lambda: (container.session_id, None) in self.heard)
+        self.assertIsNone(self.runtime.peek(container.session_id))
+
+    async def test_every_session_is_told_of_when_the_engine_was_away_changed_or_not(self) -> None:
+        stopped = await self.create()
+        await self.runtime.stop(stopped.id)
+        await until(self.shows(stopped.session_id, ContainerState.EXITED))
+        self.heard.clear()
+        await deferToThread(self.engine.restart)
+        await until(lambda: self.returned)
+        self.assertIn((stopped.session_id, self.runtime.peek(stopped.session_id)), self.heard)
+
+    async def test_a_frozen_engine_is_not_believed_and_then_believed_again(self) -> None:
+        container = await self.create()
+        self.engine.send(signal.SIGSTOP)
+        await until(lambda: self.runtime.peek(container.session_id) is None)
+        await self.fails(self.runtime.ping)
+        self.engine.send(signal.SIGCONT)
+        await until(self.shows(container.session_id, ContainerState.RUNNING))
+        self.assertEqual(len(self.returned), 1)
+
+    async def test_an_engine_that_is_away_at_the_start(self) -> None:
+        container = await self.create()
+        await self.runtime.close()
+        await deferToThread(self.engine.stop)
+        self.runtime = await self.opened()
+        self.assertIsNone(self.runtime.peek(container.session_id))
+        await self.fails(self.runtime.ping)
+        await deferToThread(self.engine.start)
+        await until(self.shows(container.session_id, ContainerState.EXITED))
+
+    async def test_a_storm_of_events_is_looked_into_once_or_little_more(self) -> None:
+        container = await self.create()
+        inspections = 0
+        inspect = self.runtime._lookup.inspect
+
+        def counted(container_id: str) -> Deferred[Container | None]:
+            nonlocal inspections
+            inspections += 1
+            return inspect(container_id)
+
+        self.runtime._lookup.inspect = counted  # type: ignore[method-assign]
+
+        def storm() -> None:
+            for number in range(200):
+                self.site.engine.rename(container.id, f"sandbox-test-{self.site.token}-{number}")
+
+        await deferToThread(storm)
+        await until(self.shows(container.session_id, ContainerState.RUNNING))
+        self.assertGreater(inspections, 0)
+        self.assertLess(inspections, 201)
+
+    async def test_closing_ends_following_whatever_the_engine_does(self) -> None:
+        await self.create()
+        self.engine.send(signal.SIGSTOP)
+        await self.runtime._follower.close()
+        self.engine.send(signal.SIGCONT)
+        self.heard.clear()
+        await pause(0.3)
+        self.assertEqual(self.heard, [])
