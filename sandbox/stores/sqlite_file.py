@@ -75,10 +75,15 @@ class _Damaged(sqlite3.DatabaseError):
 
 
 def _pending(cursor: Transaction) -> Sequence[Migration]:
+    # One query: between two, another program's migration could be committed.
+    rows = cursor.execute(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name IN ('sandbox_schema', 'sessions')"
+    )
+    tables = {name for (name,) in rows}
     version = None
-    if _table(cursor, "sandbox_schema"):
+    if "sandbox_schema" in tables:
         version = first(cursor, "SELECT max(version) FROM sandbox_schema")[0]
-    return pending(migrations("sqlite"), version, _table(cursor, "sessions"))
+    return pending(migrations("sqlite"), version, "sessions" in tables)
 
 
 def _use_log(cursor: Transaction, timeout: float) -> None:
@@ -92,10 +97,6 @@ def _use_log(cursor: Transaction, timeout: float) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             threading.Event().wait(0.02)
-
-
-def _table(cursor: Transaction, name: str) -> bool:
-    return first(cursor, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) is not None
 
 
 def first(cursor: Transaction, sql: str, values: Sequence[object] = ()) -> Any:
