@@ -149,7 +149,7 @@ class Reading(Protocol):
             for line in lines:
                 if line.strip() and self._garbled is None:
                     self._receive(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self._end(f"not a message of an engine's: {error!r}")
         if len(self._rest) > MESSAGE_LIMIT:
             self._end(f"a message of more than {MESSAGE_LIMIT} bytes")

@@ -81,6 +81,7 @@ class Follower:
         self._told: dict[str, Container] = {}
         self._crowded: set[str] = set()
         self._queue: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
         self._in_flight: set[str] = set()
         self._retry: Any = None
         self._settled: list[Deferred[None]] = []
@@ -261,15 +262,21 @@ class Follower:
             container=container_id[:12],
             error=failure.getErrorMessage(),
         )
-        self._queue[container_id] = None
+        # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
+        self._failed[container_id] = None
         if self._retry is None or not self._retry.active():
-            self._retry = self._clock.callLater(_INSPECT_RETRY, self._pump)
+            self._retry = self._clock.callLater(_INSPECT_RETRY, self._inspect_again)
+
+    def _inspect_again(self) -> None:
+        self._queue.update(self._failed)
+        self._failed.clear()
+        self._pump()
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def _tell(self, session_id: str, *, always: bool = False) -> None:
         container = self._picture.latest(session_id)
-        self._warn_of_crowd(session_id, container)
+        self._warn_of_crowd(session_id)
         if not always and self._told.get(session_id) == container:
             return
         if container is None:
@@ -279,23 +286,25 @@ class Follower:
         for listener in list(self._listeners):
             _call(listener, session_id, container)
 
-    def _warn_of_crowd(self, session_id: str, container: Container | None) -> None:
+    def _warn_of_crowd(self, session_id: str) -> None:
         count = self._picture.count(session_id)
+        chosen = self._picture.peek(session_id)
         if count < 2:
             self._crowded.discard(session_id)
-        elif session_id not in self._crowded and container is not None:
+        elif chosen is not None and session_id not in self._crowded:
             self._crowded.add(session_id)
             _log.warn(
                 "{count} containers carry session={session}: the newest that runs counts, {container} now",
                 count=count,
                 session=session_id,
-                container=container.id[:12],
+                container=chosen.id[:12],
             )
 
     def _open_done(self) -> None:
         opening, self._opening = self._opening, []
         for waiting in opening:
-            waiting.callback(None)
+            # In a turn of its own: whoever waits may close us, and this may be called from deep inside.
+            self._clock.callLater(0, waiting.callback, None)
 
 
 def _added(listeners: list[L], listener: L) -> Callable[[], None]:

@@ -58,6 +58,7 @@ class Picture:
         self._known: dict[str, Container] = {}
         self._by_session: dict[str, set[str]] = {}
         self._claims: dict[str, int] = {}
+        self._latest_claim: dict[str, int] = {}
         self._chosen: dict[str, Container] = {}
 
     def peek(self, session_id: str) -> Container | None:
@@ -99,7 +100,7 @@ class Picture:
         self._session_of[container_id] = session_id
         self._by_session.setdefault(session_id, set()).add(container_id)
         self.claimed += 1
-        self._claims[container_id] = self.claimed
+        self._claims[container_id] = self._latest_claim[container_id] = self.claimed
         self._chosen.pop(session_id, None)
 
     def retain(self, container_ids: Iterable[str], before: int) -> set[str]:
@@ -108,7 +109,7 @@ class Picture:
         :param before: :attr:`claimed` when the listing began.
         :returns: the sessions that lost one.
         """
-        recent = {one for one, claim in self._claims.items() if claim > before}
+        recent = {one for one, claim in self._latest_claim.items() if claim > before}
         gone = set(self._session_of) - set(container_ids) - recent
         sessions = {self._session_of[one] for one in gone}
         for one in gone:
@@ -139,6 +140,7 @@ class Picture:
     def _forget(self, container_id: str) -> None:
         self._known.pop(container_id, None)
         self._claims.pop(container_id, None)
+        self._latest_claim.pop(container_id, None)
         session_id = self._session_of.pop(container_id, None)
         if session_id is None:
             return

@@ -153,6 +153,12 @@ class PictureTests(SynchronousTestCase):
         self.assertEqual(self.picture.count("s"), 1)
         self.assertEqual(list(self.picture.unsettled()), ["new"])
 
+    def test_stock_keeps_what_came_up_meanwhile_and_is_settled_already(self) -> None:
+        before = self.picture.claimed
+        self.live()
+        self.assertEqual(self.picture.retain([], before), set())
+        self.assertEqual(self.picture.peek("s"), container())
+
 
 class Truth(RuleBasedStateMachine):
     """An engine, its stream and its inspections, each as late as hypothesis likes.
@@ -168,6 +174,7 @@ class Truth(RuleBasedStateMachine):
         self.lives = 0
         self.stream: list[Event] = []
         self.inspections: list[tuple[str, int, Container | None]] = []
+        self.listing: tuple[int, list[str]] | None = None
 
     ids = st.sampled_from("abc")
 
@@ -224,6 +231,23 @@ class Truth(RuleBasedStateMachine):
         """An inspection's answer arrives, in any order."""
         index = data.draw(st.integers(0, len(self.inspections) - 1))
         self.picture.settle(*self.inspections.pop(index))
+
+    @precondition(lambda self: self.listing is None)
+    @rule()
+    def list_begin(self) -> None:
+        """A listing for stock is made; it comes later."""
+        self.listing = (self.picture.claimed, sorted(self.truth))
+
+    @precondition(lambda self: self.listing is not None)
+    @rule()
+    def list_end(self) -> None:
+        """It comes."""
+        assert self.listing is not None
+        before, found = self.listing
+        self.listing = None
+        self.picture.retain(found, before)
+        for container_id in found:
+            self.picture.claim(container_id, "s")
 
     @invariant()
     def what_is_read_up_to_now_shows_no_dead_one_as_running(self) -> None:
