@@ -32,7 +32,7 @@ def _now() -> datetime:
 class LinkAddresses:
     """A new link, and where it opens the preview.
 
-    :ivar url: the path form, or the host form where path forms are switched off.
+    :ivar url: the path form; where it is switched off, the same as the next.
     :ivar host_url: the host form; ``None`` while no port is registered, for the port is part of the host.
     """
 
@@ -44,7 +44,6 @@ class LinkAddresses:
 class Links:
     """Makes and revokes preview links.
 
-    :param path_form: whether previews are served under ``/previews/<id>/`` (``PREVIEW_PATH_FORM``).
     :param now: the wall clock.
     """
 
@@ -55,14 +54,12 @@ class Links:
         previews: Previews,
         addresses: Addresses,
         *,
-        path_form: bool = True,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._store = store
         self._access = access
         self._previews = previews
         self._addresses = addresses
-        self._path_form = path_form
         self._now = now
         self._swept = datetime.min.replace(tzinfo=UTC)
 
@@ -84,14 +81,14 @@ class Links:
         if now - self._swept >= _SWEEP:
             self._swept = now
             await self._store.remove_expired_links(now)
-        # Whole seconds, as the token has them: both end at the same moment.
-        expires_at = now.replace(microsecond=0) + timedelta(seconds=ttl)
+        # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
+        expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
         link = Link(id=secrets.token_urlsafe(16), session_id=session_id, user_id=user_id, expires_at=expires_at)
         await self._store.add_link(link)
         _log.info("link created session={session} ttl={ttl}", session=session_id, ttl=ttl)
         query = f"?{PARAMETER.decode('ascii')}={self._access.link_token(link)}"
         host_url = self._host_url(session_id)
-        url = self._addresses.path_url(session_id) if self._path_form else host_url
+        url = self._addresses.path_url(session_id) if self._addresses.path_form else host_url
         return LinkAddresses(link=link, url=url and url + query, host_url=host_url and host_url + query)
 
     async def _revoke(self, session_id: str, link_id: str) -> None:

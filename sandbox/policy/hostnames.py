@@ -82,10 +82,16 @@ class Addresses:
 
     :ivar public_url: the daemon's own origin as browsers reach it, such as ``https://sandbox.example.com``.
     :ivar domain: what preview hosts end with, in lower case, without a dot in front.
+    :ivar path_form: whether previews are found under ``/previews/<id>/`` too.
     """
 
     public_url: str
     domain: str
+    path_form: bool = True
+
+    def url(self, port: int, session_id: str) -> str:
+        """A preview's path form, or its host form where that is the only one."""
+        return self.path_url(session_id) if self.path_form else self.host_url(port, session_id)
 
     def path_url(self, session_id: str) -> str:
         """A preview's path form.
