@@ -7,6 +7,7 @@ would have to understand every extension whose frames they carry. docs/architect
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from autobahn.twisted.websocket import (
@@ -24,7 +25,7 @@ from twisted.internet.task import Clock
 from sandbox.errors import PreviewMisbehaved
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
-from sandbox.policy.grammar import Fields, ResponseHead
+from sandbox.policy.grammar import Field, ResponseHead
 
 _CLOSE, _PING = 8, 9
 #: Bytes of a control frame's payload, less a close code (RFC 6455 section 5.5).
@@ -99,7 +100,7 @@ def _frame(factory: Any, opcode: int, payload: bytes) -> bytes:
     return transport.written
 
 
-def _head(line: bytes, fields: Fields, shown: frozenset[bytes]) -> bytes:
+def _head(line: bytes, fields: Sequence[Field], shown: frozenset[bytes]) -> bytes:
     lines = [b"%b: %b" % (name, value) for name, value in fields if name.lower() in shown]
     return b"\r\n".join([line, *lines, b"", b""])
 

@@ -18,7 +18,7 @@ from sandbox.http.replies import error_reply
 from sandbox.http.request import Request, http_date
 from sandbox.policy.framing import Coding, Framing, chunk, last_chunk
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead
-from sandbox.policy.headers import VIA, may_be_trailer, response_fields
+from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_fields
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool
@@ -279,8 +279,3 @@ class Relay:
 def status_line(head: ResponseHead) -> bytes:
     """A response's first line, in our version of HTTP."""
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def field_lines(fields: Fields) -> bytes:
-    """Header fields as a head has them."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -24,9 +24,17 @@ from sandbox.http.request import Request
 from sandbox.model import Preview, Target
 from sandbox.policy.framing import Coding
 from sandbox.policy.grammar import Malformed, split_list
-from sandbox.policy.headers import Origin, TrustedProxies, public_host, request_fields
-from sandbox.policy.rewriting import Rewriter
+from sandbox.policy.headers import (
+    Origin,
+    TrustedProxies,
+    crossing,
+    field_lines,
+    public_host,
+    request_fields,
+    request_lines,
+)
 
+_NO_STORE = ((b"cache-control", b"no-store"),)
 NOT_FOUND = error_reply(404, "NOT_FOUND", "There is nothing here")
 
 
@@ -44,6 +52,18 @@ class GatewayOptions:
     continue_timeout: float = 1.0
 
 
+class _Place(NamedTuple):
+    """Which preview a request asks for, and where; see :meth:`PreviewResource.carry`."""
+
+    session_id: str
+    prefix: bytes
+    port: int | None
+
+    def check(self, preview: Preview) -> None:
+        if self.port is not None and self.port != preview.port:
+            raise PreviewNotRegistered(self.session_id)
+
+
 class PreviewResource(ReverseProxyResource):
     """Everything below one path is a preview: ``<mount><session id>/<the application's own path>``.
 
@@ -55,6 +75,8 @@ class PreviewResource(ReverseProxyResource):
     :param resolver: see :class:`sandbox.gateway.doors.Resolver`; the next two too.
     :param authorize: access control, or ``None`` where there is none (the internal twin's key is checked at the door).
     :param upgrades: who carries WebSockets; without one they are answered with 501.
+    :param path_form: whether requests are carried for this mount; health is answered all the same. Without, there is
+        :meth:`carry` for those who find previews in another way.
     :param public_health: whether ``GET <mount><session id>/health`` is ours (contract section 7).
     """
 
@@ -69,6 +91,7 @@ class PreviewResource(ReverseProxyResource):
         *,
         authorize: Authorize | None = None,
         upgrades: Upgrades | None = None,
+        path_form: bool = True,
         public_health: bool = True,
         options: GatewayOptions | None = None,
     ) -> None:
@@ -78,6 +101,7 @@ class PreviewResource(ReverseProxyResource):
         self._pool = pool
         self._authorize = authorize
         self._upgrades = upgrades
+        self._path_form = path_form
         self._public_health = public_health
         self._options = options or GatewayOptions()
         # The session's prefix, its id, and the rest: nothing, or what begins with a slash or a question mark.
@@ -90,11 +114,13 @@ class PreviewResource(ReverseProxyResource):
             respond(request, NOT_FOUND)
             return NOT_DONE_YET
         prefix, session_id, rest = route.groups()
-        if not rest.startswith(b"/"):
+        if self._public_health and rest.partition(b"?")[0] == b"/health" and request.method == b"GET":
+            self.check_health(request, session_id.decode("ascii"))
+        elif not self._path_form:
+            respond(request, NOT_FOUND)
+        elif not rest.startswith(b"/"):
             # 308 keeps method and body, so it is right for every method.
             request.respond(Reply(308, None, ((b"location", prefix + b"/" + rest),)))
-        elif self._public_health and rest.partition(b"?")[0] == b"/health" and request.method == b"GET":
-            self.check_health(request, session_id.decode("ascii"))
         else:
             self.carry(request, session_id.decode("ascii"), prefix)
         return NOT_DONE_YET
@@ -106,50 +132,28 @@ class PreviewResource(ReverseProxyResource):
             the preview's own.
         :param port: the port that such a host names, which has to be the registered one.
         """
-        if self._authorize is None:
-            self._resolve(request, session_id, prefix, None, port)
-            return
-        self._go_on(
-            request,
-            lambda: self._authorize(request, session_id, prefix),  # type: ignore[misc]
-            lambda verdict: self._admitted(request, session_id, prefix, verdict, port),
-        )
-
-    def _admitted(self, request: Request, session_id: str, prefix: bytes, verdict: Verdict, port: int | None) -> None:
-        if isinstance(verdict, Reply):
-            respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
-        else:
-            self._resolve(request, session_id, prefix, verdict, port)
-
-    def _resolve(
-        self, request: Request, session_id: str, prefix: bytes, passage: Passage | None, port: int | None
-    ) -> None:
-        self._go_on(
-            request,
-            lambda: self._find(session_id, port),
-            lambda found: self._forward(request, session_id, prefix, passage, found),
-        )
-
-    def _find(self, session_id: str, port: int | None) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
-        def on_port(found: tuple[Preview, Target]) -> tuple[Preview, Target]:
-            if port is not None and found[0].port != port:
-                raise PreviewNotRegistered(session_id)
-            return found
-
-        found = self._resolver.resolve(session_id)
-        return found.addCallback(on_port) if isinstance(found, Deferred) else on_port(found)
-
-    def _go_on(self, request: Request, ask: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Do ``then`` with what ``ask`` answers, now or when it is there; answer its errors."""
+        place = _Place(session_id, prefix, port)
         try:
-            answer = ask()
-            if not isinstance(answer, Deferred):
-                then(answer)
-                return
+            verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
+            if isinstance(verdict, Deferred):
+                self._wait(request, verdict, lambda found: self._admit(request, place, found))
+            else:
+                self._admit(request, place, verdict)
         except Exception:
             respond_error(request, Failure())
+
+    def _admit(self, request: Request, place: _Place, verdict: Verdict) -> None:
+        if isinstance(verdict, Reply):
+            respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
             return
-        waiting: Deferred[Any] = answer
+        found = self._resolver.resolve(place.session_id)
+        if isinstance(found, Deferred):
+            self._wait(request, found, lambda found: self._forward(request, place, verdict, found))
+        else:
+            self._forward(request, place, verdict, found)
+
+    def _wait(self, request: Request, waiting: Deferred[Any], then: Callable[[Any], None]) -> None:
+        """Do ``then`` with what is waited for; answer its errors."""
         # Whoever hung up does not want to know any more.
         request.on_disconnect = lambda _: waiting.cancel()
 
@@ -164,45 +168,38 @@ class PreviewResource(ReverseProxyResource):
 
         waiting.addCallback(proceed).addErrback(refuse)
 
-    def _forward(
-        self, request: Request, session_id: str, prefix: bytes, passage: Passage | None, found: tuple[Preview, Target]
-    ) -> None:
+    def _forward(self, request: Request, place: _Place, passage: Passage | None, found: tuple[Preview, Target]) -> None:
         preview, target = found
-        options = self._options
+        place.check(preview)
         peer = request.channel.peer
-        origin = Origin(peer=peer, trusted=options.trusted.trusts(peer), host=request.known.get(b"host", b""))
-        fields = request.headers if passage is None else passage.fields
-        rewriter = Rewriter(
-            prefix=prefix,
+        trusted = self._options.trusted.trusts(peer)
+        host = request.known.get(b"host", b"")
+        way = crossing(
+            peer,
+            trusted,
+            host,
+            public_host(request.headers, Origin(peer=peer, trusted=True, host=host)) if trusted else host,
+            prefix=place.prefix,
             stripped=preview.strip_prefix,
-            public=public_host(request.headers, origin),
-            upstream=b"localhost:%d" % target.port,
-            address=_authority(target),
-        )
-        upgrade = wants_websocket(request)
-        sent = request_fields(
-            fields,
-            request.known,
-            request.framing,
-            origin=origin,
-            rewriter=rewriter,
             preserve_host=preview.preserve_host,
-            cleaned=passage is not None,
-            upgrade=b"websocket" if upgrade else None,
+            address=target.address,
+            port=target.port,
         )
-        path = rewriter.target(request.uri if passage is None else passage.target)
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (
-            request.method,
-            path,
-            b"".join([b"%b: %b\r\n" % field for field in sent]),
-        )
+        upgrade = b"websocket" if wants_websocket(request) else None
+        if passage is None:
+            uri, lines = request.uri, request_lines(request.section, way, upgrade)
+        else:
+            uri = passage.target
+            lines = field_lines(request_fields(passage.fields, request.known, way, cleaned=True, upgrade=upgrade))
+        rewriter = way.rewriter
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, rewriter.target(uri), lines)
         extra = [] if passage is None else passage.response_fields
         authority = None if passage is None else passage.authority
-        outbound = Outbound(session_id, preview, target, rewriter, head, extra, authority)
-        if upgrade:
+        outbound = Outbound(place.session_id, preview, target, rewriter, head, extra, authority)
+        if upgrade is not None:
             self._upgrade(request, outbound)
         else:
-            Relay(request, outbound, self._pool, self._clock, options.continue_timeout).start()
+            Relay(request, outbound, self._pool, self._clock, self._options.continue_timeout).start()
 
     def _upgrade(self, request: Request, outbound: Outbound) -> None:
         if self._upgrades is None:
@@ -222,20 +219,16 @@ class PreviewResource(ReverseProxyResource):
         """
 
         async def check() -> Reply:
-            found = self._find(session_id, port)
+            found = self._resolver.resolve(session_id)
             preview, target = await found if isinstance(found, Deferred) else found
+            _Place(session_id, b"", port).check(preview)
             status = await health.check(self._pool, self._clock, session_id, target, self._options.health_timeout)
             payload = {"sessionId": session_id, "port": preview.port}
             if isinstance(status, int):
-                return Reply(200, {"healthy": True, **payload, "statusCode": status})
-            return Reply(200, {"healthy": False, **payload, "error": status})
+                return Reply(200, {"healthy": True, **payload, "statusCode": status}, _NO_STORE)
+            return Reply(200, {"healthy": False, **payload, "error": status}, _NO_STORE)
 
-        no_store = ((b"cache-control", b"no-store"),)
-        self._go_on(
-            request,
-            lambda: Deferred.fromCoroutine(check()),
-            lambda reply: request.respond(Reply(reply.status, reply.payload, no_store)),
-        )
+        self._wait(request, Deferred.fromCoroutine(check()), request.respond)
 
 
 def wants_websocket(request: Request) -> bool:
@@ -248,8 +241,3 @@ def wants_websocket(request: Request) -> bool:
         and b"websocket" in split_list(known[b"upgrade"])
         and b"upgrade" in split_list(known.get(b"connection", b""))
     )
-
-
-def _authority(target: Target) -> bytes:
-    host = target.address.encode("ascii")
-    return b"[%b]:%d" % (host, target.port) if b":" in host else b"%b:%d" % (host, target.port)

@@ -13,14 +13,14 @@ from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request
 from sandbox.gateway.pool import Pool
-from sandbox.gateway.relay import Relay, field_lines, status_line
+from sandbox.gateway.relay import Relay, status_line
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.operations.authorities import Authority
 from sandbox.policy.framing import NO_BODY
 from sandbox.policy.grammar import ResponseHead
-from sandbox.policy.headers import VIA, response_fields
+from sandbox.policy.headers import VIA, field_lines, response_fields
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 SERVICE_RESTART = 1012  # IANA's registry of close codes

@@ -53,8 +53,9 @@ class Request(TwistedRequest):
     The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
     gateway needs none of them. They are made when they are first asked for.
 
-    :ivar headers: the fields in their order and case; whoever authenticates may take credentials out of them.
-    :ivar known: see :class:`sandbox.policy.grammar.RequestHead`.
+    :ivar section: the bytes of the fields, see :class:`sandbox.policy.grammar.RequestHead`; two more of its attributes:
+    :ivar headers: the fields in their order and case.
+    :ivar known: those that the server needs to know, by lower-case name.
     :ivar framing: how the body is delimited.
     :ivar minor: 0 or 1, of HTTP/1.x.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
@@ -74,7 +75,7 @@ class Request(TwistedRequest):
     def __init__(self, channel: Channel, head: RequestHead, framing: Framing) -> None:
         self.channel: Any = channel
         self.site = channel.site
-        self.method, self.uri, self.minor, self.headers, self.known = head
+        self.method, self.uri, self.minor, self.section, self.headers, self.known = head
         self.framing = framing
         self.notifications = []
 

@@ -88,7 +88,7 @@ class Site(TwistedSite):
 
     def getResourceFor(self, request: Any) -> Any:
         """The resource that renders a request. Where the root is a leaf, no path is taken apart to find it."""
-        return self.resource if self.resource.isLeaf else super().getResourceFor(request)
+        return self.resource if self.resource.isLeaf else super().getResourceFor(request)  # type: ignore[no-untyped-call]
 
     def channel_opened(self, channel: Channel) -> None:
         """A connection is there."""
@@ -105,7 +105,7 @@ class Site(TwistedSite):
             self._drained.callback(None)
 
     def drain(self, seconds: float) -> Deferred[None]:
-        """End idle connections now and others after the response they are at; fires when none is left, or it took too long.
+        """End idle connections now, others after their response; fires when none is left, or it took too long.
 
         :param seconds: how long to wait; what is left then is the caller's to end by :meth:`abort`.
         """

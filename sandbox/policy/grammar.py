@@ -9,6 +9,8 @@ pipelined messages. The tests hold this grammar to llhttp: what it accepts, llht
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 #: One header field as it came: name in its own case, value without the white space around it.
@@ -19,12 +21,15 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # request-target without '#': a fragment is never sent, and servers disagree on what to do with one.
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
-# Anchored at a line's start by the lookbehind; that the matches leave no line out is checked by counting.
-_FIELD = re.compile(rb"(?<=\n)(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n")
+# That the matches leave no line out is checked by counting.
+_FIELD = re.compile(rb"^(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n", re.MULTILINE)
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
+
+#: Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
+MEMORABLE = 2048
 
 #: Fields whose meaning the server needs; several lines of one of these are joined or refused in :func:`index`.
 _INDEXED = frozenset(
@@ -66,14 +71,16 @@ class RequestHead(NamedTuple):
 
     :ivar target: origin-form or ``*``, byte for byte as it came (of absolute-form, the path and query).
     :ivar minor: 0 or 1, of HTTP/1.x.
+    :ivar section: the bytes that ``fields`` and ``known`` were read from, which are remembered: never change them.
     :ivar known: the fields of :data:`_INDEXED` by lower-case name; repetitions joined with commas.
     """
 
     method: bytes
     target: bytes
     minor: int
-    fields: Fields
-    known: dict[bytes, bytes]
+    section: bytes
+    fields: Sequence[Field]
+    known: Mapping[bytes, bytes]
 
 
 class ResponseHead(NamedTuple):
@@ -82,8 +89,8 @@ class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     minor: int
-    fields: Fields
-    known: dict[bytes, bytes]
+    fields: Sequence[Field]
+    known: Mapping[bytes, bytes]
 
 
 def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
@@ -99,20 +106,42 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
     if line is None:
         raise Malformed("The request line is malformed")
     method, target, minor = line.groups()
-    fields, known = _read_fields(data, line.end(), max_fields)
-    host = known.get(b"host")
+    section = data[line.end() :]
     if not target.startswith(b"/"):
         target, authority = _unusual_target(method, target)
         if authority is not None:
-            # RFC 9112 section 3.2.2: the target's authority stands, the Host field is ignored.
-            host = known[b"host"] = authority
-            fields = [field for field in fields if field[0].lower() != b"host"] + [(b"Host", authority)]
+            section = _with_host(section, authority, max_fields)
+    fields, known = read_section(section, max_fields)
+    host = known.get(b"host")
     if host is None:
         if minor == b"1":
             raise Malformed("The Host field is missing")
     elif not _HOST.fullmatch(host):
         raise Malformed("The Host field is invalid")
-    return RequestHead(method, target, 1 if minor == b"1" else 0, fields, known)
+    return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
+
+
+def read_section(section: bytes, max_fields: int = 200) -> tuple[Sequence[Field], Mapping[bytes, bytes]]:
+    """The fields of a field section that ends with its empty line, and the known ones among them.
+
+    :raises Malformed: when it is not one, or has more than ``max_fields``.
+    """
+    return _remember(section, max_fields) if len(section) <= MEMORABLE else _read_fields(section, 0, max_fields)
+
+
+@lru_cache(256)
+def _remember(section: bytes, max_fields: int) -> tuple[Sequence[Field], Mapping[bytes, bytes]]:
+    return _read_fields(section, 0, max_fields)
+
+
+def _with_host(section: bytes, authority: bytes, max_fields: int) -> bytes:
+    """The section of a request in absolute-form: the target's authority stands, the Host field is ignored.
+
+    RFC 9112 section 3.2.2.
+    """
+    fields, _ = _read_fields(section, 0, max_fields)
+    kept = [b"%b: %b\r\n" % field for field in fields if field[0].lower() != b"host"]
+    return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
 
 def parse_response_head(data: bytes, max_fields: int = 500) -> ResponseHead:
@@ -133,8 +162,7 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
 
     :raises Malformed: when it is not one.
     """
-    # The lookbehind of _FIELD wants a line before the first.
-    return _read_fields(b"\n" + data, 1, max_fields)[0]
+    return _read_fields(data, 0, max_fields)[0]
 
 
 def check_partial_head(data: bytes, max_line: int) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import attrs
 
 from sandbox.policy.framing import Coding, Framing
-from sandbox.policy.grammar import Field, Fields, ResponseHead, split_list
+from sandbox.policy.grammar import MEMORABLE, Field, Fields, ResponseHead, read_section, split_list
 from sandbox.policy.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
@@ -77,7 +77,7 @@ class Origin:
     host: bytes
 
 
-def public_host(fields: Fields, origin: Origin) -> bytes:
+def public_host(fields: Sequence[Field], origin: Origin) -> bytes:
     """The authority by which the browser came: what a trusted proxy says, else the Host field."""
     if origin.trusted:
         for name, value in fields:
@@ -86,14 +86,58 @@ def public_host(fields: Fields, origin: Origin) -> bytes:
     return origin.host
 
 
-def request_fields(
-    fields: Fields,
-    known: dict[bytes, bytes],
-    framing: Framing,
+@attrs.frozen(kw_only=True, eq=False)
+class Crossing:
+    """All that decides what becomes of a request's fields, beside the fields themselves.
+
+    Made by :func:`crossing`, which gives the same one for the same way, so that results can be remembered by it.
+
+    :ivar preserve_host: whether the application is shown the browser's Host.
+    """
+
+    origin: Origin
+    rewriter: Rewriter
+    preserve_host: bool
+
+
+@lru_cache(1024)
+def crossing(
+    peer: str | None,
+    trusted: bool,
+    host: bytes,
+    public: bytes,
     *,
-    origin: Origin,
-    rewriter: Rewriter,
+    prefix: bytes,
+    stripped: bool,
     preserve_host: bool,
+    address: str,
+    port: int,
+) -> Crossing:
+    """The way from a client to an application.
+
+    :param public: the authority by which the browser came, see :func:`public_host`.
+    :param address: the application's IP address.
+
+    The rest is as in :class:`Origin` and :class:`sandbox.policy.rewriting.Rewriter`.
+    """
+    ip = address.encode("ascii")
+    rewriter = Rewriter(
+        prefix=prefix,
+        stripped=stripped,
+        public=public,
+        upstream=b"localhost:%d" % port,
+        address=b"[%b]:%d" % (ip, port) if b":" in ip else b"%b:%d" % (ip, port),
+    )
+    return Crossing(
+        origin=Origin(peer=peer, trusted=trusted, host=host), rewriter=rewriter, preserve_host=preserve_host
+    )
+
+
+def request_fields(
+    fields: Sequence[Field],
+    known: Mapping[bytes, bytes],
+    crossing: Crossing,
+    *,
     cleaned: bool = False,
     upgrade: bytes | None = None,
 ) -> Fields:
@@ -102,46 +146,51 @@ def request_fields(
     Whatever the client's Connection field names is dropped before ours are added, so that it cannot take away what we
     say (CVE-2024-45410).
 
-    :param known: see :class:`sandbox.policy.grammar.RequestHead`.
+    :param known: see :class:`sandbox.policy.grammar.RequestHead`; it says how the body is framed, too.
     :param cleaned: whether ``fields`` come from access control, which has removed and added what is ours.
     :param upgrade: the protocol of an upgrade that is offered on.
     """
+    origin, rewriter = crossing.origin, crossing.rewriter
     named = _named(known)
-    sent: Fields = [(b"Host", (origin.host or rewriter.upstream) if preserve_host else rewriter.upstream)]
+    preserved = crossing.preserve_host and origin.host
+    sent: Fields = [(b"Host", origin.host if preserved else rewriter.upstream)]
     before: dict[bytes, bytes] = {}
     for field in fields:
         name, value = field
         lower = name.lower()
-        if b"_" in lower:
-            # CGI and its heirs cannot tell these from the real ones (CVE-2026-33433 and others).
-            dashed = lower.replace(b"_", b"-")
-            if dashed in _REPLACED or dashed in _OURS or _tells_origin(dashed) or dashed == b"content-length":
-                continue
-        if lower in _REPLACED or lower in named:
+        if lower in _REPLACED or (b"_" in lower and _is_alias(lower)):
             continue
-        if lower in _OURS and not cleaned:
+        if lower in _OURS:
+            if cleaned:
+                sent.append(field)
+        elif lower in named:
             continue
-        if _tells_origin(lower):
+        elif _tells_origin(lower):
             if origin.trusted:
                 before[lower] = before[lower] + b", " + value if lower in before else value
-            continue
-        if lower in {b"origin", b"referer"} and not preserve_host:
-            field = (name, rewriter.request_field(lower, value))  # noqa: PLW2901
-        sent.append(field)
-    if framing.coding is Coding.CHUNKED:
-        sent.append((b"Transfer-Encoding", b"chunked"))
-    connection = []
-    if b"te" in known and b"trailers" in split_list(known[b"te"]):
-        sent.append((b"TE", b"trailers"))
-        connection.append(b"TE")
-    if upgrade is not None:
-        sent.append((b"Upgrade", upgrade))
-        connection.append(b"Upgrade")
-    if connection:
-        sent.append((b"Connection", b", ".join(connection)))
-    sent += _forwarded(before, origin, rewriter)
-    sent.append((b"Via", VIA))
-    return sent
+        elif (lower == b"origin" or lower == b"referer") and not preserved:  # noqa: PLR1714 - a set costs more
+            sent.append((name, rewriter.request_field(lower, value)))
+        else:
+            sent.append(field)
+    return sent + _connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)
+
+
+def request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
+    """The lines of :func:`request_fields`, for a section as :func:`sandbox.policy.grammar.read_section` reads it."""
+    return (_remember if len(section) <= MEMORABLE else _request_lines)(section, crossing, upgrade)
+
+
+def _request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
+    fields, known = read_section(section)
+    return field_lines(request_fields(fields, known, crossing, upgrade=upgrade))
+
+
+_remember = lru_cache(256)(_request_lines)
+
+
+def field_lines(fields: Fields) -> bytes:
+    """Fields as they stand in a head."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, chunked: bool) -> Fields:
@@ -179,11 +228,34 @@ def may_be_trailer(name: bytes) -> bool:
     )
 
 
-def _named(known: dict[bytes, bytes]) -> Iterable[bytes]:
+def _named(known: Mapping[bytes, bytes]) -> Collection[bytes]:
     connection = known.get(b"connection")
     if connection is None or connection.lower() in {b"keep-alive", b"close"}:
         return ()
     return set(split_list(connection)) - _NEVER_DROPPED
+
+
+def _connection_fields(known: Mapping[bytes, bytes], upgrade: bytes | None) -> Fields:
+    """What we say of our own connection to the application (RFC 9110 section 7.6.1)."""
+    fields: Fields = []
+    options = []
+    if b"transfer-encoding" in known:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    if b"te" in known and b"trailers" in split_list(known[b"te"]):
+        fields.append((b"TE", b"trailers"))
+        options.append(b"TE")
+    if upgrade is not None:
+        fields.append((b"Upgrade", upgrade))
+        options.append(b"Upgrade")
+    if options:
+        fields.append((b"Connection", b", ".join(options)))
+    return fields
+
+
+def _is_alias(lower: bytes) -> bool:
+    """Whether a name with underscores is, to CGI and its heirs, one that means something to us (CVE-2026-33433)."""
+    dashed = lower.replace(b"_", b"-")
+    return dashed in _REPLACED or dashed in _OURS or dashed == b"content-length" or _tells_origin(dashed)
 
 
 def _tells_origin(lower: bytes) -> bool:
@@ -207,6 +279,7 @@ def _forwarded(before: dict[bytes, bytes], origin: Origin, rewriter: Rewriter) -
     fields.append((b"Forwarded", _listed(before.pop(b"forwarded", b""), _element(peer, origin.host))))
     told = {b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"}
     fields += [(name, value) for name, value in before.items() if name not in told]
+    fields.append((b"Via", VIA))
     return fields
 
 

@@ -1,7 +1,7 @@
 """What an application behind a path prefix says of its own addresses, and what browsers must be told instead.
 
-Contract section 5. The rules are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and ``proxy_cookie_domain``,
-applied to the one place that a preview has.
+Contract section 5. The rules are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and
+``proxy_cookie_domain``, applied to the one place that a preview has.
 """
 
 from __future__ import annotations
@@ -29,9 +29,20 @@ def canonical_authority(scheme: bytes, authority: bytes) -> bytes:
     return authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), b":"))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Rewriter:
     """One preview's names on both sides.
+
+    >>> names = {"public": b"x.org", "upstream": b"localhost:3", "address": b"10.1.1.1:3"}
+    >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, **names)
+    >>> rewriter.target(b"/p/a/b;c?d"), rewriter.location(b"/login")
+    (b'/b;c?d', b'/p/a/login')
+    >>> rewriter.location(b"http://localhost:3/login?x"), rewriter.location(b"http://x.org/login")
+    (b'/p/a/login?x', b'http://x.org/p/a/login')
+    >>> rewriter.request_field(b"referer", b"https://x.org/p/a/b?c"), rewriter.request_field(b"origin", b"http://x.org")
+    (b'http://localhost:3/b?c', b'http://localhost:3')
+    >>> rewriter.location(b"http://elsewhere.org/"), rewriter.request_field(b"origin", b"http://elsewhere.org")
+    (b'http://elsewhere.org/', b'http://elsewhere.org')
 
     :ivar prefix: where browsers find it, ``/previews/<id>`` or ``/internal-previews/proxy/<id>``; empty where it has an
         origin of its own.
@@ -55,14 +66,7 @@ class Rewriter:
         return target[len(self.prefix) :] if self.stripped else target
 
     def location(self, value: bytes) -> bytes:
-        """A URI reference of the application's, as the browser must see it.
-
-        >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, public=b"x.org", upstream=b"localhost:3", address=b"10.1.1.1:3")
-        >>> rewriter.location(b"/login"), rewriter.location(b"http://localhost:3/login?x")
-        (b'/p/a/login', b'/p/a/login?x')
-        >>> rewriter.location(b"http://x.org/login"), rewriter.location(b"http://elsewhere.org/")
-        (b'http://x.org/p/a/login', b'http://elsewhere.org/')
-        """
+        """A URI reference of the application's, as the browser must see it."""
         if value.startswith(b"/") and not value.startswith(b"//"):
             return self._prefixed(value)
         absolute = _ABSOLUTE.fullmatch(value)
@@ -93,14 +97,7 @@ class Rewriter:
         return self.location(value)
 
     def request_field(self, lower: bytes, value: bytes) -> bytes:
-        """The value of an ``Origin`` or ``Referer`` field: the preview's own address becomes the application's.
-
-        >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, public=b"x.org", upstream=b"localhost:3", address=b"10.1.1.1:3")
-        >>> rewriter.request_field(b"referer", b"https://x.org/p/a/b?c"), rewriter.request_field(b"origin", b"http://x.org")
-        (b'http://localhost:3/b?c', b'http://localhost:3')
-        >>> rewriter.request_field(b"origin", b"http://evil.org")
-        b'http://evil.org'
-        """
+        """The value of an ``Origin`` or ``Referer`` field: the preview's own address becomes the application's."""
         absolute = _ABSOLUTE.fullmatch(value)
         if absolute is None or not absolute[1] or not self.public:
             return value
