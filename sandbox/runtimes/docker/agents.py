@@ -143,7 +143,8 @@ class Agents:
             outcome = await running.outcome()
             if isinstance(outcome, Exit):
                 if outcome.killed and not outcome.timed_out:
-                    raise _stopping()
+                    # Killed, but not by a caller who stopped waiting.
+                    raise _stopping() if self._closing else _lost("so the command was killed")
                 if outcome.survivors:
                     _log.warn(
                         "container={container}: {count} processes of a command outlived their kill",
@@ -160,9 +161,7 @@ class Agents:
             if self._closing:
                 raise _stopping() from None
             await self._explain(container, seat)
-            raise ExecutionFailed(
-                "the container's agent ended, so the command's end cannot be known", "SUPERVISOR_LOST"
-            ) from None
+            raise _lost("so the command's end cannot be known") from None
         finally:
             self._commands.discard(running)
             running.let_go()
@@ -198,8 +197,6 @@ class Agents:
         except CancelledError:
             link.kill(request_id)
             raise
-        finally:
-            link.forget(request_id)
 
     async def _explain(self, container: Container, seat: Seat) -> None:
         if seat.dropped:
@@ -253,7 +250,10 @@ class _Running:
         if self._overdue.active():
             self._overdue.cancel()
         self._link.kill(self._id)
-        self._link.forget(self._id)
+
+
+def _lost(consequence: str) -> ExecutionFailed:
+    return ExecutionFailed(f"the container's agent was ended from inside, {consequence}", "SUPERVISOR_LOST")
 
 
 def _stopping() -> ExecutionFailed:

@@ -18,19 +18,21 @@ class Command(Exchange[Exit | Refusal]):
         self._limit = limit
         self._output = {protocol.STDOUT: bytearray(), protocol.STDERR: bytearray()}
 
-    def received(self, kind: int, payload: bytes) -> None:
+    def received(self, kind: int, payload: bytes) -> bool:
         """As :meth:`Exchange.received`."""
         if kind in self._output:
             kept = self._output[kind]
             if len(kept) + len(payload) > self._limit:
                 raise ProtocolError("more output than was asked for")
             kept += payload
-        elif kind == protocol.EXIT:
+            return False
+        if kind == protocol.EXIT:
             self.finish(protocol.parse_exit(payload))
         elif kind == protocol.FAILURE:
             self.finish(protocol.parse_refusal(payload))
         else:
             raise ProtocolError("no reply to a command")
+        return True
 
     def result(self, ended: Exit) -> ExecResult:
         """The whole outcome, after the exit."""

@@ -18,14 +18,20 @@ T = TypeVar("T")
 
 
 class FileExchange(Exchange[T]):
-    """One file operation; a refusal becomes the domain's error."""
+    """One file operation; a refusal becomes the domain's error.
 
-    def received(self, kind: int, payload: bytes) -> None:
+    :cvar last: the type of the last reply when all goes well.
+    """
+
+    last = protocol.DONE
+
+    def received(self, kind: int, payload: bytes) -> bool:
         """As :meth:`Exchange.received`."""
         if kind == protocol.FAILURE:
             self.refused(protocol.parse_refusal(payload))
         elif not self.took(kind, payload):
             raise ProtocolError("no reply to this request")
+        return kind in (protocol.FAILURE, self.last)
 
     def refused(self, refusal: protocol.Refusal) -> None:
         """The agent refuses."""
@@ -38,6 +44,8 @@ class FileExchange(Exchange[T]):
 
 class Stat(FileExchange[Entry | None]):
     """STAT: ``None`` when nothing is there."""
+
+    last = protocol.METADATA
 
     def took(self, kind: int, payload: bytes) -> bool:
         """As :meth:`FileExchange.took`."""

@@ -16,8 +16,10 @@ from sandbox.runtimes.docker.frames import STDERR, FrameError, StreamDemultiplex
 T = TypeVar("T")
 _log = Logger()
 
-#: Bytes kept of what is no reply: the engine's own words when the agent could not be started.
-_WORDS_LIMIT = 4096
+#: Bytes taken of what is no reply: the engine's own words when the agent could not be started.
+_WORDS_LIMIT = 16 << 10
+#: Replies to nobody that a link may see: one may cross a request's end on the way, a flood of them is an attack.
+_STRAYS = 1000
 
 
 class LinkLost(Exception):
@@ -39,8 +41,10 @@ class Exchange(Generic[T]):
         self._result: T | Failure | None = None
         self._waiting: list[Deferred[T]] = []
 
-    def received(self, kind: int, payload: bytes) -> None:
-        """Take a reply in.
+    def received(self, kind: int, payload: bytes) -> bool:
+        """Take a reply in; whether it was the last one.
+
+        It goes on being called after the outcome was set from elsewhere, until the last reply.
 
         :raises ProtocolError: when it has no place here; the link then ends.
         """
@@ -72,7 +76,7 @@ class Exchange(Generic[T]):
 class Greeting(Exchange[protocol.Refusal | None]):
     """HELLO: ``None`` when the agent is ready."""
 
-    def received(self, kind: int, payload: bytes) -> None:
+    def received(self, kind: int, payload: bytes) -> bool:
         """As :meth:`Exchange.received`."""
         if kind == protocol.FAILURE:
             self.finish(protocol.parse_refusal(payload))
@@ -80,6 +84,7 @@ class Greeting(Exchange[protocol.Refusal | None]):
             self.finish(None)
         else:
             raise protocol.ProtocolError("no greeting")
+        return True
 
 
 class AgentLink(Protocol):
@@ -95,6 +100,7 @@ class AgentLink(Protocol):
         self._exchanges: dict[int, Exchange[object]] = {}
         self._last_id = 0
         self._words = b""
+        self._strays = 0
         self._spoke = False
         self.connected_now = False
 
@@ -104,7 +110,7 @@ class AgentLink(Protocol):
 
     @property
     def busy(self) -> int:
-        """How many exchanges are going on."""
+        """How many requests have not had their last reply, those that nobody waits for any more included."""
         return len(self._exchanges)
 
     def begin(self, exchange: Exchange[T], frames: Callable[[int], Iterable[bytes]]) -> int:
@@ -140,7 +146,9 @@ class AgentLink(Protocol):
             for stream, piece in self._stream.feed(data):
                 # Before the agent's first frame, whose first byte is 0, it may be the engine that speaks.
                 if stream == STDERR or (not self._spoke and piece[:1] != b"\0"):
-                    self._words = (self._words + piece)[:_WORDS_LIMIT]
+                    self._words += piece
+                    if len(self._words) > _WORDS_LIMIT:
+                        raise protocol.ProtocolError("too much text")
                     continue
                 self._spoke = True
                 for request_id, kind, payload in self._replies.feed(piece):
@@ -160,15 +168,13 @@ class AgentLink(Protocol):
 
     def _reply(self, request_id: int, kind: int, payload: bytes) -> None:
         exchange = self._exchanges.get(request_id)
-        if exchange is None:
-            return  # one that was given up
-        exchange.received(kind, payload)
-        if exchange.over:
-            self._exchanges.pop(request_id, None)
-
-    def forget(self, request_id: int) -> None:
-        """Let go of an exchange that was given up; its replies are dropped."""
-        self._exchanges.pop(request_id, None)
+        if exchange is not None:
+            if exchange.received(kind, payload):
+                del self._exchanges[request_id]
+            return
+        self._strays += 1
+        if self._strays > _STRAYS:
+            raise protocol.ProtocolError("too many replies to nobody")
 
     def _new_id(self) -> int:
         while True:

@@ -86,7 +86,7 @@ class Links:
         :raises EngineError: when no agent can be had.
         """
         seat = self._seat(container)
-        if seat.users >= self._limit:
+        if max(seat.users, seat.link.busy if seat.link else 0) >= self._limit:
             raise Overloaded("Too many requests at once for this container", code="CONTAINER_BUSY")
         seat.users += 1
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,12 @@ class HostScene:
     def remove(self) -> None:
         """Take it all away."""
         shutil.rmtree(self.root)
+
+
+def run_python(text: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A Python program beside this one, with the same modules; its output is to be read."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([sys.executable, "-c", text, *arguments], env=environment, stdout=subprocess.PIPE)
 
 
 class AgentsTestCase(EngineTestCase):

@@ -92,6 +92,8 @@ void put_failure(struct reply *r, uint32_t id, enum stage stage, int error);
 int reply_try(struct reply *r);
 /* Waits for room; gives up, false, when the link is gone or `leash` hangs up. */
 bool reply_send(struct reply *r, int leash);
+/* The last reply of a worker that has nothing more to do; no signal comes between it and a clean end. */
+_Noreturn void answer_and_exit(struct reply *r, int leash);
 _Noreturn void answer_failure(uint32_t id, int leash, enum stage stage, int error);
 
 /* user.c: as whom commands run and files are touched. */

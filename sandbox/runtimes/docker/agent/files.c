@@ -25,12 +25,11 @@ void file_stat(uint32_t id, struct cursor request, struct reply *answer)
     walk_end();
 }
 
-static void finish(uint32_t id, int leash)
+static _Noreturn void finish(uint32_t id, int leash)
 {
     struct reply done;
     reply_begin(&done, id, REPLY_DONE);
-    reply_send(&done, leash);
-    _exit(0);
+    answer_and_exit(&done, leash);
 }
 
 _Noreturn void file_read(uint32_t id, struct cursor request, int leash)
@@ -72,7 +71,6 @@ _Noreturn void file_read(uint32_t id, struct cursor request, int leash)
             _exit(0);
     }
     finish(id, leash);
-    _exit(0);
 }
 
 _Noreturn void file_list(uint32_t id, struct cursor request, int leash)
@@ -124,5 +122,4 @@ _Noreturn void file_list(uint32_t id, struct cursor request, int leash)
     if (!reply_send(&r, leash))
         _exit(0);
     finish(id, leash);
-    _exit(0);
 }

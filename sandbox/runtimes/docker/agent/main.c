@@ -213,7 +213,7 @@ static void slip(struct task *t)
     if (t->slipped)
         return;
     t->slipped = now_ms();
-    close_end(&t->leash);
+    shutdown(t->leash, SHUT_WR); /* its own word can still come */
     if (!t->command)
         kill(t->pid, SIGTERM); /* its answer, if none is on its way, comes when it is reaped */
 }
@@ -300,8 +300,9 @@ static void reaped(pid_t pid, int status)
         /* Workers exit with 0 after their answer. One that did not was killed: by us, by the kernel, or by a root user
          * inside; whatever it had started has become our child. */
         if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+            char word;
             sweeping = true;
-            if (!tasks[i].answered)
+            if (!tasks[i].answered && (tasks[i].leash < 0 || recv(tasks[i].leash, &word, 1, MSG_DONTWAIT) != 1))
                 refuse(tasks[i].id, STAGE_PROCESS, tasks[i].slipped && !tasks[i].command ? ECANCELED : E_WORKER_LOST);
         }
         forget(&tasks[i]);

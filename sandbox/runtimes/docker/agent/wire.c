@@ -113,10 +113,19 @@ bool reply_send(struct reply *r, int leash)
     }
 }
 
+_Noreturn void answer_and_exit(struct reply *r, int leash)
+{
+    sigset_t terminate;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    sigprocmask(SIG_BLOCK, &terminate, NULL);
+    reply_send(r, leash);
+    _exit(0);
+}
+
 _Noreturn void answer_failure(uint32_t id, int leash, enum stage stage, int error)
 {
     struct reply failure;
     put_failure(&failure, id, stage, error);
-    reply_send(&failure, leash);
-    _exit(0);
+    answer_and_exit(&failure, leash);
 }

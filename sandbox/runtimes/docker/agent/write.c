@@ -164,6 +164,5 @@ _Noreturn void file_write(uint32_t id, const char *path, int content, int leash)
     if (error)
         answer_failure(id, leash, STAGE_FILE, error);
     reply_begin(&done, id, REPLY_DONE);
-    reply_send(&done, leash);
-    _exit(0);
+    answer_and_exit(&done, leash);
 }
