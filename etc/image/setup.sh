@@ -12,7 +12,7 @@ groupadd --gid 1000 sandbox
 useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash sandbox
 install --directory --owner=sandbox --group=sandbox --mode=755 /workspace
 
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 python3 --version
 node --version
 npm --version
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /tmp/node-compile-cache

@@ -65,7 +65,7 @@ class SessionImage:
 
         :raises Failed: when no way led to it.
         """
-        version, found = recipe_version(), self.recipe()
+        version, found = recipe_version(), self._label(self.name)
         if found == version or (found is not None and self.name != DEFAULT_IMAGE):
             self.console.done(f"the session image {self.name} is there")
             return
@@ -75,19 +75,20 @@ class SessionImage:
                 raise Failed(f"The image {self.name} (SESSION_IMAGE) is not there and cannot be pulled: {reason}")
         else:
             self.console.say(f"Building the session image {self.name} from etc/image/Dockerfile")
-            if (reason := self._pull(BASE_IMAGE) or self._build(version)) is not None:
+            reason = None if self._label(BASE_IMAGE) is not None else self._pull(BASE_IMAGE)
+            if (reason := reason or self._build(version)) is not None:
                 self.console.show(f"    not possible here: {reason}")
                 self.console.say("Making it from Debian's packages instead, with mmdebstrap (about a minute)")
                 self._assemble(version)
-        if self.recipe() is None:
+        if self._label(self.name) is None:
             raise Failed(f"The engine does not know the image {self.name} although it was made")
         self.console.done(f"the session image {self.name} is made")
 
-    def recipe(self) -> str | None:
-        """What the image says it was made by, ``""`` when it says nothing; ``None`` when there is no such image."""
+    def _label(self, name: str) -> str | None:
+        """The recipe that an image was made by, ``""`` when it does not say; ``None`` when there is no such image."""
         engine = client(self.url)
         try:
-            labels = engine.inspect_image(self.name)["Config"].get("Labels") or {}
+            labels = engine.inspect_image(name)["Config"].get("Labels") or {}
             return str(labels.get(RECIPE_LABEL, ""))
         except docker.errors.ImageNotFound:
             return None

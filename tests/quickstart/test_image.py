@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from quickstart.console import Console, Failed
-from quickstart.image import DEFAULT_IMAGE, RECIPE, RECIPE_LABEL, SessionImage, mmdebstrap_command, recipe_version
+from quickstart.image import RECIPE, SessionImage, mmdebstrap_command, recipe_version
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.engine import BUSYBOX, ENGINE_URL, client, ensure_busybox
+from tests.engine import ENGINE_URL, client, ensure_busybox
 
 
 class RecipeTests(SynchronousTestCase):
@@ -73,7 +73,6 @@ class SessionImageTests(SynchronousTestCase):
     def test_image_of_somebody_else_is_used_as_it_is(self) -> None:
         """Whatever recipe it was made by: it is not ours to make anew."""
         before = self.engine.inspect_image(self.name)["Id"]
-        self.assertEqual(self.image(self.name).recipe(), "")
         self.image(self.name).ensure()
         self.assertEqual(self.engine.inspect_image(self.name)["Id"], before)
 
@@ -81,13 +80,3 @@ class SessionImageTests(SynchronousTestCase):
         """It is pulled only, never built under a name that is not ours; nobody listens on that registry's port."""
         failure = self.assertRaises(Failed, self.image("127.0.0.1:1/nothing:1").ensure)
         self.assertIn("127.0.0.1:1/nothing:1 (SESSION_IMAGE) is not there and cannot be pulled: ", str(failure))
-
-    def test_label_tells_the_recipe(self) -> None:
-        """An image that carries this recipe's version is found to be it."""
-        container = self.engine.create_container(BUSYBOX)["Id"]
-        self.addCleanup(self.engine.remove_container, container)
-        repository, tag = f"{self.name}-made".split(":")
-        self.engine.commit(container, repository, tag, changes=[f"LABEL {RECIPE_LABEL}={recipe_version()}"])
-        self.addCleanup(self.engine.remove_image, f"{repository}:{tag}")
-        self.assertEqual(self.image(f"{repository}:{tag}").recipe(), recipe_version())
-        self.assertNotEqual(f"{repository}:{tag}", DEFAULT_IMAGE)
