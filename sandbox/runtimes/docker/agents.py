@@ -143,8 +143,11 @@ class Agents:
             outcome = await running.outcome()
             if isinstance(outcome, Exit):
                 if outcome.killed and not outcome.timed_out:
-                    # Killed, but not by a caller who stopped waiting.
-                    raise _stopping() if self._closing else _lost("so the command was killed")
+                    if self._closing:
+                        raise _stopping()
+                    # Nobody asked for that: its agent is dying, and the end of the link on its way.
+                    self._links.abandon(seat)
+                    raise _lost("so the command was killed")
                 if outcome.survivors:
                     _log.warn(
                         "container={container}: {count} processes of a command outlived their kill",

@@ -107,6 +107,12 @@ class Links:
         if seat is not None:
             seat.end(ContainerNotRunning(seat.container.session_id))
 
+    def abandon(self, seat: Seat) -> None:
+        """The agent is no good any more: the next operation gets another."""
+        self._forget(seat.container.id, seat)
+        if seat.link is not None:
+            seat.link.close()
+
     def close(self) -> None:
         """End every link, and open no more."""
         self._closed = True

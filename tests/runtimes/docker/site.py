@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -31,6 +31,7 @@ class Site:
         self.label = f"sandbox.test.{self.token}"
         self.network = f"sandbox-test-{self.token}"
         self.url = url
+        self.images: list[str] = []
         self.engine = client(url)
         ensure_busybox(self.engine)
 
@@ -67,6 +68,13 @@ class Site:
             self.engine.start(container_id)
         return container_id
 
+    def image(self, files: bytes, changes: Sequence[str]) -> str:
+        """An image made from a tar of its files; blocks."""
+        repository, tag = "sandbox-test", secrets.token_hex(8)
+        self.images.append(f"{repository}:{tag}")
+        self.engine.import_image_from_data(files, repository=repository, tag=tag, changes=list(changes))
+        return self.images[-1]
+
     def traces(self, session_id: str | None = None) -> list[str]:
         """Containers and volumes on the engine that carry the label, of one session or of all; blocks."""
         wanted = {"label": self.label if session_id is None else f"{self.label}={session_id}"}
@@ -80,6 +88,8 @@ class Site:
                 self.engine.remove_container(row["Id"], force=True, v=True)
         for row in self.engine.volumes(filters={"label": self.label})["Volumes"] or []:
             self.engine.remove_volume(row["Name"], force=True)
+        for image in self.images:
+            self.engine.remove_image(image, force=True)
         for row in self.engine.networks(names=[self.network]):
             if row["Name"] == self.network:
                 self.engine.remove_network(row["Id"])

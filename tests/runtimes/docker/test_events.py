@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
 from twisted.web.resource import Resource
@@ -369,8 +370,6 @@ class FollowerTests(PlayedTestCase):
         self.assertEqual(self.follower.peek("s"), second)
 
     async def test_several_containers_of_a_session_are_warned_of_once(self) -> None:
-        from twisted.logger import globalLogPublisher
-
         logged: list[Any] = []
         globalLogPublisher.addObserver(logged.append)
         self.addCleanup(globalLogPublisher.removeObserver, logged.append)
