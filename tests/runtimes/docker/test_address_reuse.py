@@ -77,6 +77,7 @@ class AddressReuseTests(SiteTestCase):
         other = await self.create("other")
         self.assertEqual(one.address, other.address)
         self.over = False
+        self.addCleanup(setattr, self, "over", True)
         asking = [Deferred.fromCoroutine(self.ask_on(session.session_id)) for session in (one, other)]
         reused = 0
         for _ in range(ROUNDS):
