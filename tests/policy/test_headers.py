@@ -1,0 +1,273 @@
+"""Which fields pass the gateway, and which it sets (RFC 9110 section 7.6, RFC 7239)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sandbox.policy.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
+from sandbox.policy.grammar import Fields, parse_request_head, parse_response_head
+from sandbox.policy.headers import (
+    Crossing,
+    Origin,
+    TrustedProxies,
+    crossing,
+    may_be_trailer,
+    public_host,
+    request_fields,
+    request_lines,
+    response_fields,
+)
+
+
+def way(**changes: Any) -> Crossing:
+    given: dict[str, Any] = {
+        "peer": "198.51.100.7",
+        "trusted": False,
+        "host": b"public.example",
+        "public": b"public.example",
+        "prefix": b"/previews/s1",
+        "stripped": True,
+        "preserve_host": False,
+        "address": "172.17.0.2",
+        "port": 3000,
+    }
+    return crossing(**{**given, **changes})
+
+
+def sent(fields: bytes, *, upgrade: bytes | None = None, **changes: Any) -> Fields:
+    head = parse_request_head(b"GET / HTTP/1.1\r\nHost: public.example\r\n" + fields + b"\r\n")
+    return request_fields(head.fields, head.known, way(**changes), upgrade)
+
+
+def values(fields: Fields, name: bytes) -> list[bytes]:
+    return [value for field, value in fields if field.lower() == name.lower()]
+
+
+class Requests(SynchronousTestCase):
+    """What the application sees."""
+
+    def test_all_else_keeps_its_order_case_and_repetitions(self) -> None:
+        fields = sent(b"accept: a\r\nX-A: 1\r\nCookie: c\r\nx-a: 2\r\nACCEPT: b\r\n")
+        self.assertEqual(
+            fields[:6],
+            [
+                (b"Host", b"localhost:3000"),
+                (b"accept", b"a"),
+                (b"X-A", b"1"),
+                (b"Cookie", b"c"),
+                (b"x-a", b"2"),
+                (b"ACCEPT", b"b"),
+            ],
+        )
+
+    def test_what_belongs_to_one_connection_is_dropped(self) -> None:
+        for name in (
+            b"Connection: x", b"Keep-Alive: 1", b"Proxy-Connection: a", b"TE: gzip", b"Upgrade: h2c",
+            b"HTTP2-Settings: a", b"Proxy-Authorization: Basic a", b"Proxy-Authenticate: a",
+        ):  # fmt: skip
+            field = name.partition(b":")[0]
+            self.assertEqual(values(sent(name + b"\r\n"), field), [], field)
+
+    def test_what_connection_names_is_dropped(self) -> None:
+        fields = sent(b"X-A: 1\r\nConnection: close, x-a\r\nX-B: 2\r\nConnection: X-B\r\n")
+        self.assertEqual((values(fields, b"x-a"), values(fields, b"x-b")), ([], []))
+
+    def test_connection_cannot_take_away_what_we_say(self) -> None:
+        """CVE-2024-45410."""
+        names = [
+            b"X-Forwarded-For",
+            b"X-Forwarded-Host",
+            b"X-Forwarded-Proto",
+            b"X-Forwarded-Prefix",
+            b"Forwarded",
+            b"Via",
+        ]
+        fields = sent(b"Content-Length: 3\r\nConnection: Content-Length, Host, " + b", ".join(names) + b"\r\n")
+        for name in [*names, b"Host", b"Content-Length"]:
+            self.assertEqual(len(values(fields, name)), 1, name)
+
+    def test_te_trailers_is_kept_and_announced(self) -> None:
+        """RFC 9110 section 10.1.4."""
+        fields = sent(b"TE: gzip;q=1, trailers\r\n")
+        self.assertEqual((values(fields, b"te"), values(fields, b"connection")), ([b"trailers"], [b"TE"]))
+
+    def test_a_clients_own_forwarding_fields_are_replaced(self) -> None:
+        claims = b"".join(
+            b"%b: evil\r\n" % name
+            for name in (
+                b"X-Forwarded-For",
+                b"x-forwarded-proto",
+                b"X-Forwarded-Host",
+                b"X-FORWARDED-PREFIX",
+                b"Forwarded",
+            )
+        )
+        fields = sent(claims + b"X-Real-IP: evil\r\nX-Forwarded-Port: evil\r\n")
+        self.assertEqual(values(fields, b"X-Forwarded-For"), [b"198.51.100.7"])
+        self.assertEqual(values(fields, b"X-Forwarded-Proto"), [b"http"])
+        self.assertEqual(values(fields, b"X-Forwarded-Host"), [b"public.example"])
+        self.assertEqual(values(fields, b"X-Forwarded-Prefix"), [b"/previews/s1"])
+        self.assertEqual(values(fields, b"Forwarded"), [b'for=198.51.100.7;host="public.example";proto=http'])
+        self.assertNotIn(b"evil", b"".join(value for _, value in fields))
+
+    def test_a_trusted_proxys_forwarding_fields_are_kept_and_added_to(self) -> None:
+        fields = sent(
+            b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\n"
+            b"X-Forwarded-Host: outer.example\r\nX-Forwarded-Prefix: /outer\r\nX-Forwarded-Port: 443\r\n"
+            b"Forwarded: for=1.2.3.4\r\n",
+            trusted=True,
+        )
+        self.assertEqual(values(fields, b"X-Forwarded-For"), [b"1.2.3.4, 5.6.7.8, 198.51.100.7"])
+        self.assertEqual(values(fields, b"X-Forwarded-Proto"), [b"https"])
+        self.assertEqual(values(fields, b"X-Forwarded-Host"), [b"outer.example"])
+        self.assertEqual(values(fields, b"X-Forwarded-Prefix"), [b"/outer/previews/s1"])
+        self.assertEqual(values(fields, b"X-Forwarded-Port"), [b"443"])
+        self.assertEqual(
+            values(fields, b"Forwarded"), [b'for=1.2.3.4, for=198.51.100.7;host="public.example";proto=http']
+        )
+
+    def test_an_ipv6_peer_is_quoted_in_forwarded(self) -> None:
+        """RFC 7239 section 6."""
+        fields = sent(b"", peer="2001:db8::1")
+        self.assertEqual(values(fields, b"X-Forwarded-For"), [b"2001:db8::1"])
+        self.assertTrue(values(fields, b"Forwarded")[0].startswith(b'for="[2001:db8::1]";'))
+        self.assertEqual(values(sent(b"", peer=None), b"X-Forwarded-For"), [b"unknown"])
+
+    def test_underscore_aliases_of_what_means_something_are_dropped(self) -> None:
+        """GHSA-5m6w-wvh7-57vm, CVE-2026-33433."""
+        names = (
+            b"X_Forwarded_For", b"x_forwarded-host", b"X_Internal_Service_Key", b"X_Sandbox_User", b"Content_Length",
+            b"Transfer_Encoding", b"Keep_Alive", b"X_Real_IP",
+        )  # fmt: skip
+        for name in names:
+            self.assertEqual(values(sent(name + b": evil\r\n"), name), [], name)
+        self.assertEqual(values(sent(b"my_field: fine\r\n"), b"my_field"), [b"fine"])
+
+    def test_our_own_fields_never_pass(self) -> None:
+        for name in (b"X-Sandbox-User", b"X-Internal-Service-Key"):
+            self.assertEqual(values(sent(name + b": evil\r\n"), name), [])
+
+    def test_via_is_added_to_what_was_there(self) -> None:
+        """RFC 9110 section 7.6.3."""
+        self.assertEqual(values(sent(b"Via: 1.0 a\r\n"), b"Via"), [b"1.0 a", b"1.1 sandbox"])
+
+    def test_the_host_is_localhost_or_the_browsers_own(self) -> None:
+        self.assertEqual(sent(b"")[0], (b"Host", b"localhost:3000"))
+        self.assertEqual(sent(b"", preserve_host=True)[0], (b"Host", b"public.example"))
+
+    def test_an_origin_or_referer_of_the_previews_own_is_rewritten_any_other_is_not(self) -> None:
+        own = b"Origin: http://public.example\r\nReferer: https://PUBLIC.example:443/previews/s1/a?b\r\n"
+        fields = sent(own)
+        self.assertEqual(values(fields, b"origin"), [b"http://localhost:3000"])
+        self.assertEqual(values(fields, b"referer"), [b"http://localhost:3000/a?b"])
+        for other in (
+            b"http://evil.example",
+            b"null",
+            b"http://public.example.evil",
+            b"http://public.example:81",
+            b"//public.example",
+        ):
+            self.assertEqual(values(sent(b"Origin: %b\r\n" % other), b"origin"), [other])
+        self.assertEqual(values(sent(own, preserve_host=True), b"origin"), [b"http://public.example"])
+        outside = sent(b"Referer: http://public.example/elsewhere\r\n")
+        self.assertEqual(values(outside, b"referer"), [b"http://localhost:3000/elsewhere"])
+
+    def test_an_upgrade_is_offered_on(self) -> None:
+        fields = sent(b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", upgrade=b"websocket")
+        self.assertEqual(values(fields, b"upgrade"), [b"websocket"])
+        self.assertEqual(values(fields, b"connection"), [b"Upgrade"])
+
+    def test_remembered_lines_are_those_of_their_own_way(self) -> None:
+        section = b"Host: public.example\r\nA: b\r\n\r\n"
+        first = request_lines(section, way(), None)
+        self.assertEqual(first, request_lines(section, way(), None))
+        self.assertIn(b"X-Forwarded-For: 198.51.100.7\r\n", first)
+        self.assertIn(b"X-Forwarded-For: 1.1.1.1\r\n", request_lines(section, way(peer="1.1.1.1"), None))
+        self.assertIn(b"Host: localhost:3001\r\n", request_lines(section, way(port=3001), None))
+        long = section[:-2] + b"B: %b\r\n\r\n" % (b"x" * 5000)
+        self.assertIn(b"B: xxx", request_lines(long, way(), None))
+
+
+class Responses(SynchronousTestCase):
+    """What the browser sees."""
+
+    def sent(self, fields: bytes, framing: Framing = NO_BODY, status: int = 200, chunked: bool = True) -> Fields:
+        head = parse_response_head(b"HTTP/1.1 %d OK\r\n%b\r\n" % (status, fields))
+        return response_fields(head, framing, way().rewriter, chunked=chunked)
+
+    def test_all_else_keeps_its_order_case_and_repetitions(self) -> None:
+        fields = b"Set-Cookie: a=1\r\nETag: x\r\nset-cookie: b=2\r\nContent-Encoding: gzip\r\nSet-Cookie: a=1\r\n"
+        self.assertEqual(
+            self.sent(fields),
+            [
+                (b"Set-Cookie", b"a=1"),
+                (b"ETag", b"x"),
+                (b"set-cookie", b"b=2"),
+                (b"Content-Encoding", b"gzip"),
+                (b"Set-Cookie", b"a=1"),
+            ],
+        )
+
+    def test_what_belongs_to_one_connection_is_dropped(self) -> None:
+        fields = b"Connection: X-A, keep-alive\r\nX-A: 1\r\nKeep-Alive: 5\r\nUpgrade: h2\r\nProxy-Authenticate: a\r\n"
+        self.assertEqual(self.sent(fields + b"Transfer-Encoding: chunked\r\n", CHUNKED), [])
+
+    def test_content_length_is_kept_where_it_is_true(self) -> None:
+        field = b"Content-Length: 5\r\n"
+        self.assertEqual(self.sent(field, Framing(Coding.LENGTH, 5)), [(b"Content-Length", b"5")])
+        self.assertEqual(self.sent(field, NO_BODY, 304), [(b"Content-Length", b"5")])
+        self.assertEqual(self.sent(field, NO_BODY, 204), [])
+        self.assertEqual(self.sent(field, UNTIL_CLOSE), [])
+
+    def test_trailer_is_kept_where_trailers_are(self) -> None:
+        self.assertEqual(self.sent(b"Trailer: A\r\n", CHUNKED), [(b"Trailer", b"A")])
+        self.assertEqual(self.sent(b"Trailer: A\r\n", CHUNKED, chunked=False), [])
+
+    def test_nothing_about_cors_is_added_or_removed(self) -> None:
+        self.assertEqual(self.sent(b""), [])
+        field = (b"Access-Control-Allow-Origin", b"http://localhost:3000")
+        self.assertEqual(self.sent(b"%b: %b\r\n" % field), [field])
+
+    def test_trailers_that_frame_route_or_authenticate_are_none(self) -> None:
+        """RFC 9110 section 6.5.1."""
+        for name in (
+            b"Content-Length",
+            b"transfer_encoding",
+            b"Host",
+            b"Set-Cookie",
+            b"X-Forwarded-For",
+            b"Authorization",
+        ):
+            self.assertFalse(may_be_trailer(name))
+        self.assertTrue(may_be_trailer(b"Server-Timing"))
+
+
+class Trust(SynchronousTestCase):
+    """``TRUSTED_PROXIES``."""
+
+    def test_addresses_networks_and_mapped_addresses(self) -> None:
+        trusted = TrustedProxies(["10.0.0.0/8", "2001:db8::1", "unix"])
+        for peer, answer in (
+            ("10.1.2.3", True),
+            ("::ffff:10.1.2.3", True),
+            ("11.1.2.3", False),
+            ("2001:db8::1", True),
+            ("2001:db8::2", False),
+            (None, True),
+            ("nonsense", False),
+        ):
+            self.assertEqual(trusted.trusts(peer), answer, peer)
+        self.assertFalse(TrustedProxies().trusts(None))
+        self.assertFalse(TrustedProxies().trusts("127.0.0.1"))
+
+    def test_a_word_that_is_no_address_is_refused(self) -> None:
+        with self.assertRaises(ValueError):
+            TrustedProxies(["localhost"])
+
+    def test_the_public_host_is_a_trusted_proxys_word(self) -> None:
+        fields = [(b"X-Forwarded-Host", b"outer.example, inner.example")]
+        host = b"public.example"
+        self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=True, host=host)), b"outer.example")
+        self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=False, host=host)), host)
