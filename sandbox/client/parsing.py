@@ -1,0 +1,142 @@
+"""The API's JSON to values. Anything but the contract's shape ends in a KeyError, TypeError or ValueError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sandbox.client.values import (
+    Entry,
+    ExecResult,
+    File,
+    Health,
+    Link,
+    Metadata,
+    Page,
+    Registration,
+    WrittenFile,
+)
+from sandbox.model import EntryType, Session, SessionStatus
+
+T = TypeVar("T")
+Parser = Callable[[Any], T]
+
+
+def nothing(payload: Any) -> None:
+    """Of an answer without a body."""
+
+
+def session(payload: Any) -> Session:
+    """One session."""
+    return Session(
+        id=_field(payload, "id", str),
+        user_id=_field(payload, "userId", str),
+        status=SessionStatus(payload["status"]),
+        image=_field(payload, "image", str),
+        container_id=_optional(payload, "containerId", str),
+        created_at=_moment(payload, "createdAt"),
+        updated_at=_moment(payload, "updatedAt"),
+    )
+
+
+def page(payload: Any) -> Page:
+    """A page of sessions."""
+    found = [session(one) for one in _field(payload, "sessions", list)]
+    return Page(sessions=found, next_cursor=_optional(payload, "nextCursor", str))
+
+
+def exec_result(payload: Any) -> ExecResult:
+    """A command's result."""
+    return ExecResult(
+        exit_code=_field(payload, "exitCode", int),
+        stdout=_field(payload, "stdout", str),
+        stderr=_field(payload, "stderr", str),
+        duration_ms=_field(payload, "durationMs", int),
+        truncated=_field(payload, "truncated", bool),
+        signal=_optional(payload, "signal", str),
+        oom_killed=payload.get("code") == "OOM_KILLED",
+    )
+
+
+def file(payload: Any) -> File:
+    """A file's text."""
+    return File(
+        path=_field(payload, "path", str),
+        content=_field(payload, "content", str),
+        size=_field(payload, "size", int),
+        modified_at=_moment(payload, "modifiedAt"),
+    )
+
+
+def written_file(payload: Any) -> WrittenFile:
+    """What was written."""
+    return WrittenFile(path=_field(payload, "path", str), size=_field(payload, "size", int))
+
+
+def entries(payload: Any) -> Sequence[Entry]:
+    """A directory's entries."""
+    return [
+        Entry(
+            name=_field(one, "name", str),
+            type=EntryType(one["type"]),
+            size=_field(one, "size", int),
+            modified_at=_moment(one, "modifiedAt"),
+        )
+        for one in _field(payload, "entries", list)
+    ]
+
+
+def metadata_or_none(payload: Any) -> Metadata | None:
+    """What a path is."""
+    if not _field(payload, "exists", bool):
+        return None
+    return Metadata(
+        type=EntryType(payload["type"]), size=_field(payload, "size", int), modified_at=_moment(payload, "modifiedAt")
+    )
+
+
+def registration(payload: Any) -> Registration:
+    """A registered preview."""
+    return Registration(
+        session_id=_field(payload, "sessionId", str),
+        port=_field(payload, "port", int),
+        url=_optional(payload, "url", str),
+        host_url=_optional(payload, "hostUrl", str),
+    )
+
+
+def link(payload: Any) -> Link:
+    """A preview link."""
+    return Link(
+        id=_field(payload, "id", str),
+        url=_optional(payload, "url", str),
+        host_url=_optional(payload, "hostUrl", str),
+        expires_at=_moment(payload, "expiresAt"),
+    )
+
+
+def health(payload: Any) -> Health:
+    """An application's health."""
+    return Health(
+        healthy=_field(payload, "healthy", bool),
+        session_id=_field(payload, "sessionId", str),
+        port=_field(payload, "port", int),
+        status_code=_optional(payload, "statusCode", int),
+        error=_optional(payload, "error", str),
+    )
+
+
+def _field(payload: Any, name: str, kind: type[T]) -> T:
+    value = payload[name]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(name)
+    return value
+
+
+def _optional(payload: Any, name: str, kind: type[T]) -> T | None:
+    return None if payload.get(name) is None else _field(payload, name, kind)
+
+
+def _moment(payload: Any, name: str) -> datetime:
+    return datetime.fromisoformat(_field(payload, name, str))
