@@ -196,9 +196,7 @@ class Relay:
             # The connection is the pool's again.
             self._stop_uploading()
             self._upstream = None
-        written = self._pending
-        if written:
-            self._pending = []
+        written, self._pending = self._pending, []
         if self._chunked:
             written += [chunk(piece) for piece in pieces]
             if trailers is not None:
@@ -220,7 +218,7 @@ class Relay:
         if upstream.reused and upstream.untouched and self._replayable() and not self._retried:
             self._retried = True
             self.start()
-        elif self._request.startedWriting or self._pending:
+        elif self._request.startedWriting:
             self._abort()
         else:
             self._refuse(Failure(error))

@@ -62,7 +62,7 @@ class Application(Factory[Wire]):
         """Wait for bytes up to ``end`` on a connection and take them."""
         peer = await self.peer(index)
         await peer.bytes(end)
-        request, peer.received = peer.received, b""
+        request, peer.received = bytes(peer.received), b""
         return peer, request
 
 
@@ -144,14 +144,18 @@ class GatewayCase(TestCase):
             Target(container, "t1", "127.0.0.1", port),
         )
 
+    async def pause(self, seconds: float) -> None:
+        """Let the reactor turn for a while."""
+        paused: Deferred[None] = Deferred()
+        reactor.callLater(seconds, paused.callback, None)
+        await paused
+
     async def eventually(self, condition: Any) -> None:
         """Wait until it holds."""
         for _ in range(1000):
             if condition():
                 return
-            pause: Deferred[None] = Deferred()
-            reactor.callLater(0.01, pause.callback, None)
-            await pause
+            await self.pause(0.01)
         self.fail("it never came to hold")
 
     async def wire(self) -> Wire:

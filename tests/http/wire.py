@@ -42,38 +42,43 @@ class Answer:
         return values[0] if values else None
 
 
-def read_answer(data: bytes, *, closed: bool, head_only: bool = False) -> Answer | None:
+def read_answer(data: bytes | bytearray, *, closed: bool, head_only: bool = False) -> Answer | None:
     """The first response in ``data``, or ``None`` while it is not there."""
-    head, found, body = data.partition(b"\r\n\r\n")
-    if not found:
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
         return None
+    head = bytes(data[:end])
     lines = head.split(b"\r\n")
     match = re.fullmatch(rb"HTTP/1\.1 ([0-9]{3}) ?(.*)", lines[0])
     assert match, lines[0]
     status = int(match[1])
     headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines[1:])]
     known = {name.lower(): value for name, value in headers}
+    start = end + 4
+    trailers: list[tuple[bytes, bytes]] = []
+    complete = True
     if head_only or status in {204, 304} or status < 200:
-        return Answer(status, headers, b"", True, head, body)
-    if b"transfer-encoding" in known:
+        body, rest = b"", data[start:]
+    elif b"transfer-encoding" in known:
         decoder = ChunkedDecoder()
-        pieces = b"".join(decoder.feed(body))
-        if not decoder.done and not closed:
-            return None
-        return Answer(status, headers, pieces, decoder.done, head, decoder.rest, decoder.trailers)
-    if b"content-length" in known:
-        length = int(known[b"content-length"])
-        if len(body) < length and not closed:
-            return None
-        return Answer(status, headers, body[:length], len(body) >= length, head, body[length:])
-    return Answer(status, headers, body, True, head, b"") if closed else None
+        body = b"".join(decoder.feed(bytes(data[start:])))
+        rest, trailers, complete = decoder.rest, decoder.trailers, decoder.done
+    elif b"content-length" in known:
+        stop = start + int(known[b"content-length"])
+        complete = len(data) >= stop
+        body, rest = (data[start:stop], data[stop:]) if complete or closed else (b"", b"")
+    else:
+        body, rest, complete = data[start:], b"", closed
+    if not (complete or closed):
+        return None
+    return Answer(status, headers, bytes(body), complete, head, bytes(rest), trailers)
 
 
 class Wire(Protocol):
     """One connection. ``received`` grows; ``lost`` is the reason once it ended."""
 
     def __init__(self) -> None:
-        self.received = b""
+        self.received: bytes | bytearray = bytearray()
         self.lost: Failure | None = None
         self.on_made: Callable[[], None] | None = None
         self._waiting: list[tuple[Callable[[], object], Deferred[object]]] = []
@@ -83,6 +88,8 @@ class Wire(Protocol):
             self.on_made()
 
     def dataReceived(self, data: bytes) -> None:
+        if isinstance(self.received, bytes):  # a test has put it there
+            self.received = bytearray(self.received)
         self.received += data
         self._look()
 
@@ -92,7 +99,12 @@ class Wire(Protocol):
 
     def _look(self) -> None:
         for item in list(self._waiting):
-            result = item[0]()
+            try:
+                result = item[0]()
+            except AssertionError:
+                self._waiting.remove(item)
+                item[1].errback()
+                continue
             if result is not None and item in self._waiting:
                 self._waiting.remove(item)
                 item[1].callback(result)
