@@ -448,6 +448,72 @@ class Settings:
         "2",
         "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
     )
+    preview_connect_timeout: float = _variable(
+        "PREVIEW_CONNECT_TIMEOUT",
+        _number(0.1, 600),
+        "5",
+        "Seconds until an application that does not take a connection counts as unreachable.",
+    )
+    preview_response_timeout: float = _variable(
+        "PREVIEW_RESPONSE_TIMEOUT",
+        SECONDS,
+        "120",
+        "Seconds until an application that took a request must have begun to answer (504 beyond); 0: for ever.",
+    )
+    preview_continue_timeout: float = _variable(
+        "PREVIEW_CONTINUE_TIMEOUT",
+        _number(0, 600),
+        "1",
+        "Seconds to wait for an application's 100 Continue before the daemon says it itself.",
+    )
+    preview_health_timeout: float = _variable(
+        "PREVIEW_HEALTH_TIMEOUT", _number(0.1, 600), "5", "Seconds that a preview's health check may take."
+    )
+    preview_connections: int = _variable(
+        "PREVIEW_CONNECTIONS",
+        _whole(1, 100_000),
+        "256",
+        "Connections to one session's container, WebSockets included; beyond it 503.",
+    )
+    preview_idle_connections: int = _variable(
+        "PREVIEW_IDLE_CONNECTIONS",
+        _whole(0, 100_000),
+        "32",
+        "Connections to one session's container that are kept for the next request.",
+    )
+    preview_idle_timeout: float = _variable(
+        "PREVIEW_IDLE_TIMEOUT",
+        SECONDS,
+        "4",
+        "Seconds that they are kept: less than the 5 after which common dev servers close theirs.",
+    )
+    preview_referer_fallback: bool = _variable(
+        "PREVIEW_REFERER_FALLBACK",
+        FLAG,
+        "true",
+        "Send requests that no route takes into the preview that their Referer lies in.",
+    )
+    http_line_limit: int = _variable(
+        "HTTP_LINE_LIMIT", _whole(1024, 1 << 20), "16384", "Bytes of a request line; beyond it 414."
+    )
+    http_head_limit: int = _variable(
+        "HTTP_HEAD_LIMIT", _whole(1024, 1 << 20), "65536", "Bytes of a request's head; beyond it 431."
+    )
+    http_field_limit: int = _variable(
+        "HTTP_FIELD_LIMIT", _whole(10, 10_000), "200", "Header fields of a request, in number; beyond it 431."
+    )
+    http_head_timeout: float = _variable(
+        "HTTP_HEAD_TIMEOUT", _number(0.1, 3600), "10", "Seconds from a request's first byte to its head's last (408)."
+    )
+    http_idle_timeout: float = _variable(
+        "HTTP_IDLE_TIMEOUT",
+        _number(0.1, 86_400),
+        "75",
+        "Seconds that a client's connection is kept without a request, or without its reading anything.",
+    )
+    http_upload_timeout: float = _variable(
+        "HTTP_UPLOAD_TIMEOUT", _number(0.1, 86_400), "60", "Seconds that an upload may stall (408)."
+    )
     drain_seconds: float = _variable(
         "DRAIN_SECONDS",
         _number(0, 3600),
