@@ -13,6 +13,7 @@ from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import NEVER, Deadlines
 from sandbox.model import Target
 from sandbox.policy.pooling import Book, Key, PoolLimits
+from sandbox.settings import Settings
 
 
 @attrs.define
@@ -51,6 +52,22 @@ class Pool:
         self._open: set[Upstream] = set()
         self._closed: Deferred[None] | None = None
         self.counters = PoolCounters()
+
+    @classmethod
+    def of(cls, reactor: IReactorTCP, deadlines: Deadlines, settings: Settings) -> Pool:
+        """A pool as the daemon was told."""
+        limits = PoolLimits(
+            open=settings.preview_connections,
+            idle=settings.preview_idle_connections,
+            idle_seconds=settings.preview_idle_timeout,
+        )
+        return cls(
+            reactor,
+            deadlines,
+            limits=limits,
+            connect_timeout=settings.preview_connect_timeout,
+            response_timeout=settings.preview_response_timeout,
+        )
 
     def __len__(self) -> int:
         """Connections that exist, those included that are being closed."""

@@ -33,6 +33,7 @@ from sandbox.policy.headers import (
     request_fields,
     request_lines,
 )
+from sandbox.settings import Settings
 
 _NO_STORE = ((b"cache-control", b"no-store"),)
 NOT_FOUND = error_reply(404, "NOT_FOUND", "There is nothing here")
@@ -50,6 +51,15 @@ class GatewayOptions:
     trusted: TrustedProxies = attrs.field(factory=TrustedProxies)
     health_timeout: float = 5.0
     continue_timeout: float = 1.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> GatewayOptions:
+        """What the daemon was told."""
+        return cls(
+            trusted=TrustedProxies(settings.trusted_proxies),
+            health_timeout=settings.preview_health_timeout,
+            continue_timeout=settings.preview_continue_timeout,
+        )
 
 
 class _Place(NamedTuple):

@@ -15,6 +15,7 @@ from sandbox.http.admission import Admission, Admit, Buffer
 from sandbox.http.channel import Channel
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
+from sandbox.settings import Settings
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +42,19 @@ class Limits:
     upload_timeout: float = 60.0
     linger: float = 30.0
     linger_pause: float = 5.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """What the daemon was told."""
+        return cls(
+            line=settings.http_line_limit,
+            head=settings.http_head_limit,
+            fields=settings.http_field_limit,
+            body=settings.body_limit,
+            head_timeout=settings.http_head_timeout,
+            idle_timeout=settings.http_idle_timeout,
+            upload_timeout=settings.http_upload_timeout,
+        )
 
 
 @attrs.define
