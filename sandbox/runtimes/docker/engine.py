@@ -10,6 +10,7 @@ import docker
 import docker.errors
 import requests.exceptions  # noqa: TID251 - only its exceptions: docker-py raises them
 import urllib3.exceptions
+from docker.utils import version_lt
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
@@ -19,6 +20,9 @@ from twisted.python.threadpool import ThreadPool
 from sandbox.errors import EngineError, EngineUnavailable, Overloaded
 
 T = TypeVar("T")
+
+#: The version of the engine's API that we speak (Docker 20.10); newer engines may ask for a newer one at the least.
+API_VERSION = "1.41"
 
 
 class EngineRefused(EngineError):
@@ -48,7 +52,9 @@ class Engine:
         self._pending = 0
         self._open = False
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="engine")
-        self._client = docker.APIClient(base_url=url, version="1.41", timeout=timeout, max_pool_size=threads)
+        self._options = {"base_url": url, "timeout": timeout, "max_pool_size": threads}
+        self._asking = docker.APIClient(version=API_VERSION, **self._options)
+        self._client: docker.APIClient | None = None
 
     def open(self) -> None:
         """Start the thread pool."""
@@ -59,14 +65,15 @@ class Engine:
         """Take no more calls, wait for those that run and end the pool."""
         finished: Deferred[None] = Deferred()
         if not self._open:
-            self._client.close()
+            self._asking.close()
             finished.callback(None)
             return finished
         self._open = False
 
         def stop() -> None:
             self._pool.stop()
-            self._client.close()
+            for client in {self._asking, self._client} - {None}:
+                client.close()
             self._reactor.callFromThread(finished.callback, None)
 
         # ThreadPool.stop joins its threads: it must not be the reactor that waits for a slow engine.
@@ -89,17 +96,32 @@ class Engine:
             return fail(Overloaded("The engine has too many calls waiting", code="ENGINE_BUSY"))
         self._pending += 1
         # The count is of threads' work, so it must not end when a caller stops waiting: that one gets its own Deferred.
-        running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work, self._client)
+        running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, lambda: work(self._ready()))
         outcome: Deferred[T] = Deferred(lambda _: None)
 
         def done(result: Any) -> None:
             self._pending -= 1
-            result = _translate(result) if isinstance(result, Failure) else result
+            if isinstance(result, Failure):
+                result = _translate(result)
+                if result.check(EngineUnavailable):
+                    # It may come back as another version.
+                    self._client = None
             if not outcome.called:
                 outcome.callback(result)
 
         running.addBoth(done)
         return outcome
+
+    def _ready(self) -> docker.APIClient:
+        """A client that speaks a version which the engine speaks; blocks when it has to ask."""
+        client = self._client
+        if client is None:
+            oldest = self._asking.version(api_version=False).get("MinAPIVersion") or API_VERSION
+            client = self._asking
+            if version_lt(API_VERSION, oldest):
+                client = docker.APIClient(version=oldest, **self._options)
+            self._client = client
+        return client
 
 
 def _translate(failure: Failure) -> Failure:

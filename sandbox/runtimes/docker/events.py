@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +23,8 @@ from sandbox.errors import EngineUnavailable
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
 MESSAGE_LIMIT = 1 << 20
 
-_BASE = b"http://engine/v1.41"
+# Without a version: what we look at is the same in all, and an engine may no longer speak the older ones.
+_BASE = b"http://engine"
 
 
 class StreamGarbled(Exception):
@@ -81,12 +82,11 @@ class EngineEvents:
         """
 
         async def ask() -> float:
-            response = await self._agent.request(b"GET", b"http://engine/_ping")
+            response = await self._agent.request(b"GET", _BASE + b"/_ping")
             response.deliverBody(_Ignored())
             if response.code != 200:
                 raise EngineUnavailable(f"The Docker engine answers {response.code}")
-            dates = response.headers.getRawHeaders(b"date") or [b""]
-            return parsedate_to_datetime(dates[0].decode("latin-1")).timestamp()
+            return _moment(response.headers.getRawHeaders(b"date"))
 
         return self._bounded(Deferred.fromCoroutine(ask()))
 
@@ -116,6 +116,14 @@ class EngineEvents:
             return Failure(EngineUnavailable(f"The Docker engine does not answer ({type(failure.value).__name__})"))
 
         return work.addTimeout(self._timeout, self._clock).addErrback(unavailable)
+
+
+def _moment(dates: Sequence[bytes] | None) -> float:
+    try:
+        return parsedate_to_datetime((dates or [b""])[0].decode("latin-1")).timestamp()
+    except (ValueError, TypeError):
+        # Something in between took it away. Asked for events since the beginning, an engine gives the few it keeps.
+        return 1.0
 
 
 class _Ignored(Protocol):

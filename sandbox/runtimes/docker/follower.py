@@ -15,6 +15,7 @@ from sandbox.cancellation import uninterrupted
 from sandbox.errors import EngineError, Overloaded
 from sandbox.model import Container
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
+from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
 from sandbox.runtimes.interface import Listener
 
@@ -24,8 +25,6 @@ _log = Logger()
 _FILTERS = {"type": ["container", "network"], "event": [*CONTAINER_EVENTS, *NETWORK_EVENTS]}
 #: Seconds before the first new attempt after the stream broke; it doubles up to the setting.
 _FIRST_RETRY = 0.1
-#: Seconds before inspections that failed are tried again.
-_INSPECT_RETRY = 1.0
 
 
 class Source(Protocol):
@@ -64,27 +63,23 @@ class Follower:
         heartbeat: float,
         retry_max: float,
     ) -> None:
+        self._picture = Picture()
         self._clock = clock
         self._events = events
         self._source = source
         self._label = label
         self._container_ended = ended
-        self._inspections = inspections
+        self._inspections = Inspections(clock, source.inspect, self._picture, self._tell, at_once=inspections)
         self._heartbeat = heartbeat
         self._retry_max = retry_max
-        self._picture = Picture()
         self._trusted = False
         self._last_event_ns: int | None = None
         self._was_away = False
+        self._complaint = ""
         self._listeners: list[Listener] = []
         self._return_listeners: list[Callable[[], None]] = []
         self._told: dict[str, Container] = {}
         self._crowded: set[str] = set()
-        self._queue: dict[str, None] = {}
-        self._failed: dict[str, None] = {}
-        self._in_flight: set[str] = set()
-        self._retry: Any = None
-        self._settled: list[Deferred[None]] = []
         self._opening: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
         self._delay = _FIRST_RETRY
@@ -100,9 +95,7 @@ class Follower:
     def close(self) -> Deferred[None]:
         """End following; fires when the stream is closed."""
         running, self._running = self._running, None
-        if self._retry is not None and self._retry.active():
-            self._retry.cancel()
-        self._queue.clear()
+        self._inspections.close()
         self._open_done()
         if running is None:
             return succeed(None)
@@ -112,6 +105,10 @@ class Follower:
     def peek(self, session_id: str) -> Container | None:
         """The session's container, when the picture can be trusted about it now."""
         return self._picture.peek(session_id) if self._trusted else None
+
+    def mark(self, session_id: str) -> int:
+        """A number that is another one after each event about the session."""
+        return self._picture.mark(session_id)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""
@@ -132,7 +129,9 @@ class Follower:
                 self._last_event_ns = None
                 _log.error("the engine's event stream is garbled: {error}", error=error)
             except (EngineError, Overloaded) as error:
-                _log.warn("the engine cannot be followed: {error}", error=error.message)
+                if error.message != self._complaint:
+                    _log.warn("the engine cannot be followed: {error}", error=error.message)
+                self._complaint = error.message
             self._was_away = True
             self._open_done()
             await deferLater(self._clock, self._delay, lambda: None)
@@ -157,7 +156,6 @@ class Follower:
             self._trusted = False
             beats.stop()
             stock.cancel()
-            self._settled.clear()
             reading.stop()
             await uninterrupted(reading.closed)
 
@@ -188,9 +186,7 @@ class Follower:
         if event.action in ("die", "destroy"):
             self._container_ended(event.container_id)
         self._tell(session_id)
-        self._look_at(event.container_id)
-
-    # -- stock and inspections -------------------------------------------------------------------------------------
+        self._inspections.look_at(event.container_id)
 
     async def _take_stock(self) -> None:
         before = self._picture.claimed
@@ -199,13 +195,10 @@ class Follower:
             self._tell(session_id)
         for container_id, session_id in found:
             self._picture.claim(container_id, session_id)
-            self._queue[container_id] = None
-        settled: Deferred[None] = Deferred()
-        self._settled.append(settled)
-        self._pump()
-        await settled
+        await self._inspections.settled()
         self._trusted = True
         self._delay = _FIRST_RETRY
+        self._complaint = ""
         _log.info("following the engine: {count} sessions have containers", count=len(self._picture.sessions()))
         for session_id in self._picture.sessions() | set(self._told):
             self._tell(session_id, always=True)
@@ -218,59 +211,6 @@ class Follower:
         if not failure.check(CancelledError):
             _log.warn("no stock could be taken of the engine: {error}", error=failure.getErrorMessage())
         reading.stop()
-
-    def _look_at(self, container_id: str) -> None:
-        if container_id in self._picture.unsettled():
-            self._queue[container_id] = None
-        self._pump()
-
-    def _pump(self) -> None:
-        while self._queue and len(self._in_flight) < self._inspections:
-            container_id = next((one for one in self._queue if one not in self._in_flight), None)
-            if container_id is None:
-                break
-            del self._queue[container_id]
-            claim = self._picture.unsettled().get(container_id)
-            if claim is not None:
-                self._in_flight.add(container_id)
-                self._source.inspect(container_id).addCallbacks(
-                    self._inspected,
-                    self._not_inspected,
-                    callbackArgs=(container_id, claim),
-                    errbackArgs=(container_id,),
-                ).addErrback(self._died)
-        if not self._picture.unsettled():
-            settled, self._settled = self._settled, []
-            for waiting in settled:
-                waiting.callback(None)
-
-    def _inspected(self, found: Container | None, container_id: str, claim: int) -> None:
-        self._in_flight.discard(container_id)
-        if self._running is None:
-            return
-        session_id = self._picture.settle(container_id, claim, found)
-        if session_id is not None:
-            self._tell(session_id)
-        self._look_at(container_id)
-
-    def _not_inspected(self, failure: Failure, container_id: str) -> None:
-        self._in_flight.discard(container_id)
-        if self._running is None:
-            return
-        _log.warn(
-            "container={container} could not be inspected: {error}",
-            container=container_id[:12],
-            error=failure.getErrorMessage(),
-        )
-        # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
-        self._failed[container_id] = None
-        if self._retry is None or not self._retry.active():
-            self._retry = self._clock.callLater(_INSPECT_RETRY, self._inspect_again)
-
-    def _inspect_again(self) -> None:
-        self._queue.update(self._failed)
-        self._failed.clear()
-        self._pump()
 
     # -- telling ---------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,10 @@ class Picture:
         ids = self._by_session.get(session_id, ())
         return choose(self._known[one] for one in ids if one in self._known)
 
+    def mark(self, session_id: str) -> int:
+        """The number of the newest claim about the session, 0 without containers: another one after each event."""
+        return max((self._latest_claim[one] for one in self._by_session.get(session_id, ())), default=0)
+
     def sessions(self) -> set[str]:
         """The ids of all sessions that have containers."""
         return set(self._by_session)

@@ -19,6 +19,9 @@ from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
 
+#: How often a container is looked up at most while events about it keep coming.
+_FIND_ATTEMPTS = 3
+
 
 @implementer(IRuntime)
 class DockerRuntime:
@@ -88,8 +91,17 @@ class DockerRuntime:
         return self._follower.peek(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
-        """As ``IRuntime.find``."""
-        return Deferred.fromCoroutine(self._lookup.find(session_id))
+        """As ``IRuntime.find``. An answer that an event overtook is asked for again: its address may be another's."""
+
+        async def run() -> Container:
+            for _ in range(_FIND_ATTEMPTS - 1):
+                mark = self._follower.mark(session_id)
+                found = await self._lookup.find(session_id)
+                if self._follower.mark(session_id) == mark:
+                    return found
+            return await self._lookup.find(session_id)
+
+        return Deferred.fromCoroutine(run())
 
     def list(self) -> Deferred[Sequence[Container]]:
         """As ``IRuntime.list``."""

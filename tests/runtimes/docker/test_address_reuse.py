@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import ClassVar
 
 from docker.types import IPAMConfig, IPAMPool
 from twisted.internet.defer import Deferred
@@ -28,7 +29,9 @@ class AddressReuseTests(SiteTestCase):
 
     timeout = 60 + 10 * ROUNDS
     # Each says its own name to whoever connects.
-    environment = {"SESSION_COMMAND": f"/bin/sh -c 'exec nc -ll -p {PORT} -e /bin/echo $NAME'"}
+    environment: ClassVar[dict[str, str]] = {
+        "SESSION_COMMAND": f"/bin/sh -c 'exec nc -ll -p {PORT} -e /bin/echo $NAME'"
+    }
 
     async def setUp(self) -> None:
         await super().setUp()

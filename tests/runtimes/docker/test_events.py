@@ -65,7 +65,7 @@ class PlayedEngine(Resource):
         request.setHeader(b"date", self.date)
         if request.path == b"/_ping":
             return b"OK"
-        assert request.path == b"/v1.41/events", request.path
+        assert request.path == b"/events", request.path
         self.queries.append(request.args)
         self.streams.append(request)
         request.notifyFinish().addBoth(lambda _: self.streams.remove(request))
@@ -152,6 +152,11 @@ class EngineEventsTests(PlayedTestCase):
 
     async def test_ping_tells_the_engines_clock(self) -> None:
         self.assertEqual(await self.events.ping(), 1795382946.0)
+
+    async def test_without_a_date_all_that_the_engine_keeps_is_asked_for(self) -> None:
+        for date in (b"", b"yesterday", b"\xff"):
+            self.engine.date = date
+            self.assertEqual(await self.events.ping(), 1.0)
 
     async def test_an_engine_that_answers_with_an_error_gives_no_sign_of_life(self) -> None:
         self.engine.status = 500
@@ -282,6 +287,20 @@ class FollowerTests(PlayedTestCase):
         self.assertIsNone(self.follower.peek("s"), "what the first one found was of before")
         self.source.held.pop().callback(None)
         await self.shows(stopped)
+
+    async def test_a_storm_of_events_is_looked_into_once_more_only(self) -> None:
+        container = self.source.put()
+        await self.follower.open()
+        self.source.held = []
+        self.engine.send(message("rename") * 500)
+        await until(lambda: self.source.held)
+        self.engine.send(message("rename") * 500 + message("die"))
+        await until(lambda: self.ended)
+        self.source.held.pop().callback(None)
+        await until(lambda: self.source.held)
+        self.source.held.pop().callback(None)
+        await self.shows(container)
+        self.assertEqual(len(self.source.inspected), 3, "at the start, for the first, and for all the others")
 
     async def test_an_inspection_that_fails_is_made_again(self) -> None:
         container = self.source.put()

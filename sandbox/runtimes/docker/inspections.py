@@ -1,0 +1,118 @@
+"""Settles what events claimed: few inspections at once, one for many events, and again those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.model import Container
+from sandbox.runtimes.docker.picture import Picture
+
+_log = Logger()
+
+#: Seconds before inspections that failed are tried again.
+_RETRY = 1.0
+
+
+class Inspections:
+    """Looks up the unsettled containers of a picture.
+
+    :param inspect: gives a container, or ``None`` when it is gone.
+    :param tell: called with the id of each session of which something was settled.
+    :param at_once: inspections that run at a time.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        inspect: Callable[[str], Deferred[Container | None]],
+        picture: Picture,
+        tell: Callable[[str], None],
+        *,
+        at_once: int,
+    ) -> None:
+        self._clock = clock
+        self._inspect = inspect
+        self._picture = picture
+        self._tell = tell
+        self._at_once = at_once
+        self._queue: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
+        self._in_flight: set[str] = set()
+        self._waiting: list[Deferred[None]] = []
+        self._retry: Any = None
+        self._closed = False
+
+    def look_at(self, container_id: str) -> None:
+        """Something about a container is to be settled, perhaps."""
+        if container_id in self._picture.unsettled():
+            self._queue[container_id] = None
+        self._pump()
+
+    def settled(self) -> Deferred[None]:
+        """Look at all that is unsettled; fires when nothing is any more."""
+        waiting: Deferred[None] = Deferred(lambda _: self._waiting.remove(waiting))
+        self._waiting.append(waiting)
+        self._queue.update(dict.fromkeys(self._picture.unsettled()))
+        self._pump()
+        return waiting
+
+    def close(self) -> None:
+        """Begin no more."""
+        self._closed = True
+        self._queue.clear()
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+
+    def _pump(self) -> None:
+        while len(self._in_flight) < self._at_once:
+            container_id = next((one for one in self._queue if one not in self._in_flight), None)
+            if container_id is None:
+                break
+            del self._queue[container_id]
+            claim = self._picture.unsettled().get(container_id)
+            if claim is not None:
+                self._in_flight.add(container_id)
+                self._inspect(container_id).addCallbacks(
+                    self._inspected,
+                    self._not_inspected,
+                    callbackArgs=(container_id, claim),
+                    errbackArgs=(container_id,),
+                ).addErrback(lambda failure: _log.failure("an inspection failed by a fault of ours", failure))
+        if not self._picture.unsettled():
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
+
+    def _inspected(self, found: Container | None, container_id: str, claim: int) -> None:
+        self._in_flight.discard(container_id)
+        if self._closed:
+            return
+        session_id = self._picture.settle(container_id, claim, found)
+        if session_id is not None:
+            self._tell(session_id)
+        self.look_at(container_id)
+
+    def _not_inspected(self, failure: Failure, container_id: str) -> None:
+        self._in_flight.discard(container_id)
+        if self._closed:
+            return
+        _log.warn(
+            "container={container} could not be inspected: {error}",
+            container=container_id[:12],
+            error=failure.getErrorMessage(),
+        )
+        # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
+        self._failed[container_id] = None
+        if self._retry is None or not self._retry.active():
+            self._retry = self._clock.callLater(_RETRY, self._try_again)
+
+    def _try_again(self) -> None:
+        self._queue.update(self._failed)
+        self._failed.clear()
+        self._pump()
