@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import treq
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
@@ -125,6 +125,8 @@ class AsyncClient:
         except (ConnectError, DNSLookupError) as error:
             raise Unreachable(f"Cannot connect to {origin}: {error}") from error
         except (ResponseFailed, RequestTransmissionFailed) as error:
+            if any(reason.check(CancelledError) for reason in error.reasons):
+                raise CancelledError from error
             if any(reason.check(ParseError) for reason in error.reasons):
                 raise BadAnswer(f"{origin} does not speak HTTP") from error
             raise ConnectionLost(f"{origin} closed the connection: {_innermost(error)}") from error
