@@ -19,6 +19,16 @@ T = TypeVar("T")
 _NOTHING_DONE = (CancelledError, Overloaded, EngineUnavailable, ContainerNotFound)
 
 
+class IdempotencyKeyUnknown(Conflict):
+    """An outcome was asked for of which nothing is known: there was no such request, its caller hung up, or the daemon
+    was started anew."""
+
+    code = "IDEMPOTENCY_KEY_UNKNOWN"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing is known of a request with this Idempotency-Key")
+
+
 class IdempotencyMismatch(Conflict):
     """The key was used before with another request."""
 
@@ -65,13 +75,25 @@ class Replays(Generic[T]):
         """
         self._forget_old()
         place = (scope, key)
-        entry = self._kept.get(place)
-        if entry is None:
-            entry = self._kept[place] = _Entry(fingerprint, self._clock.seconds() + self._keep)
-            waiter = self._wait(entry)
-            entry.work = work = start()
-            work.addBoth(self._finished, place, entry)
-            return waiter
+        if place in self._kept:
+            return self._join(self._kept[place], fingerprint)
+        entry = self._kept[place] = _Entry(fingerprint, self._clock.seconds() + self._keep)
+        waiter = self._wait(entry)
+        entry.work = work = start()
+        work.addBoth(self._finished, place, entry)
+        return waiter
+
+    def again(self, scope: str, key: str, fingerprint: bytes) -> Deferred[T]:
+        """The outcome of the earlier call with the same scope and key. Nothing is started.
+
+        :raises IdempotencyKeyUnknown: when no such call is known.
+        :raises IdempotencyMismatch: when the key came with another fingerprint.
+        """
+        self._forget_old()
+        entry = self._kept.get((scope, key))
+        return fail(IdempotencyKeyUnknown()) if entry is None else self._join(entry, fingerprint)
+
+    def _join(self, entry: _Entry[T], fingerprint: bytes) -> Deferred[T]:
         if entry.fingerprint != fingerprint:
             return fail(IdempotencyMismatch())
         if entry.outcome is None:

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.errors import ExecutionFailed, Overloaded
-from sandbox.operations.idempotency import IdempotencyMismatch, Replays
+from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays
 
 
 class ReplaysTests(SynchronousTestCase):
@@ -37,6 +37,24 @@ class ReplaysTests(SynchronousTestCase):
         self.assertNoResult(second)
         self.started[0].callback("done")
         self.assertEqual((self.successResultOf(first), self.successResultOf(second)), ("done", "done"))
+
+    def test_an_outcome_can_be_asked_for_without_starting_anything(self) -> None:
+        self.failureResultOf(self.replays.again("s", "k", b"f"), IdempotencyKeyUnknown)
+        first = self.once()
+        joined = self.replays.again("s", "k", b"f")
+        self.assertNoResult(joined)
+        self.failureResultOf(self.replays.again("s", "k", b"other"), IdempotencyMismatch)
+        self.failureResultOf(self.replays.again("t", "k", b"f"), IdempotencyKeyUnknown)
+        self.started[0].callback("done")
+        self.assertEqual((self.successResultOf(first), self.successResultOf(joined)), ("done", "done"))
+        self.assertEqual(self.successResultOf(self.replays.again("s", "k", b"f")), "done")
+        self.assertEqual(len(self.started), 1)
+
+    def test_of_a_call_that_was_cancelled_nothing_is_known(self) -> None:
+        first = self.once()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.failureResultOf(self.replays.again("s", "k", b"f"), IdempotencyKeyUnknown)
 
     def test_another_body_with_the_same_key_is_refused(self) -> None:
         first = self.once()
