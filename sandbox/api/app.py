@@ -170,13 +170,15 @@ class InternalApi:
             return Reply(200, _result(await self._execution.run(call.session_id, spec)))
         if not 1 <= len(key) <= 255:
             raise InvalidRequest("Header Idempotency-Key must have 1 to 255 bytes")
-        result = await self._replays.once(
-            call.session_id,
-            key.decode("latin-1"),
-            hashlib.sha256(call.raw).digest(),
-            lambda: self._execution.run(call.session_id, spec),
-        )
-        return Reply(200, _result(result))
+        known = call.session_id, key.decode("latin-1"), hashlib.sha256(call.raw).digest()
+        replay = call.request.getHeader(b"idempotency-replay")
+        if replay is None:
+            outcome = self._replays.once(*known, lambda: self._execution.run(call.session_id, spec))
+        elif replay == b"only":
+            outcome = self._replays.again(*known)
+        else:
+            raise InvalidRequest("Header Idempotency-Replay must be 'only'")
+        return Reply(200, _result(await outcome))
 
     @endpoint(app, ROUTES, "GET", _SESSION_PATH + "/files")
     async def read_file(self, call: Call) -> Reply:

@@ -120,6 +120,25 @@ class Exec(ApiCase):
         client.transport.abortConnection()
         await killed
 
+    async def test_an_outcome_can_be_asked_for_without_running_the_command(self) -> None:
+        await self.session()
+        runs: list[int] = []
+
+        async def count(process: object) -> int:
+            runs.append(1)
+            return 0
+
+        self.agents.programs[b"count"] = count
+        body, again = {"command": ["count"]}, {"Idempotency-Key": "k1", "Idempotency-Replay": "only"}
+        unknown = await self.execute(body, headers=again)
+        message = "Nothing is known of a request with this Idempotency-Key"
+        self.assert_refused(unknown, 409, message, "IDEMPOTENCY_KEY_UNKNOWN")
+        await self.execute(body, headers={"Idempotency-Key": "k1"})
+        self.assertEqual((await self.execute(body, headers=again)).status, 200)
+        self.assertEqual(len(runs), 1)
+        wrong = await self.execute(body, headers={**again, "Idempotency-Replay": "true"})
+        self.assert_refused(wrong, 400, "Header Idempotency-Replay must be 'only'")
+
     async def test_an_idempotency_key_gives_the_first_outcome(self) -> None:
         await self.session()
         runs: list[int] = []
