@@ -33,13 +33,39 @@ class LinkLost(Exception):
         self.words = words
 
 
-class Exchange(Generic[T]):
-    """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
+class Outcome(Generic[T]):
+    """A result that any number may wait for, each of whom may stop waiting without disturbing the others."""
 
     def __init__(self) -> None:
-        self.over = False
         self._result: T | Failure | None = None
-        self._waiting: list[Deferred[T]] = []
+        self._waiting: list[Deferred[T]] | None = []
+
+    @property
+    def over(self) -> bool:
+        """Whether the result is there."""
+        return self._waiting is None
+
+    def finish(self, result: T | Failure) -> None:
+        """This is it. Later ones are ignored."""
+        if self._waiting is None:
+            return
+        self._result, waiting, self._waiting = result, self._waiting, None
+        for deferred in waiting:
+            deferred.callback(result)
+
+    def wait(self) -> Deferred[T]:
+        """Fires with the result, or fails with it. Cancelling ends this waiting and nothing else."""
+        if self._waiting is None:
+            deferred: Deferred[T] = Deferred()
+            deferred.callback(self._result)  # type: ignore[arg-type]
+        else:
+            deferred = Deferred(self._waiting.remove)
+            self._waiting.append(deferred)
+        return deferred
+
+
+class Exchange(Outcome[T]):
+    """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
 
     def received(self, kind: int, payload: bytes) -> bool:
         """Take a reply in; whether it was the last one.
@@ -49,28 +75,6 @@ class Exchange(Generic[T]):
         :raises ProtocolError: when it has no place here; the link then ends.
         """
         raise NotImplementedError
-
-    def finish(self, result: T | Failure) -> None:
-        """This is the outcome. Later ones are ignored."""
-        if self.over:
-            return
-        self.over, self._result = True, result
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(result)
-
-    def wait(self) -> Deferred[T]:
-        """Fires with the outcome. Cancelling it ends the waiting, not the exchange."""
-        deferred: Deferred[T] = Deferred(self._forget)
-        if self.over:
-            assert self._result is not None
-            deferred.callback(self._result)
-        else:
-            self._waiting.append(deferred)
-        return deferred
-
-    def _forget(self, deferred: Deferred[T]) -> None:
-        self._waiting.remove(deferred)
 
 
 class Greeting(Exchange[protocol.Refusal | None]):

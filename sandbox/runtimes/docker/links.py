@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from sandbox.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.model import Container
-from sandbox.runtimes.docker.link import AgentLink
+from sandbox.runtimes.docker.link import AgentLink, Outcome
 from sandbox.runtimes.docker.opening import Opener
 
 _log = Logger()
@@ -24,37 +24,33 @@ _UPLOADS = 4
 
 @attrs.define(eq=False)
 class Seat:
-    """What the daemon has in one life of one container.
+    """What the daemon has in a container.
 
-    :ivar link: the link, once its agent has greeted.
-    :ivar attempt: the connection that is being opened.
+    :ivar opened: the link, once its agent has greeted.
+    :ivar attempt: the newest connection, greeted or not.
     :ivar users: operations that use the link or wait for it.
     :ivar dropped: whether it was let go because the container stops.
     """
 
     container: Container
-    link: AgentLink | None = None
+    opened: Outcome[AgentLink] = attrs.field(factory=Outcome)
     attempt: AgentLink | None = None
     users: int = 0
     dropped: bool = False
     uploads: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(_UPLOADS))
-    waiting: list[Deferred[None]] = attrs.field(factory=list)
     idle: Any = None
-
-    def wake(self, result: Failure | None = None) -> None:
-        """The opening is over: let those go on who wait for it."""
-        waiting, self.waiting = self.waiting, []
-        for deferred in waiting:
-            deferred.callback(result)
 
     def end(self, reason: Exception) -> None:
         """Let go of the container."""
         self.dropped = True
+        self.close()
+        self.opened.finish(Failure(reason))
+
+    def close(self) -> None:
+        """End the connection."""
         self.stay_open()
-        for link in (self.link, self.attempt):
-            if link is not None:
-                link.close()
-        self.wake(Failure(reason))
+        if self.attempt is not None:
+            self.attempt.close()
 
     def stay_open(self) -> None:
         """Forget about closing it for being idle."""
@@ -65,6 +61,8 @@ class Seat:
 
 class Links:
     """The links of one daemon.
+
+    A link needs no life of its container noted: when that ends, the link does.
 
     :param idle: seconds after which an unused link is closed; 0 keeps it.
     :param limit: operations at once in one container, waiting ones included.
@@ -86,20 +84,15 @@ class Links:
         :raises EngineError: when no agent can be had.
         """
         seat = self._seat(container)
-        if max(seat.users, seat.link.busy if seat.link else 0) >= self._limit:
+        if max(seat.users, seat.attempt.busy if seat.attempt else 0) >= self._limit:
             raise Overloaded("Too many requests at once for this container", code="CONTAINER_BUSY")
         seat.users += 1
+        seat.stay_open()
         try:
-            seat.stay_open()
-            while seat.link is None:
-                waiter: Deferred[None] = Deferred(seat.waiting.remove)
-                seat.waiting.append(waiter)
-                await waiter
-            yield seat, seat.link
+            yield seat, await seat.opened.wait()
         finally:
             seat.users -= 1
-            if not seat.users and self._idle and seat.link is not None and seat.link.connected_now:
-                seat.idle = self._reactor.callLater(self._idle, seat.link.close)
+            self._rest(seat)
 
     def drop(self, container_id: str) -> None:
         """The container stopped, or is about to: end its link, whatever it does."""
@@ -109,9 +102,8 @@ class Links:
 
     def abandon(self, seat: Seat) -> None:
         """The agent is no good any more: the next operation gets another."""
-        self._forget(seat.container.id, seat)
-        if seat.link is not None:
-            seat.link.close()
+        self._forget(seat)
+        seat.close()
 
     def close(self) -> None:
         """End every link, and open no more."""
@@ -124,41 +116,44 @@ class Links:
         if self._closed:
             raise _closed()
         seat = self._seats.get(container.id)
-        if seat is not None and seat.container.started_at != container.started_at:
-            self.drop(container.id)
-            seat = None
         if seat is None:
             seat = self._seats[container.id] = Seat(container)
-            Deferred.fromCoroutine(self._open(container, seat)).addErrback(self._failed, container, seat)
+            Deferred.fromCoroutine(self._open(seat)).addErrback(self._failed, seat)
         return seat
 
-    async def _open(self, container: Container, seat: Seat) -> None:
+    async def _open(self, seat: Seat) -> None:
         def attempt() -> AgentLink:
-            seat.attempt = AgentLink(lambda link: self._ended(container.id, seat, link))
+            seat.attempt = AgentLink(lambda link: self._ended(seat, link))
             return seat.attempt
 
-        link = await self._opener.open(container, attempt)
-        seat.attempt = None
+        link = await self._opener.open(seat.container, attempt)
         if seat.dropped:
             link.close()
             return
-        seat.link = link
-        seat.wake()
+        seat.opened.finish(link)
+        self._rest(seat)
 
-    def _failed(self, failure: Failure, container: Container, seat: Seat) -> None:
-        self._forget(container.id, seat)
-        if not seat.waiting and not seat.dropped:
-            _log.warn("no agent in container={container}: {error}", container=container.id[:12], error=failure.value)
-        seat.wake(failure)
+    def _rest(self, seat: Seat) -> None:
+        link = seat.attempt
+        if not seat.users and self._idle and seat.idle is None and link is not None and link.connected_now:
+            seat.idle = self._reactor.callLater(self._idle, self.abandon, seat)
 
-    def _ended(self, container_id: str, seat: Seat, link: AgentLink) -> None:
-        if seat.link is link:
+    def _failed(self, failure: Failure, seat: Seat) -> None:
+        self._forget(seat)
+        if not seat.users and not seat.dropped:
+            _log.warn("no agent in container={id}: {error}", id=seat.container.id[:12], error=failure.value)
+        seat.opened.finish(failure)
+
+    def _ended(self, seat: Seat, link: AgentLink) -> None:
+        if seat.attempt is link:
             seat.stay_open()
-            self._forget(container_id, seat)
+            # A greeting that is still awaited fails by itself, and another attempt may follow.
+            if seat.opened.over:
+                self._forget(seat)
 
-    def _forget(self, container_id: str, seat: Seat) -> None:
-        if self._seats.get(container_id) is seat:
-            del self._seats[container_id]
+    def _forget(self, seat: Seat) -> None:
+        if self._seats.get(seat.container.id) is seat:
+            del self._seats[seat.container.id]
 
 
 def _closed() -> EngineUnavailable:

@@ -246,7 +246,7 @@ class CostTests(CommandsTestCase):
         self.assertLessEqual(len(threads), 1)
         begun = reactor.seconds()
         await self.runtime.stat(self.container, b".")
-        self.assertLess(reactor.seconds() - begun, 0.5)
+        self.assertLess(reactor.seconds() - begun, 2)
         results = await gatherResults(running)
         self.assertEqual(len({result.stdout for result in results}), 300)
 
