@@ -162,17 +162,24 @@ class DependencyTests(SynchronousTestCase):
 
     def test_every_import_is_declared(self) -> None:
         """A library that only comes along with another one may stay away some day."""
-        declared = {canonicalize_name(Requirement(line).name) for line in _project()["dependencies"]}
+        project = _project()
+        self.assertEqual(self.undeclared("sandbox", project["dependencies"]), set())
+        tested = [*project["dependencies"], *project["optional-dependencies"]["tests"]]
+        self.assertEqual(self.undeclared("tests", tested), set())
+
+    def undeclared(self, folder: str, requirements: list[str]) -> set[str]:
+        """What modules import of libraries that are installed and not among the requirements."""
+        declared = {canonicalize_name(Requirement(line).name) for line in requirements}
         owners = packages_distributions()
         missing = set()
-        for path in ROOT.glob("sandbox/**/*.py"):
+        for path in ROOT.glob(f"{folder}/**/*.py"):
             for name in _imports(ast.parse(path.read_text())):
                 known = {canonicalize_name(owner) for owner in owners.get(name.split(".")[0], [])}
                 if name.startswith("zope."):
                     known = {canonicalize_name(name)}
-                if known and name != "sandbox" and not known & declared:
+                if known and not known & declared:
                     missing.add(f"{path.relative_to(ROOT)}: {name}")
-        self.assertEqual(missing, set())
+        return missing
 
 
 def _imports(tree: ast.AST) -> set[str]:
