@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -102,19 +103,16 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Keep it from answering: the kernel goes on to accept connections for it."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(self._pids(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on, if it was kept."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(self._pids(), signal.SIGCONT)
 
     def kill_backends(self, database: str) -> int:
         """SIGKILL the processes that serve a database; the server then restarts itself. Answers how many they were."""
         rows = self.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", (database,))
-        for (pid,) in rows:
-            os.kill(pid, signal.SIGKILL)
+        self._signal([pid for (pid,) in rows], signal.SIGKILL)
         return len(rows)
 
     def execute(self, sql: str, values: Any = None, *, database: str = "postgres") -> list[tuple[Any, ...]]:
@@ -140,6 +138,12 @@ class PostgresServer:
             self.thaw()
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    @staticmethod
+    def _signal(pids: list[int], which: signal.Signals) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):  # the server's processes come and go, and one's death ends others
+                os.kill(pid, which)
 
     def _pids(self) -> list[int]:
         if self._process is None:

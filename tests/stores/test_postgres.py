@@ -63,8 +63,9 @@ class Heartbeat:
 
     def stop(self) -> float:
         """End it; answers the longest pause in seconds."""
-        self._beat()
-        self._call.stop()
+        if self._call.running:
+            self._beat()
+            self._call.stop()
         return self.longest
 
 
@@ -90,11 +91,17 @@ class PostgresCase(TestCase):
         await store.open()
         return store
 
-    async def recovered(self, store: PostgresStore) -> None:
+    def heartbeat(self) -> Heartbeat:
+        """One that ends with the test."""
+        heartbeat = Heartbeat()
+        self.addCleanup(heartbeat.stop)
+        return heartbeat
+
+    async def recovered(self, call: Callable[[], Any]) -> Any:
         """Ask until it answers; the test's timeout ends the asking."""
         while True:
             try:
-                return await store.ping()
+                return await call()
             except StoreUnavailable:
                 await deferLater(reactor, 0.05)
 
@@ -128,7 +135,7 @@ class PostgresPoolTests(PostgresCase):
             await deferLater(reactor, 0.02)
 
     async def test_a_call_that_waits_for_a_lock_ends_in_time_on_both_sides(self) -> None:
-        store = await self.opened(timeout=0.5, size=2)
+        store = await self.opened(timeout=2, size=2)
         unlock = await self.locked(store)
         outcomes = await DeferredList([store.get("s1") for _ in range(6)], consumeErrors=True)
         for done, failure in outcomes:
@@ -137,7 +144,7 @@ class PostgresPoolTests(PostgresCase):
         while self.execute("SELECT 1 FROM pg_locks WHERE relation = 'sessions'::regclass AND NOT granted"):
             await deferLater(reactor, 0.05)
         unlock()
-        await self.recovered(store)
+        await self.recovered(store.ping)
         self.assertIsNone(await store.get("s1"))
         self.assertLessEqual(self.connections(), 3)
 
@@ -146,7 +153,7 @@ class PostgresPoolTests(PostgresCase):
         unlock = await self.locked(store)
         calls = [store.add(session("first")), store.add(session("second"))]
         await deferLater(reactor, 0.1)
-        heartbeat = Heartbeat()
+        heartbeat = self.heartbeat()
         for call in calls:
             call.cancel()
             await call.addErrback(lambda failure: None)
@@ -164,7 +171,7 @@ class PostgresPoolTests(PostgresCase):
                 await DeferredList(calls, consumeErrors=True)
             self.execute(end, (self.database,))
             await DeferredList(calls, consumeErrors=True)
-        await self.recovered(store)
+        await self.recovered(store.ping)
         self.assertLessEqual(len(os.listdir("/proc/self/fd")), before + 1)  # the second connection
 
     async def test_a_socket_in_a_directory_serves_as_well(self) -> None:
@@ -237,25 +244,33 @@ class PostgresAwayTests(PostgresCase):
         self.addCleanup(self.server.start)
         self.addCleanup(self.server.thaw)
 
+    async def cut_off(self, calls: list[Any]) -> None:
+        """They fail; but the lock's holder may die first, and a call have its answer before its own server dies."""
+        outcomes = await DeferredList(calls, consumeErrors=True)
+        self.assertIn(False, [done for done, _ in outcomes])
+        for done, outcome in outcomes:
+            if done:
+                self.assertEqual(outcome, session())
+            else:
+                outcome.trap(StoreUnavailable)
+
     async def test_killed_amid_calls_they_fail_and_it_recovers_by_itself(self) -> None:
         store = await self.opened(timeout=5, size=3)
-        await store.add(session("before"))
+        await store.add(session())
         for how in (signal.SIGQUIT, signal.SIGINT):
             await self.locked(store)
-            calls = [store.get("before") for _ in range(8)]  # three in the server, five waiting
+            calls = [store.get("s1") for _ in range(8)]  # three in the server, five waiting
             await deferLater(reactor, 0.2)
-            heartbeat = Heartbeat()
+            heartbeat = self.heartbeat()
             await deferToThread(self.server.stop, how)
-            for done, failure in await DeferredList(calls, consumeErrors=True):
-                self.assertFalse(done)
-                failure.trap(StoreUnavailable)
+            await self.cut_off(calls)
             for call in every_call(store):
                 await self.assertFailure(call, StoreUnavailable)
             await deferToThread(self.server.start)
-            await self.recovered(store)
+            await self.recovered(store.ping)
             self.assertLess(heartbeat.stop(), HANG)
-            self.assertEqual(ids(await store.page(None, None, 10)), ["before"])
-            await gatherResults([store.get("before") for _ in range(12)])
+            self.assertEqual(ids(await store.page(None, None, 10)), ["s1"])
+            await gatherResults([store.get("s1") for _ in range(12)])
 
     async def test_killed_while_nobody_calls_it_is_used_again_without_a_failure(self) -> None:
         store = await self.opened(size=3)
@@ -266,29 +281,28 @@ class PostgresAwayTests(PostgresCase):
 
     async def test_backends_killed_as_for_lack_of_memory(self) -> None:
         store = await self.opened(size=2)
+        await store.add(session())
         await self.locked(store)
-        calls = [store.get("s1") for _ in range(2)]
+        calls = [store.get("s1") for _ in range(8)]
         await deferLater(reactor, 0.2)
         self.assertGreaterEqual(await deferToThread(self.server.kill_backends, self.database), 3)
-        for done, failure in await DeferredList(calls, consumeErrors=True):
-            self.assertFalse(done)
-            failure.trap(StoreUnavailable)
-        await self.recovered(store)
-        await store.add(session())
-        self.assertEqual(await store.get("s1"), session())
+        await self.cut_off(calls)
+        # The server may take a new connection before it knows that it has to start anew.
+        await self.recovered(lambda: store.replace(session(user_id="u2")))
+        self.assertEqual(await self.recovered(lambda: store.owner("s1")), "u2")
 
     async def test_a_server_that_stops_answering_fails_calls_in_time_and_blocks_nothing(self) -> None:
-        store = await self.opened(timeout=1, size=2)
+        store = await self.opened(timeout=2, size=2)
         await gatherResults([store.ping() for _ in range(4)])
         self.server.freeze()
-        heartbeat = Heartbeat()
+        heartbeat = self.heartbeat()
         for _ in range(2):  # on the connections of before, then on new ones
             for done, failure in await DeferredList(every_call(store), consumeErrors=True):
                 self.assertFalse(done)
                 failure.trap(StoreUnavailable)
         self.assertLess(heartbeat.stop(), HANG)
         self.server.thaw()
-        await self.recovered(store)
+        await self.recovered(store.ping)
 
     async def test_away_at_the_start_it_is_prepared_when_it_is_there(self) -> None:
         await deferToThread(self.server.stop)
@@ -297,7 +311,7 @@ class PostgresAwayTests(PostgresCase):
         self.assertIn("The database does not answer: ", error.message)
         await self.assertFailure(store.add(session()), StoreUnavailable)
         await deferToThread(self.server.start)
-        await self.recovered(store)
+        await self.recovered(store.ping)
         await store.add(session())
         self.assertEqual(self.execute("SELECT version FROM sandbox_schema"), [(1,)])
 
@@ -324,7 +338,7 @@ class PostgresAwayTests(PostgresCase):
         self.assertEqual(len(said), 1)
 
     async def test_closing_while_it_does_not_answer_ends_in_time(self) -> None:
-        store = await self.opened(timeout=1)
+        store = await self.opened(timeout=2)
         self.server.freeze()
         call = self.assertFailure(store.ping(), StoreUnavailable)
         await store.close()
@@ -358,7 +372,7 @@ class PostgresNetworkTests(PostgresCase):
     async def test_an_address_that_never_answers_fails_in_time_and_blocks_nothing(self) -> None:
         for port in (self.black_hole(), self.full_port()):
             store = self.store(f"postgresql://me@127.0.0.1:{port}/db", timeout=1)
-            heartbeat = Heartbeat()
+            heartbeat = self.heartbeat()
             await self.assertFailure(store.open(), StoreUnavailable)
             for done, failure in await DeferredList(every_call(store), consumeErrors=True):
                 self.assertFalse(done)

@@ -173,7 +173,7 @@ class SqliteFaultTests(TestCase):
         return [line.strip() for line in lines]
 
     async def test_another_programs_lock_delays_writes_and_no_reads(self) -> None:
-        store = self.store(timeout=0.3)
+        store = self.store(timeout=2)
         await store.open()
         await store.add(session())
         other = self.other_program()
@@ -201,7 +201,7 @@ class SqliteFaultTests(TestCase):
         other = self.other_program()
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        store = self.store(timeout=0.3)
+        store = self.store(timeout=2)
         error = await self.assertFailure(store.open(), StoreUnavailable)
         self.assertEqual(error.message, f"The database is locked by another program: {self.path}")
         other.close()
