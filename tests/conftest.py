@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import sandbox
+
+# Examples have no deadline: on a busy machine it fails what is right. What hangs is ended by pytest's timeout.
+settings.register_profile("sandbox", deadline=None, print_blob=True)
+settings.load_profile("sandbox")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
