@@ -216,11 +216,7 @@ class Containers:
             return isolation.network_fault(described, settings)
 
         # Engines let two networks have one name when they are made at the same time.
-        await uninterrupted(self._network.acquire())
-        try:
-            fault = await self._do(work)
-        finally:
-            self._network.release()
+        fault = await uninterrupted(self._network.run(lambda: self._do(work)))
         if fault is not None:
             raise EngineError(fault, code="NETWORK_UNSAFE")
 

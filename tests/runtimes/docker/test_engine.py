@@ -63,8 +63,13 @@ class EngineTests(TestCase):
         self.api = Api()
         self.site = Site(self.api)
         self.port = reactor.listenUNIX(self.path, self.site)
-        self.addCleanup(lambda: self.port.stopListening())
+        self.addCleanup(self.stop_listening)
         self.engine = self.make()
+
+    def stop_listening(self) -> Deferred[None] | None:
+        """Be no engine any more."""
+        stopping: Deferred[None] | None = self.port.stopListening()
+        return stopping
 
     def make(self, threads: int = 2, queue: int = 1, timeout: float = 20) -> Engine:
         """An open engine, closed when the test ends."""
@@ -95,7 +100,7 @@ class EngineTests(TestCase):
 
     async def test_an_engine_that_comes_back_as_another_version(self) -> None:
         await self.containers()
-        await self.port.stopListening()
+        await self.stop_listening()
         self.assertIsInstance(await self.failure_of(self.containers()), EngineUnavailable)
         self.api.about["MinAPIVersion"] = "1.44"
         self.port = reactor.listenUNIX(self.path, self.site)
@@ -115,7 +120,7 @@ class EngineTests(TestCase):
         self.assertIsInstance(await self.failure_of(self.containers()), EngineUnavailable)
 
     async def test_what_is_no_engine(self) -> None:
-        await self.port.stopListening()
+        await self.stop_listening()
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.path)
             listener.listen()
