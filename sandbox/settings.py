@@ -345,7 +345,7 @@ class Settings:
     reconcile_interval: float = _variable(
         "RECONCILE_INTERVAL",
         SECONDS,
-        "300",
+        "60",
         "Seconds between comparisons of the store with the engine; 0: only at start and reconnect.",
     )
     engine_threads: int = _variable(
