@@ -145,7 +145,7 @@ class Channel(Protocol):
 
     def expired(self, now: float) -> None:
         """The deadline of whatever the connection is at has passed."""
-        unsent = eager.unsent(self.transport)
+        unsent = eager.unacknowledged(self.transport)
         if unsent and unsent != self._unsent and now < self._linger_until:
             # Slow, but it reads what was sent.
             self._unsent = unsent
@@ -471,7 +471,7 @@ class Channel(Protocol):
 
     def pauseProducing(self) -> None:
         """The client does not keep up: whoever never reads again must not hold the response for ever."""
-        self._unsent = eager.unsent(self.transport)
+        self._unsent = eager.unacknowledged(self.transport)
         self.deadline = self._seconds() + self._limits.idle_timeout
         self._producer.pauseProducing()
 

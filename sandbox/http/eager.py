@@ -6,6 +6,9 @@ another turn of the reactor for each answer. Nearly always the socket would have
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import Any
 
 from twisted.internet.tcp import Connection
@@ -34,7 +37,21 @@ def write(transport: Any, data: bytes) -> None:
 
 
 def unsent(transport: Any) -> int:
-    """Bytes that the transport keeps because the peer has not taken those before them."""
+    """Bytes that the transport keeps because the socket has not taken those before them."""
     if isinstance(transport, Connection):
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
     return 0
+
+
+def unacknowledged(transport: Any) -> int:
+    """Bytes that were written and that the peer's kernel has not taken: the transport's, and those in our kernel.
+
+    Only with the kernel's does it show that a slow reader reads: its buffers hold megabytes.
+    """
+    if not isinstance(transport, Connection):
+        return 0
+    try:
+        queued: int = struct.unpack("i", fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+    except (OSError, ValueError):
+        queued = 0
+    return unsent(transport) + queued

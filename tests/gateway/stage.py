@@ -33,10 +33,10 @@ class Application(Factory[Wire]):
 
     noisy = False
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.peers: list[Wire] = []
         self._waiting: list[tuple[int, Deferred[Wire]]] = []
-        self.port: IListeningPort = reactor.listenTCP(0, self, interface="127.0.0.1")
+        self.port: IListeningPort = reactor.listenTCP(0, self, interface=address)
         self.number: int = self.port.getHost().port
 
     def buildProtocol(self, addr: IAddress | None) -> Wire:
