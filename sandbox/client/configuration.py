@@ -56,8 +56,8 @@ def configuration_path(environment: Mapping[str, str]) -> Path:
     """
     if environment.get("SANDBOX_CONFIG"):
         return Path(environment["SANDBOX_CONFIG"])
-    base = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME') or '/'}/.config"
-    return Path(base) / "sandbox" / "config.toml"
+    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "/", ".config")
+    return Path(base, "sandbox", "config.toml")
 
 
 def load_configuration(environment: Mapping[str, str] = os.environ) -> Configuration:

@@ -12,7 +12,8 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from sandbox.client import AsyncClient
 from tests.api.stage import KEY, ApiCase
-from tests.contracts.client import ClientEndpointsMixin, ClientWireMixin
+from tests.contracts.client_endpoints import ClientEndpointsMixin
+from tests.contracts.client_wire import ClientWireMixin
 from tests.gateway.wires import until
 
 
@@ -38,8 +39,9 @@ class Endpoints(_Face, ClientEndpointsMixin, ApiCase):
         pool = HTTPConnectionPool(reactor)
         client = self.client(self.base, agent=Agent(reactor, pool=pool))
         connections = []
-        self.site.buildProtocol, build = lambda address: connections.append(address) or build(address), (
-            self.site.buildProtocol
+        self.site.buildProtocol, build = (
+            lambda address: connections.append(address) or build(address),
+            (self.site.buildProtocol),
         )
         for _ in range(3):
             await client.list_sessions()

@@ -10,7 +10,8 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.client import Client
 from tests.api.stage import KEY, ApiCase
-from tests.contracts.client import ClientEndpointsMixin, ClientWireMixin
+from tests.contracts.client_endpoints import ClientEndpointsMixin
+from tests.contracts.client_wire import ClientWireMixin
 
 
 class _Face:
