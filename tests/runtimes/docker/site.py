@@ -23,6 +23,8 @@ class Site:
     :param url: the engine.
     :ivar token: random; part of the session label's name, so that no other test's containers are seen.
     :ivar instance: the installation's name.
+    :ivar images: what is to be removed at the end beside containers and volumes.
+    :ivar networks: what is to be removed at the end, too.
     """
 
     def __init__(self, url: str = ENGINE_URL) -> None:
@@ -32,6 +34,7 @@ class Site:
         self.network = f"sandbox-test-{self.token}"
         self.url = url
         self.images: list[str] = []
+        self.networks = [self.network]
         self.engine = client(url)
         ensure_busybox(self.engine)
 
@@ -90,8 +93,8 @@ class Site:
             self.engine.remove_volume(row["Name"], force=True)
         for image in self.images:
             self.engine.remove_image(image, force=True)
-        for row in self.engine.networks(names=[self.network]):
-            if row["Name"] == self.network:
+        for row in self.engine.networks(names=self.networks):
+            if row["Name"] in self.networks:
                 self.engine.remove_network(row["Id"])
         self.engine.close()
 
