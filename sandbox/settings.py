@@ -428,7 +428,7 @@ class Settings:
         "PUBLIC_URL",
         (_origin, "http://HOST or https://HOST, with :PORT or without, and nothing behind"),
         None,
-        "Where browsers reach the daemon, for the URLs it answers with; unset: http://localhost and PORT.",
+        "Where browsers reach the daemon, for the URLs it answers with; unset: http://localhost and the port.",
     )
     preview_websocket_ping: float = _variable(
         "PREVIEW_WEBSOCKET_PING",
@@ -536,11 +536,6 @@ class Settings:
     def jwt_secrets(self) -> tuple[bytes, ...]:
         """The secrets of :attr:`jwt_secret`, newest first; none when it is unset."""
         return split_secrets(self.jwt_secret) if self.jwt_secret else ()
-
-    @property
-    def public_origin(self) -> str:
-        """The origin by which browsers reach the daemon."""
-        return self.public_url or f"http://localhost:{self.port}"
 
 
 def variables() -> list[Variable]:

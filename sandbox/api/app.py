@@ -10,15 +10,17 @@ from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.api.endpoint import Call, Route, endpoint, refuse_route
-from sandbox.api.schemas import ARGUMENT_LIMIT, EXEC, PREVIEW, SESSION, WRITE
+from sandbox.api.schemas import ARGUMENT_LIMIT, EXEC, LINK, PREVIEW, SESSION, WRITE
 from sandbox.errors import InvalidRequest
 from sandbox.http.replies import Reply
 from sandbox.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
 from sandbox.operations.execution import SHELL, Execution, printable
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays
+from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
 from sandbox.operations.sessions import Sessions
+from sandbox.policy.hostnames import Addresses
 from sandbox.policy.paths import display_name, workspace_path
 
 ROUTES: list[Route] = []
@@ -101,14 +103,18 @@ class InternalApi:
         execution: Execution,
         files: Files,
         previews: Previews,
+        links: Links,
         replays: Replays[ExecResult],
+        addresses: Addresses,
         output_limit: int,
     ) -> None:
         self._sessions = sessions
         self._execution = execution
         self._files = files
         self._previews = previews
+        self._links = links
         self._replays = replays
+        self._addresses = addresses
         self._output_limit = output_limit
 
     @app.handle_errors(HTTPException)  # type: ignore[arg-type]
@@ -222,6 +228,29 @@ class InternalApi:
             port=body["port"],
             strip_prefix=body.get("stripPrefix", True),
             preserve_host=body.get("host") == "preserve",
+            access=body.get("access"),
         )
         await self._previews.register(preview)
-        return Reply(201, {"sessionId": preview.session_id, "port": preview.port, "registered": True})
+        return Reply(
+            201,
+            {
+                "sessionId": preview.session_id,
+                "port": preview.port,
+                "registered": True,
+                "url": self._addresses.url(preview.port, preview.session_id),
+                "hostUrl": self._addresses.host_url(preview.port, preview.session_id),
+            },
+        )
+
+    @endpoint(app, ROUTES, "POST", _SESSION_PATH + "/previews/links", LINK)
+    async def create_link(self, call: Call) -> Reply:
+        """Make a URL that opens the session's preview in a browser, for a while."""
+        made = await self._links.create(call.session_id, call.body.get("ttlSeconds", 3600), call.body.get("userId"))
+        ends = iso(made.link.expires_at)
+        return Reply(201, {"id": made.link.id, "url": made.url, "hostUrl": made.host_url, "expiresAt": ends})
+
+    @endpoint(app, ROUTES, "DELETE", _SESSION_PATH + "/previews/links/<string:link_id>")
+    async def revoke_link(self, call: Call) -> Reply:
+        """Revoke a link, and close what it opened; nothing happens when there is none."""
+        await self._links.revoke(call.session_id, call.params["link_id"])
+        return Reply(204, None)

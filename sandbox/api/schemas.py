@@ -66,6 +66,20 @@ PREVIEW: Schema = {
         "port": {"type": "integer", "minimum": 1024, "maximum": 65535, "x-message": _PORT_MESSAGE},
         "stripPrefix": {"type": "boolean", "default": True},
         "host": {"enum": ["rewrite", "preserve"], "default": "rewrite"},
+        "access": {
+            "enum": ["public", "owner", "link"],
+            "description": "Who may see it: everybody, the session's owner, or also who holds a link. Unset: what "
+            "ENABLE_PREVIEW_ACCESS_CONTROL says.",
+        },
+    },
+}
+
+LINK: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "ttlSeconds": {"type": "integer", "minimum": 1, "maximum": 86_400, "default": 3600},
+        "userId": {**_NO_NUL, "minLength": 1, "maxLength": 256, "description": "Whom the application shall be told."},
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
@@ -21,16 +22,21 @@ from sandbox.policy.access import (
     Credential,
     Mode,
     Place,
+    Presented,
     cleaned,
     foreign,
     mode_of,
     presented,
     redirect_location,
+    user_field,
+    with_query,
     without_tokens,
 )
 from sandbox.policy.cookies import Scope, set_cookie
-from sandbox.policy.grammar import Fields
+from sandbox.policy.grammar import Fields, read_section
 from sandbox.policy.headers import Origin, TrustedProxies, public_host
+
+Credentials = tuple[Credential, ...]
 
 #: Nothing of a URL that carries a token is kept or told on.
 _LEAVE_NO_TRACE = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"))
@@ -73,45 +79,53 @@ class PreviewAccess:
         :raises SandboxError: as :meth:`sandbox.operations.access.Access.admit` does, and ``CrossOriginDenied``.
         """
         mode = self._mode(session_id)
-        scope = Scope(prefix.decode("ascii") or "/", self._is_secure(request))
-        credentials = presented(request.headers, request.uri, scope)
-        if mode is not Mode.PUBLIC:
-            credentials = self._without_borrowed_cookies(request, credentials)
+        scope = _scope(prefix, self._is_secure(request))
+        seen = presented(request.section, scope.name)
+        credentials = with_query(seen.credentials, request.uri)
+        if mode is Mode.PUBLIC:
+            if not credentials and cleaned(request.section, ()) is request.section:
+                return None
+        elif any(found.place is Place.COOKIE for found in credentials):
+            credentials = self._without_borrowed_cookies(request, seen, credentials)
         grant = self._access.admit(session_id, mode, credentials)
         if isinstance(grant, Deferred):
             return grant.addCallback(lambda found: self._pass(request, session_id, scope, credentials, found))
         return self._pass(request, session_id, scope, credentials, grant)
 
-    def _without_borrowed_cookies(self, request: Request, credentials: list[Credential]) -> list[Credential]:
+    def _without_borrowed_cookies(self, request: Request, seen: Presented, credentials: Credentials) -> Credentials:
         """Leave cookies out that another site's or another preview's page made the browser send."""
-        own = [credential for credential in credentials if credential.place is not Place.COOKIE]
-        if len(own) == len(credentials):
+        if not foreign(request.method, seen, {self._public, self._host(request)}):
             return credentials
-        hosts = {self._public, self._host(request)}
-        if not foreign(request.method, request.headers, hosts):
-            return credentials
+        own = tuple(found for found in credentials if found.place is not Place.COOKIE)
         if not own:
             raise CrossOriginDenied
         return own
 
-    def _pass(
-        self, request: Request, session_id: str, scope: Scope, credentials: list[Credential], grant: Grant
-    ) -> Verdict:
-        by_url = any(found.place is Place.QUERY and found.text in grant.consumed for found in credentials)
+    def _pass(self, request: Request, session_id: str, scope: Scope, credentials: Credentials, grant: Grant) -> Verdict:
+        consumed = grant.consumed
+        by_url = any(found.place is Place.QUERY and found.text in consumed for found in credentials)
         upgrade = wants_websocket(request)
         if by_url and request.method in {b"GET", b"HEAD"} and not upgrade:
             return self._send_on(request, session_id, scope, grant)
-        fields, target = cleaned(request.headers, request.uri, grant.consumed, grant.user_id)
+        section = cleaned(request.section, consumed)
         answered: Fields = []
         place = grant.credential.place if grant.credential is not None else None
         if place is Place.COOKIE and not upgrade:
             answered = self._cookie(session_id, scope, grant)
-        elif place is Place.PROTOCOL and not any(name.lower() == PROTOCOL_FIELD for name, _ in fields):
+        elif place is Place.PROTOCOL and not any(
+            name.lower() == PROTOCOL_FIELD for name, _ in read_section(section)[0]
+        ):
             # A browser that offered a protocol wants one chosen, and the application was offered none.
             answered = [(b"Sec-WebSocket-Protocol", BEARER_PROTOCOL)]
         if grant.authority is not None:
             self._lean(request, grant.authority)
-        return Passage(fields=fields, target=target, response_fields=answered, authority=grant.authority)
+        return Passage(
+            section=section,
+            target=without_tokens(request.uri, consumed) if by_url else request.uri,
+            told=[] if grant.user_id is None else [user_field(grant.user_id)],
+            response_fields=answered,
+            authority=grant.authority,
+        )
 
     def _send_on(self, request: Request, session_id: str, scope: Scope, grant: Grant) -> Reply:
         """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""
@@ -129,7 +143,7 @@ class PreviewAccess:
     def _lean(self, request: Request, authority: Authority) -> None:
         """Break the exchange off when its authority ends. Whoever upgrades it leans on it anew."""
         authority.on_end(lambda: request.abort(reset=True))
-        request.notifyFinish().addBoth(lambda _: authority.release())
+        request.on_over = authority.release
 
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by https, as far as we can tell."""
@@ -142,7 +156,12 @@ class PreviewAccess:
         return bool(said) and said[0].partition(b",")[0].strip(b" \t").lower() == b"https"
 
     def _host(self, request: Request) -> bytes:
-        peer = request.channel.peer
-        host = request.known.get(b"host", b"")
-        origin = Origin(peer=peer, trusted=self._trusted.trusts(peer), host=host)
-        return public_host(request.headers, origin).lower()
+        peer, host = request.channel.peer, request.known.get(b"host", b"")
+        if not self._trusted.trusts(peer):
+            return host
+        return public_host(request.headers, Origin(peer=peer, trusted=True, host=host))
+
+
+@lru_cache(1024)
+def _scope(prefix: bytes, secure: bool) -> Scope:
+    return Scope(prefix.decode("ascii") or "/", secure)

@@ -29,14 +29,16 @@ class Resolver(Protocol):
 class Passage:
     """A request that access control lets through.
 
-    :ivar fields: the request's fields without the platform's credentials, with what it tells the application.
+    :ivar section: the request's field section without the platform's credentials, its own where it has none.
     :ivar target: the request's target without them.
+    :ivar told: fields that tell the application who its user is; a client's own ones of that name never pass.
     :ivar response_fields: fields that the response gets beside the application's own.
     :ivar authority: what the request leans on; access control itself breaks the request off when it ends.
     """
 
-    fields: Fields
+    section: bytes
     target: bytes
+    told: Fields = attrs.field(factory=list)
     response_fields: Fields = attrs.field(factory=list)
     authority: Authority | None = None
 

@@ -30,7 +30,6 @@ from sandbox.policy.headers import (
     crossing,
     field_lines,
     public_host,
-    request_fields,
     request_lines,
 )
 from sandbox.settings import Settings
@@ -199,8 +198,7 @@ class PreviewResource(ReverseProxyResource):
         if passage is None:
             uri, lines = request.uri, request_lines(request.section, way, upgrade)
         else:
-            uri = passage.target
-            lines = field_lines(request_fields(passage.fields, request.known, way, cleaned=True, upgrade=upgrade))
+            uri, lines = passage.target, request_lines(passage.section, way, upgrade) + field_lines(passage.told)
         rewriter = way.rewriter
         head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, rewriter.target(uri), lines)
         extra = [] if passage is None else passage.response_fields

@@ -59,9 +59,11 @@ class Request(TwistedRequest):
     :ivar framing: how the body is delimited.
     :ivar minor: 0 or 1, of HTTP/1.x.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
+    :ivar on_over: called once in any case: when the response is complete, the connection is lost, or is upgraded.
     """
 
     on_disconnect: Callable[[Failure], None] | None = None
+    on_over: Callable[[], None] | None = None
     site: Any
     content: Any = None
     #: The resource of the route that the request took (:mod:`sandbox.http.routes`).
@@ -173,6 +175,7 @@ class Request(TwistedRequest):
         on_disconnect, self.on_disconnect = self.on_disconnect, None
         if on_disconnect is not None:
             on_disconnect(reason)
+        self._be_over()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     # What the gateway uses instead.
@@ -225,6 +228,7 @@ class Request(TwistedRequest):
         channel, self.channel = self.channel, None
         self.site.log(self)
         channel.requestDone(self)
+        self._be_over()
         if self.notifications:
             self._notify_finished()
 
@@ -270,7 +274,13 @@ class Request(TwistedRequest):
         channel, self.channel = self.channel, None
         self.site.log(self)
         channel.upgrade(protocol)
+        self._be_over()
         self._notify_finished()
+
+    def _be_over(self) -> None:
+        if self.on_over is not None:
+            on_over, self.on_over = self.on_over, None
+            on_over()
 
     def _notify_finished(self) -> None:
         notifications, self.notifications = self.notifications, []

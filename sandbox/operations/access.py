@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import time
+from typing import Generic, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -19,8 +19,10 @@ from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, a
 from sandbox.policy.cookies import SessionCookie, read_cookie, write_cookie
 from sandbox.policy.links import LinkToken, read_link, write_link
 from sandbox.policy.signing import Purpose, Signer
-from sandbox.policy.tokens import TOKEN_LIMIT, Claims, Verifier, expired, invalid, judge, missing
+from sandbox.policy.tokens import Claims, Verifier, expired, invalid, judge, missing
 from sandbox.stores.interface import ISessionStore
+
+T = TypeVar("T")
 
 #: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
 LONGEST = 86_400
@@ -70,7 +72,7 @@ class Access:
     :param keep: seconds that an owner or a link is remembered.
     :param keep_nothing: seconds that it is remembered that there is none.
     :param cookie_lifetime: seconds that a cookie lasts unless it is used.
-    :param limit: how many tokens, owners and links are remembered, each.
+    :param limit: how many tokens, cookies, owners and links are remembered, each.
     :param now: the wall clock, in seconds since the epoch.
     """
 
@@ -91,7 +93,8 @@ class Access:
         self._leeway = leeway
         self._cookie_lifetime = cookie_lifetime
         self._now = now
-        self._tokens = _KnownTokens(keys.tokens, limit)
+        self._tokens = _Known(self._token_holder, limit)
+        self._cookies = _Known(self._cookie_holder, limit)
         self._owners: Answers[str, str] = Answers(clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit)
         # By session and link: a token is bound to both.
         self._links: Answers[tuple[str, str], Link] = Answers(
@@ -188,29 +191,42 @@ class Access:
     def _read(self, session_id: str, credential: Credential) -> Holder | SandboxError | None:
         """Whom a credential speaks for, or why it does not any more; ``None`` when it is none of ours."""
         if credential.place is Place.COOKIE:
-            return self._read_cookie(session_id, credential.text)
+            return self._read_cookie(session_id, credential)
         if credential.place is Place.QUERY and (link := read_link(self._keys.links, credential.text)) is not None:
             if link.session_id != session_id:
                 return AccessDenied()
             return Holder(link_id=link.link_id, ends=link.expires) if link.expires > self._now() else expired()
-        claims = self._tokens.read(credential.text)
-        if claims is None:
+        found = self._tokens.read(credential)
+        if found is None:
             return None
+        claims, holder = found
         try:
-            user_id = judge(claims, self._now(), self._leeway)
+            judge(claims, self._now(), self._leeway)
         except TokenRejected as error:
             return error
-        return Holder(user_id=user_id, ends=None if claims.expires is None else claims.expires + self._leeway)
+        return holder
 
-    def _read_cookie(self, session_id: str, text: bytes) -> Holder | SandboxError | None:
+    def _read_cookie(self, session_id: str, credential: Credential) -> Holder | SandboxError | None:
+        found = self._cookies.read(credential)
+        if found is None:
+            return None
+        cookie, holder = found
+        if cookie.session_id != session_id:
+            return AccessDenied()
+        return holder if cookie.expires > self._now() else expired()
+
+    def _token_holder(self, text: bytes) -> tuple[Claims, Holder] | None:
+        claims = self._keys.tokens.read(text)
+        if claims is None:
+            return None
+        ends = None if claims.expires is None else claims.expires + self._leeway
+        return claims, Holder(user_id=claims.user_id, ends=ends)
+
+    def _cookie_holder(self, text: bytes) -> tuple[SessionCookie, Holder] | None:
         cookie = read_cookie(self._keys.cookies, text)
         if cookie is None:
             return None
-        if cookie.session_id != session_id:
-            return AccessDenied()
-        if cookie.expires <= self._now():
-            return expired()
-        return Holder(user_id=cookie.user_id, link_id=cookie.link_id, ends=cookie.ends, cookie=cookie)
+        return cookie, Holder(user_id=cookie.user_id, link_id=cookie.link_id, ends=cookie.ends, cookie=cookie)
 
     def _permit(self, session_id: str, mode: Mode, holder: Holder) -> str | None:
         if holder.link_id is None:
@@ -223,37 +239,37 @@ class Access:
         return (cookie.expires - now) * 2 > self._cookie_lifetime
 
 
-class _KnownTokens:
-    """What tokens say, remembered by digest, genuine or not; the least used go first.
+class _Known(Generic[T]):
+    """What texts say, remembered by digest, genuine or not; the least used go first.
 
     Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.
+
+    :param read: what a text says whenever it is read; ``None`` when it is not genuine.
     """
 
-    def __init__(self, verifier: Verifier, limit: int) -> None:
-        self._verifier = verifier
+    def __init__(self, read: Callable[[bytes], T | None], limit: int) -> None:
+        self._read = read
         self._limit = limit
-        self._genuine: OrderedDict[bytes, Claims] = OrderedDict()
+        self._genuine: OrderedDict[bytes, T] = OrderedDict()
         self._others: OrderedDict[bytes, None] = OrderedDict()
 
-    def read(self, token: bytes) -> Claims | None:
-        """As :meth:`Verifier.read`."""
-        if len(token) > TOKEN_LIMIT:
-            return None
-        digest = hashlib.sha256(token).digest()
-        claims = self._genuine.get(digest)
-        if claims is not None:
+    def read(self, credential: Credential) -> T | None:
+        """What the text says, or ``None``."""
+        digest = credential.digest
+        found = self._genuine.get(digest)
+        if found is not None:
             self._genuine.move_to_end(digest)
-            return claims
+            return found
         if digest in self._others:
             self._others.move_to_end(digest)
             return None
-        claims = self._verifier.read(token)
-        if claims is not None:
-            self._genuine[digest] = claims
+        found = self._read(credential.text)
+        if found is not None:
+            self._genuine[digest] = found
             if len(self._genuine) > self._limit:
                 self._genuine.popitem(last=False)
         else:
             self._others[digest] = None
             if len(self._others) > self._limit:
                 self._others.popitem(last=False)
-        return claims
+        return found

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import hmac
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
 from sandbox.errors import AccessDenied
 from sandbox.model import Link
-from sandbox.policy.cookies import Scope, SessionCookie, find_cookies, without_ours
+from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
+from sandbox.policy.grammar import MEMORABLE, Field, read_section
+from sandbox.policy.rewriting import canonical_authority
 from sandbox.policy.tokens import expired, invalid
 
 #: The query parameter that carries a token once, until it is exchanged for a cookie.
 PARAMETER = b"access_token"
-#: The subprotocol behind which a script names its token.
+#: The subprotocol behind which a script names its token, and the field that it stands in.
 BEARER_PROTOCOL = b"bearer"
 PROTOCOL_FIELD = b"sec-websocket-protocol"
 #: The field that tells the application who its user is.
@@ -27,12 +32,9 @@ USER_FIELD = b"X-Sandbox-User"
 #: Credentials of one request that are looked at; each costs a signature.
 CREDENTIALS = 16
 
-_OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key"})
 _BEARER = re.compile(rb"bearer +([^ ].*)", re.IGNORECASE)
 # All that may stand in a field value as it is, but for the escape itself (RFC 9110 section 5.5).
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
-
-Field = tuple[bytes, bytes]
 
 
 class Mode(enum.Enum):
@@ -59,21 +61,32 @@ def mode_of(access: str | None, enforced: bool) -> Mode:
     return Mode(access)
 
 
-class Place(enum.Enum):
+class Place(enum.IntEnum):
     """Where a request carries a credential, in the order in which they are tried."""
 
-    HEADER = "Authorization"
-    QUERY = "access_token"
-    PROTOCOL = "Sec-WebSocket-Protocol"
-    COOKIE = "Cookie"
+    HEADER = 0
+    QUERY = 1
+    PROTOCOL = 2
+    COOKIE = 3
 
 
-@attrs.frozen
-class Credential:
-    """A text that may or may not be one of ours."""
+class Credential(NamedTuple):
+    """A text that may or may not be one of ours.
+
+    :ivar digest: its SHA-256, by which it is remembered.
+    """
 
     place: Place
-    text: bytes = attrs.field(repr=False)
+    text: bytes
+    digest: bytes
+
+    @classmethod
+    def of(cls, place: Place, text: bytes) -> Credential:
+        """The credential of a text."""
+        return cls(place, text, hashlib.sha256(text).digest())
+
+    def __repr__(self) -> str:
+        return f"<Credential in {self.place.name}>"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,27 +104,62 @@ class Holder:
     cookie: SessionCookie | None = None
 
 
-def presented(fields: Sequence[Field], target: bytes, scope: Scope) -> list[Credential]:
-    """The credentials of a request, in the order in which they are tried; other schemes and parameters are not ours.
+class Presented(NamedTuple):
+    """What a request's fields say of who sends it.
 
-    :param fields: the request's header fields, in any case and order.
-    :param target: its target in origin-form, as received.
+    :ivar credentials: in the order in which they are tried.
+    :ivar origin: what a browser says of the page that made it send this: ``Origin``, then ``Sec-Fetch-Site``, ``-Mode``
+        and ``-Dest``. ``None`` for what it does not say.
     """
+
+    credentials: tuple[Credential, ...]
+    origin: bytes | None = None
+    site: bytes | None = None
+    mode: bytes | None = None
+    dest: bytes | None = None
+
+
+_TELLING = (b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
+
+
+def presented(section: bytes, cookie: bytes) -> Presented:
+    """What stands in a section of header fields; other schemes, subprotocols and cookies are not ours.
+
+    :param section: see :class:`sandbox.policy.grammar.RequestHead`.
+    :param cookie: our cookie's name there.
+    """
+    return (_presented if len(section) <= MEMORABLE else _presented.__wrapped__)(section, cookie)
+
+
+@lru_cache(256)
+def _presented(section: bytes, cookie: bytes) -> Presented:
     found: list[Credential] = []
-    protocols: list[Credential] = []
-    cookies: list[Credential] = []
-    for name, value in fields:
+    told: dict[bytes, bytes] = {}
+    for name, value in read_section(section)[0]:
         match name.lower():
             case b"authorization":
                 if (bearer := bearer_token(value)) is not None:
-                    found.append(Credential(Place.HEADER, bearer))
+                    found.append(Credential.of(Place.HEADER, bearer))
             case b"cookie":
-                cookies += [Credential(Place.COOKIE, text) for text in find_cookies(value, scope)]
+                found += [Credential.of(Place.COOKIE, text) for text in find_cookies(value, cookie)]
             case b"sec-websocket-protocol":
-                protocols += [Credential(Place.PROTOCOL, text) for text in _protocol_tokens(value)]
-    if PARAMETER in target:
-        found += [Credential(Place.QUERY, text) for text in _query_tokens(target)]
-    return [*found, *protocols, *cookies][:CREDENTIALS]
+                found += [Credential.of(Place.PROTOCOL, text) for text in _protocol_tokens(value)]
+            case lower if lower in _TELLING:
+                # Two that differ are nobody's word: no page is called that.
+                told[lower] = value if told.get(lower, value) == value else b"contradictory"
+    credentials = tuple(sorted(found, key=_place)[:CREDENTIALS])
+    return Presented(credentials, *(told.get(name) for name in _TELLING))
+
+
+def with_query(credentials: tuple[Credential, ...], target: bytes) -> tuple[Credential, ...]:
+    """The credentials of a request's fields and of its target, in the order in which they are tried.
+
+    :param target: in origin-form, as received.
+    """
+    if PARAMETER not in target:
+        return credentials
+    found = [Credential.of(Place.QUERY, text) for text in _query_tokens(target)]
+    return tuple(sorted([*credentials, *found], key=_place)[:CREDENTIALS])
 
 
 def bearer_token(value: bytes) -> bytes | None:
@@ -161,7 +209,7 @@ def admit_link(mode: Mode, session_id: str, link: Link | None, owner: str | None
     return link.user_id
 
 
-def foreign(method: bytes, fields: Sequence[Field], own: Collection[bytes]) -> bool:
+def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool:
     """Whether another site's page, or another preview's, made a browser send this: then its cookie does not count.
 
     SameSite=Lax keeps the cookie from other sites, but previews of one domain are one site, and not to be trusted.
@@ -169,52 +217,56 @@ def foreign(method: bytes, fields: Sequence[Field], own: Collection[bytes]) -> b
     typed or opened, and navigations that change nothing. Where they don't say it (plain http, WebSockets), ``Origin``
     does. Neither can be set by a page's script.
 
-    :param own: the authorities (``host`` or ``host:port``, lower case) that the preview is visited under.
+    :param own: the authorities (``host`` or ``host:port``) that the preview is visited under.
     """
-    found: dict[bytes, bytes] = {}
-    for name, value in fields:
-        lower = name.lower()
-        telling = lower == b"origin" or lower.startswith(b"sec-fetch-")
-        if telling and found.setdefault(lower, value) != value:
-            return True
-    safe = method in {b"GET", b"HEAD"}
-    site = found.get(b"sec-fetch-site")
-    if site is not None:
-        embedded = found.get(b"sec-fetch-dest") in {b"object", b"embed"}
-        navigation = safe and found.get(b"sec-fetch-mode") == b"navigate" and not embedded
-        return not (site in {b"same-origin", b"none"} or navigation)
-    origin = found.get(b"origin")
-    return origin is not None and _authority(origin) not in own
+    if presented.site is not None:
+        embedded = presented.dest in {b"object", b"embed"}
+        navigation = method in {b"GET", b"HEAD"} and presented.mode == b"navigate" and not embedded
+        return not (presented.site in {b"same-origin", b"none"} or navigation)
+    if presented.origin is None:
+        return False
+    scheme, _, authority = presented.origin.partition(b"://")
+    return canonical_authority(scheme, authority) not in {canonical_authority(scheme, name) for name in own}
 
 
-def cleaned(
-    fields: Sequence[Field], target: bytes, consumed: Collection[bytes], user_id: str | None
-) -> tuple[list[Field], bytes]:
-    """A request's fields and target as the container may see them: nothing of ours, all else byte for byte.
+def cleaned(section: bytes, consumed: Sequence[bytes]) -> bytes:
+    """A section of header fields without our cookies and tokens; the same object when there are none.
 
     :param consumed: the texts of tokens that are ours, wherever they stand.
-    :param user_id: whom to name in ``X-Sandbox-User``.
     """
-    kept: list[Field] = []
-    for name, value in fields:
-        lower = name.lower()
-        # Servers that make environment variables of field names take the one for the other.
-        if lower in _OURS or (b"_" in lower and lower.replace(b"_", b"-") in _OURS):
-            continue
-        if lower == b"cookie":
+    return (_cleaned if len(section) <= MEMORABLE else _cleaned.__wrapped__)(section, tuple(consumed))
+
+
+@lru_cache(256)
+def _cleaned(section: bytes, consumed: tuple[bytes, ...]) -> bytes:
+    fields = read_section(section)[0]
+    kept = [field for before in fields if (field := _cleaned_field(before, consumed)) is not None]
+    if kept == list(fields):
+        return section
+    return b"".join([b"%b: %b\r\n" % field for field in kept]) + b"\r\n"
+
+
+def _cleaned_field(field: Field, consumed: tuple[bytes, ...]) -> Field | None:
+    name, value = field
+    match name.lower():
+        case b"cookie":
             rest = without_ours(value)
-        elif consumed and lower == b"authorization":
+        case b"authorization":
             rest = b"" if bearer_token(value) in consumed else value
-        elif consumed and lower == b"sec-websocket-protocol":
+        case b"sec-websocket-protocol":
             rest = _without_protocols(value, consumed)
-        else:
-            kept.append((name, value))
-            continue
-        if rest or not value:
-            kept.append((name, rest))
-    if user_id is not None:
-        kept.append((USER_FIELD, quote(user_id, safe=_VISIBLE).encode("ascii")))
-    return kept, without_tokens(target, consumed)
+        case _:
+            return field
+    return (name, rest) if rest or not value else None
+
+
+def user_field(user_id: str) -> Field:
+    """The field that names the user to the application, percent-encoded where a field value could not hold it.
+
+    >>> user_field("a+b@x.example"), user_field("a b")
+    ((b'X-Sandbox-User', b'a+b@x.example'), (b'X-Sandbox-User', b'a%20b'))
+    """
+    return USER_FIELD, quote(user_id, safe=_VISIBLE).encode("ascii")
 
 
 def without_tokens(target: bytes, consumed: Collection[bytes]) -> bytes:
@@ -247,10 +299,8 @@ def redirect_location(target: bytes) -> bytes:
     return b"/." + target if target[1:2] in {b"/", b"\\"} else target
 
 
-def _authority(origin: bytes) -> bytes:
-    scheme, _, authority = origin.lower().partition(b"://")
-    default = {b"http": b":80", b"https": b":443"}.get(scheme, b"")
-    return authority.removesuffix(default) if default else authority
+def _place(credential: Credential) -> Place:
+    return credential.place
 
 
 def _query_tokens(target: bytes) -> list[bytes]:

@@ -97,15 +97,15 @@ def set_cookie(scope: Scope, value: str, lifetime: int) -> bytes:
     return "; ".join([*parts, "SameSite=Lax", *(["Secure"] if scope.secure else [])]).encode("ascii")
 
 
-def find_cookies(field: bytes, scope: Scope) -> Iterator[bytes]:
-    """The values of our cookie in a ``Cookie`` field: more than one when another page of the host set one by that name.
+def find_cookies(field: bytes, name: bytes) -> Iterator[bytes]:
+    """The values of a cookie in a ``Cookie`` field: more than one when another page of the host set one by that name.
 
-    >>> list(find_cookies(b"a=1; sandbox-preview=x; sandbox-preview=y", Scope("/previews/abc", False)))
+    >>> list(find_cookies(b"a=1; sandbox-preview=x; sandbox-preview=y", b"sandbox-preview"))
     [b'x', b'y']
     """
     for pair in field.split(b";"):
-        name, mark, value = pair.strip(b" \t").partition(b"=")
-        if mark and name == scope.name:
+        found, mark, value = pair.strip(b" \t").partition(b"=")
+        if mark and found == name:
             yield value
 
 

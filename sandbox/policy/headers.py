@@ -33,8 +33,9 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key"})
 _FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
-# Named by Connection or not: to drop these would change what the message is, or what we say of who sent it.
-_NEVER_DROPPED = frozenset({b"content-length", b"host", b"x-sandbox-user"})
+_DROPPED = _REPLACED | _OURS
+# Named by Connection or not: to drop these would change what the message is, not who it is for.
+_NEVER_DROPPED = frozenset({b"content-length", b"host"})
 
 
 class TrustedProxies:
@@ -137,8 +138,6 @@ def request_fields(
     fields: Sequence[Field],
     known: Mapping[bytes, bytes],
     crossing: Crossing,
-    *,
-    cleaned: bool = False,
     upgrade: bytes | None = None,
 ) -> Fields:
     """The fields that go to the application.
@@ -147,7 +146,6 @@ def request_fields(
     say (CVE-2024-45410).
 
     :param known: see :class:`sandbox.policy.grammar.RequestHead`; it says how the body is framed, too.
-    :param cleaned: whether ``fields`` come from access control, which has removed and added what is ours.
     :param upgrade: the protocol of an upgrade that is offered on.
     """
     origin, rewriter = crossing.origin, crossing.rewriter
@@ -158,14 +156,9 @@ def request_fields(
     for field in fields:
         name, value = field
         lower = name.lower()
-        if lower in _REPLACED or (b"_" in lower and _is_alias(lower)):
+        if lower in _DROPPED or lower in named or (b"_" in lower and _is_alias(lower)):
             continue
-        if lower in _OURS:
-            if cleaned:
-                sent.append(field)
-        elif lower in named:
-            continue
-        elif _tells_origin(lower):
+        if _tells_origin(lower):
             if origin.trusted:
                 before[lower] = before[lower] + b", " + value if lower in before else value
         elif (lower == b"origin" or lower == b"referer") and not preserved:  # noqa: PLR1714 - a set costs more
@@ -182,7 +175,7 @@ def request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> 
 
 def _request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
     fields, known = read_section(section)
-    return field_lines(request_fields(fields, known, crossing, upgrade=upgrade))
+    return field_lines(request_fields(fields, known, crossing, upgrade))
 
 
 _remember = lru_cache(256)(_request_lines)

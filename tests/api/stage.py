@@ -76,11 +76,13 @@ class ApiCase(TestCase):
         self.runtime = MemoryRuntime({IMAGE: ""}, self.agents)
         self.store = MemoryStore()
         await self.store.open()
-        self.parts = Parts(reactor, self.settings, self.store, self.runtime)
-        await self.parts.open()
-        routes = self.parts.routes(public=True, internal=True)
-        self.site = Site(routes, reactor, admit=routes.admit)
+        self.site = Site(Resource(), reactor)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"
+        self.parts = Parts(reactor, self.settings, self.store, self.runtime, public_url)
+        await self.parts.open()
+        root = self.parts.root(public=True, internal=True)
+        self.site.resource, self.site.admit = root, root.admit
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.base = f"http://127.0.0.1:{self.port.getHost().port}"
 

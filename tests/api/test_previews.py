@@ -17,6 +17,13 @@ class Registration(ApiCase):
         self.assertEqual(answer.status, 201)
         self.assertLessEqual({"sessionId": "s1", "port": 3000, "registered": True}.items(), answer.json.items())
 
+    async def test_the_answer_says_where_a_browser_finds_it(self) -> None:
+        await self.session("Team_1")
+        answer = await self.call("POST", "sessions/Team_1/previews", {"port": 3000})
+        port = self.port.getHost().port
+        self.assertEqual(answer.json["url"], f"http://localhost:{port}/previews/Team_1/")
+        self.assertEqual(answer.json["hostUrl"], f"http://3000---team-11.localhost:{port}/")
+
     async def test_the_last_write_wins(self) -> None:
         self.runtime.containers.place(await self.session(), "127.0.0.1")
         closed = await self.closed_port()

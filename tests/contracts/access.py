@@ -86,7 +86,7 @@ class AccessContract:
     async def test_the_owners_token_in_each_place(self) -> None:
         await self.begin()
         for place in (Place.HEADER, Place.QUERY, Place.PROTOCOL):
-            credential = Credential(place, token(sub="alice"))
+            credential = Credential.of(place, token(sub="alice"))
             grant = await self.grant(credential)
             self.assertEqual((grant.user_id, grant.credential), ("alice", credential))
             self.assertEqual(list(grant.consumed), [credential.text])
@@ -100,12 +100,12 @@ class AccessContract:
             ([token(sub="bob")], "You do not have permission to access this preview"),
         ):
             with self.subTest(message):
-                found = [Credential(Place.HEADER, text) for text in credentials]
+                found = [Credential.of(Place.HEADER, text) for text in credentials]
                 self.assertEqual(await self.refusal(*found), message)
 
     async def test_no_such_session_is_denied_like_anothers(self) -> None:
         await self.begin()
-        message = await self.refusal(Credential(Place.HEADER, token()), session_id="s2")
+        message = await self.refusal(Credential.of(Place.HEADER, token()), session_id="s2")
         self.assertEqual(message, "You do not have permission to access this preview")
 
     async def test_every_known_attack_is_refused_in_every_place(self) -> None:
@@ -113,16 +113,16 @@ class AccessContract:
         for name, text in attacks().items():
             for place in Place:
                 with self.subTest(name, place=place):
-                    self.assertEqual(await self.refusal(Credential(place, text)), "Invalid token")
+                    self.assertEqual(await self.refusal(Credential.of(place, text)), "Invalid token")
 
     async def test_an_integer_names_a_user_as_its_digits_do(self) -> None:
         await self.begin()
         await self.store.add(session("s2", user_id="42"))
-        self.assertEqual((await self.grant(Credential(Place.HEADER, token(sub=42)), session_id="s2")).user_id, "42")
+        self.assertEqual((await self.grant(Credential.of(Place.HEADER, token(sub=42)), session_id="s2")).user_id, "42")
 
     async def test_a_token_that_was_seen_expires_all_the_same(self) -> None:
         await self.begin()
-        credential = Credential(Place.HEADER, token(exp=NOW + 10))
+        credential = Credential.of(Place.HEADER, token(exp=NOW + 10))
         await self.grant(credential)
         self.clock.advance(9)
         await self.grant(credential)
@@ -132,21 +132,21 @@ class AccessContract:
     async def test_the_first_good_credential_counts_and_all_of_ours_are_consumed(self) -> None:
         await self.begin()
         theirs, expired, other, good = b"their.own.token", token(exp=1), token(sub="bob"), token()
-        credentials = [Credential(Place.HEADER, text) for text in (theirs, expired, other, good)]
+        credentials = [Credential.of(Place.HEADER, text) for text in (theirs, expired, other, good)]
         grant = await self.grant(*credentials)
         self.assertEqual(grant.credential, credentials[-1])
         self.assertEqual(set(grant.consumed), {expired, other, good})
 
     async def test_when_none_is_good_the_first_ones_refusal_is_the_answer(self) -> None:
         await self.begin()
-        expired, other = Credential(Place.HEADER, token(exp=1)), Credential(Place.QUERY, token(sub="bob"))
+        expired, other = Credential.of(Place.HEADER, token(exp=1)), Credential.of(Place.QUERY, token(sub="bob"))
         self.assertEqual(await self.refusal(expired, other), "Token has expired")
         self.assertEqual(await self.refusal(other, expired), "You do not have permission to access this preview")
 
     async def test_where_everybody_may_see_nobody_is_asked_and_tokens_of_ours_are_consumed(self) -> None:
         await self.begin()
         await self.store.close()
-        credentials = [Credential(Place.HEADER, text) for text in (token(sub="bob"), token(exp=1), b"theirs")]
+        credentials = [Credential.of(Place.HEADER, text) for text in (token(sub="bob"), token(exp=1), b"theirs")]
         grant = await self.grant(*credentials, mode=Mode.PUBLIC)
         self.assertEqual(list(grant.consumed), [token(sub="bob"), token(exp=1)])
         self.assertEqual((grant.user_id, grant.authority), (None, None))
@@ -155,17 +155,17 @@ class AccessContract:
 
     async def test_an_owner_is_asked_for_once_in_30_seconds(self) -> None:
         await self.begin()
-        await self.grant(Credential(Place.HEADER, token()))
+        await self.grant(Credential.of(Place.HEADER, token()))
         await self.store.remove("s1")
         self.clock.advance(29)
-        found = self.access.admit("s1", Mode.LINK, [Credential(Place.HEADER, token())])
+        found = self.access.admit("s1", Mode.LINK, [Credential.of(Place.HEADER, token())])
         self.assertIsInstance(found, Grant, "answered at once")
         self.clock.advance(2)
-        self.assertIn("permission", await self.refusal(Credential(Place.HEADER, token())))
+        self.assertIn("permission", await self.refusal(Credential.of(Place.HEADER, token())))
 
     async def test_that_there_is_no_session_is_remembered_for_2_seconds(self) -> None:
         await self.begin()
-        credential = Credential(Place.HEADER, token())
+        credential = Credential.of(Place.HEADER, token())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
         await self.store.add(session("s2", user_id="alice"))
         self.clock.advance(1.9)
@@ -175,7 +175,7 @@ class AccessContract:
 
     async def test_a_change_is_seen_at_once(self) -> None:
         await self.begin()
-        credential = Credential(Place.HEADER, token())
+        credential = Credential.of(Place.HEADER, token())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
         await self.store.add(session("s2", user_id="alice"))
         self.access.session_changed("s2")
@@ -190,8 +190,8 @@ class AccessContract:
         await self.begin()
         made = await self.link()
         await self.store.close()
-        by_link = Credential(Place.QUERY, self.access.link_token(made.link).encode())
-        for credential in (Credential(Place.HEADER, token()), by_link):
+        by_link = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
+        for credential in (Credential.of(Place.HEADER, token()), by_link):
             try:
                 await self.grant(credential)
                 self.fail("granted")
@@ -206,19 +206,19 @@ class AccessContract:
             (b"x", "Invalid token"),
             (token(exp=1), "Token has expired"),
         ):
-            credentials = [] if text is None else [Credential(Place.HEADER, text)]
+            credentials = [] if text is None else [Credential.of(Place.HEADER, text)]
             self.assertEqual(await self.refusal(*credentials), message)
 
     async def test_what_was_decided_holds_until_it_expires(self) -> None:
         await self.begin()
         made = await self.link()
         credentials = (
-            Credential(Place.HEADER, token()),
-            Credential(Place.QUERY, self.access.link_token(made.link).encode()),
+            Credential.of(Place.HEADER, token()),
+            Credential.of(Place.QUERY, self.access.link_token(made.link).encode()),
         )
         for credential in credentials:
             await self.grant(credential)
-        denied = Credential(Place.HEADER, token(sub="bob"))
+        denied = Credential.of(Place.HEADER, token(sub="bob"))
         await self.store.close()
         self.clock.advance(29)
         for credential in credentials:
@@ -230,7 +230,7 @@ class AccessContract:
 
     async def test_when_the_database_is_back_so_is_access(self) -> None:
         await self.begin()
-        credential = Credential(Place.HEADER, token())
+        credential = Credential.of(Place.HEADER, token())
         await self.grant(credential)
         await self.store.close()
         self.clock.advance(31)
@@ -243,25 +243,25 @@ class AccessContract:
     async def test_a_link_admits_whoever_holds_it(self) -> None:
         await self.begin()
         made = await self.link()
-        credential = Credential(Place.QUERY, self.access.link_token(made.link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
         grant = await self.grant(credential)
         self.assertEqual((grant.user_id, list(grant.consumed)), (None, [credential.text]))
 
     async def test_a_link_made_for_somebody_names_them(self) -> None:
         await self.begin()
         made = await self.link(user_id="carol")
-        grant = await self.grant(Credential(Place.QUERY, self.access.link_token(made.link).encode()))
+        grant = await self.grant(Credential.of(Place.QUERY, self.access.link_token(made.link).encode()))
         self.assertEqual(grant.user_id, "carol")
 
     async def test_a_link_is_for_its_own_session(self) -> None:
         await self.begin()
         await self.store.add(session("s2", user_id="alice"))
-        credential = Credential(Place.QUERY, self.access.link_token((await self.link()).link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
 
     async def test_a_link_ends_by_itself(self) -> None:
         await self.begin()
-        credential = Credential(Place.QUERY, self.access.link_token((await self.link(ttl=10)).link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token((await self.link(ttl=10)).link).encode())
         self.clock.advance(9)
         await self.grant(credential)
         self.clock.advance(1)
@@ -271,20 +271,20 @@ class AccessContract:
         await self.begin()
         text = self.access.link_token((await self.link()).link).encode()
         for place in (Place.HEADER, Place.PROTOCOL, Place.COOKIE):
-            self.assertEqual(await self.refusal(Credential(place, text)), "Invalid token")
+            self.assertEqual(await self.refusal(Credential.of(place, text)), "Invalid token")
 
     async def test_a_token_is_no_cookie_and_a_cookie_no_token(self) -> None:
         await self.begin()
-        self.assertEqual(await self.refusal(Credential(Place.COOKIE, token())), "Invalid token")
-        cookie = await self.cookie(Credential(Place.HEADER, token()))
+        self.assertEqual(await self.refusal(Credential.of(Place.COOKIE, token())), "Invalid token")
+        cookie = await self.cookie(Credential.of(Place.HEADER, token()))
         for place in (Place.HEADER, Place.QUERY, Place.PROTOCOL):
-            self.assertEqual(await self.refusal(Credential(place, cookie.text)), "Invalid token")
+            self.assertEqual(await self.refusal(Credential.of(place, cookie.text)), "Invalid token")
 
     async def test_where_only_the_owner_may_see_a_link_must_be_the_owners(self) -> None:
         await self.begin()
         for user_id, granted in (("alice", True), ("carol", False), (None, False)):
             made = await self.link(user_id=user_id)
-            credential = Credential(Place.QUERY, self.access.link_token(made.link).encode())
+            credential = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
             if granted:
                 self.assertEqual((await self.grant(credential, mode=Mode.OWNER)).user_id, "alice")
             else:
@@ -293,10 +293,10 @@ class AccessContract:
     async def test_a_revoked_link_is_refused_at_once_and_its_connections_end(self) -> None:
         await self.begin()
         made, other = await self.link(), await self.link()
-        credential = Credential(Place.QUERY, self.access.link_token(made.link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
         ended: list[str] = []
         for name, found in (("made", made), ("other", other)):
-            grant = await self.grant(Credential(Place.QUERY, self.access.link_token(found.link).encode()))
+            grant = await self.grant(Credential.of(Place.QUERY, self.access.link_token(found.link).encode()))
             grant.authority.on_end(lambda name=name: ended.append(name))
         await self.links.revoke("s1", made.link.id)
         self.assertEqual(ended, ["made"])
@@ -307,12 +307,12 @@ class AccessContract:
         await self.begin()
         made = await self.link()
         await self.links.revoke("s2", made.link.id)
-        await self.grant(Credential(Place.QUERY, self.access.link_token(made.link).encode()))
+        await self.grant(Credential.of(Place.QUERY, self.access.link_token(made.link).encode()))
 
     async def test_a_link_that_is_revoked_while_it_is_looked_up_is_not_admitted(self) -> None:
         await self.begin()
         made = await self.link()
-        credential = Credential(Place.QUERY, self.access.link_token(made.link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
         found = self.access.admit("s1", Mode.LINK, [credential])
         await self.links.revoke("s1", made.link.id)
         try:
@@ -326,7 +326,7 @@ class AccessContract:
 
     async def test_a_deleted_sessions_links_are_gone_also_for_a_new_one_of_that_id(self) -> None:
         await self.begin()
-        credential = Credential(Place.QUERY, self.access.link_token((await self.link()).link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
         grant = await self.grant(credential)
         await self.store.remove("s1")
         self.access.session_changed("s1")
@@ -342,20 +342,20 @@ class AccessContract:
             Signer([b"x" * 32], Purpose.LINK), LinkToken(made.session_id, made.id, int(made.expires_at.timestamp()))
         )
         await self.store.close()
-        self.assertEqual(await self.refusal(Credential(Place.QUERY, forged.encode())), "Invalid token")
+        self.assertEqual(await self.refusal(Credential.of(Place.QUERY, forged.encode())), "Invalid token")
 
     async def test_a_link_outlives_a_restart_and_a_rotated_secret(self) -> None:
         await self.begin()
-        credential = Credential(Place.QUERY, self.access.link_token((await self.link()).link).encode())
+        credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
         await self.grant(credential, access=self.new_access())
         await self.grant(credential, access=self.new_access((b"n" * 32, SECRET)))
         self.assertEqual(await self.refusal(credential, access=self.new_access((b"n" * 32,))), "Invalid token")
 
     async def test_without_a_secret_links_work_and_tokens_do_not(self) -> None:
         await self.begin(secrets=())
-        await self.grant(Credential(Place.QUERY, self.access.link_token((await self.link()).link).encode()))
+        await self.grant(Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode()))
         for text in (token(), token(key=b""), token(key=b"s" * 32)):
-            self.assertEqual(await self.refusal(Credential(Place.HEADER, text)), "Invalid token")
+            self.assertEqual(await self.refusal(Credential.of(Place.HEADER, text)), "Invalid token")
 
     async def test_a_links_addresses(self) -> None:
         await self.begin()
@@ -384,11 +384,11 @@ class AccessContract:
         grant = await self.grant(credential, session_id=session_id)
         made = self.access.cookie_for(session_id, grant.holder)
         assert made is not None
-        return Credential(Place.COOKIE, made[0].encode())
+        return Credential.of(Place.COOKIE, made[0].encode())
 
     async def test_a_link_is_exchanged_for_a_cookie_that_is_short_lived(self) -> None:
         await self.begin(cookie_lifetime=900)
-        link = Credential(Place.QUERY, self.access.link_token((await self.link(user_id="carol")).link).encode())
+        link = Credential.of(Place.QUERY, self.access.link_token((await self.link(user_id="carol")).link).encode())
         cookie = await self.cookie(link)
         self.assertEqual((await self.grant(cookie)).user_id, "carol")
         self.clock.advance(899)
@@ -399,7 +399,7 @@ class AccessContract:
     async def test_a_cookie_is_renewed_while_it_is_used_up_to_the_links_end(self) -> None:
         await self.begin(cookie_lifetime=900)
         cookie = await self.cookie(
-            Credential(Place.QUERY, self.access.link_token((await self.link(ttl=3600)).link).encode())
+            Credential.of(Place.QUERY, self.access.link_token((await self.link(ttl=3600)).link).encode())
         )
         lifetimes = []
         for _ in range(40):
@@ -411,7 +411,7 @@ class AccessContract:
                 break
             renewed = self.access.cookie_for("s1", grant.holder)
             if renewed is not None:
-                cookie = Credential(Place.COOKIE, renewed[0].encode())
+                cookie = Credential.of(Place.COOKIE, renewed[0].encode())
                 lifetimes.append(renewed[1])
         self.assertEqual(self.clock.seconds(), NOW + 3600, "neither before nor after the link's end")
         # Renewed once half of its life is over, and for the last time when that reaches the link's end.
@@ -419,26 +419,26 @@ class AccessContract:
 
     async def test_a_token_is_exchanged_for_a_cookie_that_ends_with_it(self) -> None:
         await self.begin(cookie_lifetime=900)
-        cookie = await self.cookie(Credential(Place.QUERY, token(exp=NOW + 100)))
+        cookie = await self.cookie(Credential.of(Place.QUERY, token(exp=NOW + 100)))
         self.assertEqual((await self.grant(cookie)).user_id, "alice")
         self.clock.advance(100)
         self.assertEqual(await self.refusal(cookie), "Token has expired")
 
     async def test_a_token_without_an_end_opens_a_preview_for_a_day(self) -> None:
         await self.begin(cookie_lifetime=900)
-        cookie = await self.cookie(Credential(Place.QUERY, token()))
+        cookie = await self.cookie(Credential.of(Place.QUERY, token()))
         grant = await self.grant(cookie)
         self.assertEqual(grant.holder.ends, NOW + 86_400)
 
     async def test_a_cookie_is_for_its_own_session(self) -> None:
         await self.begin()
         await self.store.add(session("s2", user_id="alice"))
-        cookie = await self.cookie(Credential(Place.QUERY, token()))
+        cookie = await self.cookie(Credential.of(Place.QUERY, token()))
         self.assertIn("permission", await self.refusal(cookie, session_id="s2"))
 
     async def test_a_cookie_ends_with_the_ownership_that_it_stands_for(self) -> None:
         await self.begin()
-        cookie = await self.cookie(Credential(Place.QUERY, token()))
+        cookie = await self.cookie(Credential.of(Place.QUERY, token()))
         await self.store.remove("s1")
         await self.store.add(session("s1", user_id="bob"))
         self.access.session_changed("s1")
@@ -447,7 +447,7 @@ class AccessContract:
     async def test_a_cookie_ends_with_its_link(self) -> None:
         await self.begin()
         made = (await self.link()).link
-        cookie = await self.cookie(Credential(Place.QUERY, self.access.link_token(made).encode()))
+        cookie = await self.cookie(Credential.of(Place.QUERY, self.access.link_token(made).encode()))
         grant = await self.grant(cookie)
         await self.links.revoke("s1", made.id)
         self.assertTrue(grant.authority.ended)
@@ -455,10 +455,10 @@ class AccessContract:
 
     async def test_a_stale_cookie_does_not_shadow_a_good_one(self) -> None:
         await self.begin(cookie_lifetime=900)
-        stale = await self.cookie(Credential(Place.QUERY, token()))
+        stale = await self.cookie(Credential.of(Place.QUERY, token()))
         self.clock.advance(900)
-        good = await self.cookie(Credential(Place.QUERY, token()))
-        self.assertEqual((await self.grant(Credential(Place.COOKIE, b"x"), stale, good)).credential, good)
+        good = await self.cookie(Credential.of(Place.QUERY, token()))
+        self.assertEqual((await self.grant(Credential.of(Place.COOKIE, b"x"), stale, good)).credential, good)
 
     # Authority
 
@@ -467,9 +467,9 @@ class AccessContract:
         made = (await self.link(ttl=20)).link
         ended: list[str] = []
         for name, credential in (
-            ("token", Credential(Place.PROTOCOL, token(exp=NOW + 10))),
-            ("cookie", await self.cookie(Credential(Place.QUERY, self.access.link_token(made).encode()))),
-            ("endless", Credential(Place.HEADER, token())),
+            ("token", Credential.of(Place.PROTOCOL, token(exp=NOW + 10))),
+            ("cookie", await self.cookie(Credential.of(Place.QUERY, self.access.link_token(made).encode()))),
+            ("endless", Credential.of(Place.HEADER, token())),
         ):
             grant = await self.grant(credential)
             grant.authority.on_end(lambda name=name: ended.append(name))
@@ -483,14 +483,14 @@ class AccessContract:
     async def test_a_refused_request_leaves_nothing_behind(self) -> None:
         await self.begin()
         before = len(self.clock.getDelayedCalls())
-        await self.refusal(Credential(Place.HEADER, token(sub="bob")))
+        await self.refusal(Credential.of(Place.HEADER, token(sub="bob")))
         self.assertEqual(len(self.clock.getDelayedCalls()), before)
 
     async def test_denial_names_no_reason(self) -> None:
         await self.begin()
         for session_id, text in (("s1", token(sub="bob")), ("none", token(sub="bob"))):
             try:
-                await self.grant(Credential(Place.HEADER, text), session_id=session_id)
+                await self.grant(Credential.of(Place.HEADER, text), session_id=session_id)
                 self.fail("granted")
             except AccessDenied as error:
                 self.assertEqual((error.reason_code, dict(error.details)), ("ACCESS_DENIED", {}))

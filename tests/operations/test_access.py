@@ -41,7 +41,7 @@ class OnPostgres(AccessContract, TestCase):
 
     async def test_a_server_that_hangs_keeps_the_door_shut_and_nobody_waiting(self) -> None:
         await self.begin()
-        credential = Credential(Place.HEADER, token())
+        credential = Credential.of(Place.HEADER, token())
         await self.grant(credential)
         server().freeze()
         try:
@@ -73,7 +73,7 @@ class Cost(SynchronousTestCase):
 
     def test_many_at_once_ask_the_store_once(self) -> None:
         waiting = [
-            self.access.admit("s1", Mode.OWNER, [Credential(Place.HEADER, token(jti=str(number)))])
+            self.access.admit("s1", Mode.OWNER, [Credential.of(Place.HEADER, token(jti=str(number)))])
             for number in range(50)
         ]
         self.assertEqual(len(self.store.asked), 1)
@@ -83,7 +83,7 @@ class Cost(SynchronousTestCase):
             self.assertEqual(self.successResultOf(found).user_id, "alice")
 
     def test_who_hangs_up_meanwhile_leaves_the_others_waiting(self) -> None:
-        credentials = [Credential(Place.HEADER, token())]
+        credentials = [Credential.of(Place.HEADER, token())]
         first, second = (self.access.admit("s1", Mode.OWNER, credentials) for _ in range(2))
         assert isinstance(first, Deferred)
         assert isinstance(second, Deferred)
@@ -96,10 +96,10 @@ class Cost(SynchronousTestCase):
         verified: list[bytes] = []
         read = self.access._keys.tokens.read
         self.access._keys.tokens.read = lambda text: verified.append(text) or read(text)  # type: ignore[func-returns-value,method-assign]
-        good = [Credential(Place.HEADER, token())]
+        good = [Credential.of(Place.HEADER, token())]
         self.access.admit("s1", Mode.PUBLIC, good)
         for number in range(100):
-            self.access.admit("s1", Mode.PUBLIC, [Credential(Place.HEADER, token(jti=number, key=b"x" * 32))])
+            self.access.admit("s1", Mode.PUBLIC, [Credential.of(Place.HEADER, token(jti=number, key=b"x" * 32))])
         self.access.admit("s1", Mode.PUBLIC, good)
         self.assertEqual(verified.count(token()), 1)
         self.assertEqual(len(verified), 101)
