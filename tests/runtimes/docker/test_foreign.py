@@ -1,4 +1,4 @@
-"""Containers that another program made and labelled, on a real engine: where they are reached, and which are refused."""
+"""Containers that another program labelled, on a real engine: where they are reached, and which are refused."""
 
 from __future__ import annotations
 
