@@ -172,11 +172,12 @@ class Request(TwistedRequest):
 
     def connectionLost(self, reason: Failure) -> None:
         """The channel says that the connection is gone."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        # From here on there is no channel: whoever gives up now sees that there is nobody to answer.
         on_disconnect, self.on_disconnect = self.on_disconnect, None
         if on_disconnect is not None:
             on_disconnect(reason)
         self._be_over()
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     # What the gateway uses instead.
 

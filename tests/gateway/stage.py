@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
@@ -127,7 +127,7 @@ class GatewayCase(TestCase):
     async def tearDown(self) -> None:
         """Nothing is left: no connection, no timer, no logged error."""
         await self.port.stopListening()
-        await self.application.port.stopListening()
+        await maybeDeferred(self.application.port.stopListening)
         for wire in [*self.wires, *self.application.peers]:
             wire.abort()
         await self.eventually(lambda: self.site.counters.connections == 0)
