@@ -170,6 +170,8 @@ class Containers:
             config = isolation.container_config(spec, settings, instance=instance, volume=name, command=self._command)
             try:
                 created: str = client.create_container_from_config(config, name)["Id"]
+            except docker.errors.ImageNotFound as error:
+                raise ImageUnknown(spec.image) from error
             except docker.errors.APIError as error:
                 if error.response is None or error.response.status_code != 409:
                     raise
@@ -183,9 +185,9 @@ class Containers:
         try:
             container_id = await self._do(create)
         except EngineRefused as error:
-            if error.status == 400:
-                # Only what the caller chose can be wrong here: more CPUs than there are, a variable without a name.
-                raise InvalidRequest(f"The engine refuses the session: {error.message}") from error
+            if error.status == 400 and spec.cpus is not None and "CPU" in error.message:
+                # Within our maximum, and more than the engine's machine has.
+                raise InvalidRequest(f"Request body field 'cpus' is refused by the engine: {error.message}") from error
             raise
         await uninterrupted(self._agents.install(container_id))
         if not workspaces.is_root(user):

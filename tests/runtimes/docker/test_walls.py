@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from sandbox.errors import EngineError
+from sandbox.errors import EngineError, InvalidRequest
 from sandbox.model import Container, ContainerSpec, ExecSpec
 from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
@@ -247,6 +247,12 @@ class LimitTests(WallsTestCase):
         host = (await self.inspected(await self.create(memory_mb=48, cpus=0.25)))["HostConfig"]
         self.assertEqual((host["Memory"], host["NanoCpus"]), (48 << 20, 250_000_000))
 
+    async def test_more_cpus_than_the_machine_has_names_the_field_and_leaves_nothing(self) -> None:
+        session_id = self.site.session_id()
+        with self.assertRaisesRegex(InvalidRequest, "'cpus'"):
+            await self.runtime.create(ContainerSpec(session_id=session_id, image=BUSYBOX, cpus=100_000))
+        self.assertEqual(self.site.traces(session_id), [])
+
     async def test_memory_ends_what_takes_too_much_and_the_session_lives(self) -> None:
         container = await self.create()
         code, _ = await self.shell(container, "head -c 100000000 /dev/zero | tail -c 90000000 >/dev/null")
@@ -289,3 +295,15 @@ class CommandTests(WallsTestCase):
         while not (said := await log()):
             await pause(0.05)
         self.assertEqual(said, b"started\n")
+
+
+class UnknownRuntimeTests(WallsTestCase):
+    """``CONTAINER_RUNTIME``: passed through to the engine, which refuses one that it does not have."""
+
+    environment: ClassVar[dict[str, str]] = {"CONTAINER_RUNTIME": "no-such-runtime"}
+
+    async def test_it_is_asked_for(self) -> None:
+        session_id = self.site.session_id()
+        with self.assertRaisesRegex(EngineError, "no-such-runtime"):
+            await self.runtime.create(ContainerSpec(session_id=session_id, image=BUSYBOX))
+        self.assertEqual(self.site.traces(session_id), [])
