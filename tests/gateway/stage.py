@@ -165,7 +165,7 @@ class GatewayCase(TestCase):
         return wire
 
     async def exchange(self, request: bytes, response: bytes) -> tuple[bytes, Answer]:
-        """One request on a connection of its own and the application's answer: what the application saw, and the client.
+        """One request on a connection of its own, and its answer: what the application saw, and what the client did.
 
         The application closes its connection when the answer is sent.
         """

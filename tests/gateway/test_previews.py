@@ -1,4 +1,4 @@
-"""What a preview's address answers: redirects, errors, pages, health, and what belongs to no route (contract 5 and 7)."""
+"""What a preview's address answers: redirects, errors, pages, health, what belongs to no route (contract 5 and 7)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.errors import (
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
 from sandbox.policy.headers import TrustedProxies
-from tests.gateway.stage import GET, GatewayCase, values
+from tests.gateway.stage import GatewayCase, values
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAVIGATION = b"Accept: text/html,application/xhtml+xml\r\nSec-Fetch-Mode: navigate\r\n"
