@@ -213,6 +213,8 @@ class Sessions:
 
         :param owned: whether its row is known to have been added; a database that went away may have added it.
         """
+        if isinstance(error, Conflict) and not owned:
+            return  # the store refused: the id is taken, or nothing can be created here
         _log.warn("create session={session} failed: {error!r}", session=record.id, error=error)
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return

@@ -20,6 +20,7 @@ from sandbox.errors import (
     Overloaded,
     SessionExists,
     SessionNotFound,
+    SessionsReadOnly,
     StoreUnavailable,
 )
 from sandbox.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
@@ -140,6 +141,12 @@ class CreateTests(SessionsTestCase):
         session = self.create("s")
         self.failureResultOf(self.sessions.create(user_id="u2", session_id="s"), SessionExists)
         self.assertEqual(self.successResultOf(self.sessions.get("s")), session)
+
+    def test_a_refusal_of_the_stores_is_the_end_of_it(self) -> None:
+        self.store.add = lambda record: fail(SessionsReadOnly())  # type: ignore[method-assign]
+        self.store.failing = {"get": "before", "remove": "before"}
+        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), SessionsReadOnly)
+        self.assertEqual(list(self.containers.every()), [])
 
     def test_wrong_fields_are_named_and_nothing_is_made(self) -> None:
         for field, more in (
