@@ -1,27 +1,16 @@
-"""``twistd sandbox``: the only place where the parts are put together, opened and closed."""
+"""``twistd sandbox``: the only place where the parts are put together."""
 
 from __future__ import annotations
 
-import atexit
-import os
 import secrets
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import attrs
-from twisted.application.service import Service
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.api.app import InternalApi
 from sandbox.api.guard import Guard
-from sandbox.errors import Overloaded, StoreUnavailable
+from sandbox.daemon import Daemon
 from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.fallback import Fallback
@@ -29,12 +18,10 @@ from sandbox.gateway.hosts import PreviewHosts
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.websocket import WebSockets
-from sandbox.http.admission import STREAM, Admission, Refuse
+from sandbox.http.admission import STREAM, Admission
 from sandbox.http.deadlines import Deadlines
-from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
-from sandbox.http.routes import Route, Routes
-from sandbox.http.site import Limits, Site
+from sandbox.http.routes import Root, Route, Routes
 from sandbox.model import ExecResult
 from sandbox.operations.access import Access, Keys
 from sandbox.operations.execution import Execution
@@ -51,171 +38,25 @@ from sandbox.policy.headers import TrustedProxies
 from sandbox.policy.hostnames import Addresses
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.runtimes.interface import IRuntime
-from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
+from sandbox.settings import SettingError, Settings
 from sandbox.stores.factory import make_store
 from sandbox.stores.interface import ISessionStore
-
-_log = Logger()
 
 
 def makeService(options: Options) -> Daemon:
     """The service that ``twistd sandbox`` runs."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
 
+    settings = options.settings
     try:
-        return Daemon(reactor, options.settings, options["listen"])
+        store = make_store(settings, reactor)
+
+        def build(instance: str, public_url: str) -> Parts:
+            return Parts(reactor, settings, store, DockerRuntime(reactor, settings, instance), public_url)
+
+        return Daemon(reactor, settings, store, build, options["listen"])
     except SettingError as error:
         raise SystemExit(f"sandbox: {error}") from None
-
-
-_STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING")))
-
-
-def _starting(request: Request) -> Admission:
-    return _STARTING
-
-
-def _endpoint(settings: Settings) -> str:
-    family = "tcp6" if ":" in settings.host else "tcp"
-    return f"{family}:{settings.port}:interface={quoteStringArgument(settings.host)}"
-
-
-@attrs.define
-class _Listener:
-    """An endpoint and the site behind it."""
-
-    text: str
-    endpoint: Any
-    site: Site
-    port: IListeningPort | None = None
-
-
-def _address(listener: _Listener) -> str:
-    """Where a listener is found: with the port that it got when it asked for any."""
-    host = listener.port.getHost() if listener.port is not None else None
-    if isinstance(host, IPv4Address | IPv6Address):
-        return f"tcp:{host.port}:interface={host.host}"
-    return listener.text
-
-
-class Daemon(Service):
-    """Owns everything: listens at once, answers 503 until store and engine are open, and closes all of it in order.
-
-    :param listen: endpoints of the public site; none: the one that HOST and PORT name.
-    :raises SettingError: for an endpoint that does not parse, and for what only a setting's user can judge.
-    """
-
-    name = "sandbox"
-
-    def __init__(self, reactor: Any, settings: Settings, listen: Sequence[str] = ()) -> None:
-        self._reactor = reactor
-        self._settings = settings
-        self._store = make_store(settings, reactor)
-        limits = Limits.of(settings)
-        self._public = self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
-        if settings.internal_listen:
-            self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
-        self._sites = [self._public] if self._internal is self._public else [self._public, self._internal]
-        public = [("--listen", text) for text in listen] or [("HOST and PORT", _endpoint(settings))]
-        self._listeners = [self._listener(source, text, self._public) for source, text in public]
-        if settings.internal_listen:
-            self._listeners.append(self._listener("INTERNAL_LISTEN", settings.internal_listen, self._internal))
-        self._opening: Deferred[None] | None = None
-        self._parts: Parts | None = None
-
-    def _listener(self, source: str, text: str, site: Site) -> _Listener:
-        try:
-            return _Listener(text, serverFromString(self._reactor, text), site)
-        except (ValueError, TypeError, LookupError) as error:
-            raise SettingError(f"{source} must be a Twisted server endpoint, not {text!r}: {error}") from None
-
-    def privilegedStartService(self) -> None:
-        """Listen. An address that cannot be had ends the start with one line."""
-        super().privilegedStartService()  # type: ignore[no-untyped-call]
-        for listener in self._listeners:
-            failed: list[Failure] = []
-            listening = listener.endpoint.listen(listener.site)
-            listening.addCallbacks(lambda port, which=listener: setattr(which, "port", port), failed.append)
-            if failed:
-                raise SystemExit(f"sandbox: cannot listen on {listener.text}: {failed[0].getErrorMessage()}")
-
-    def startService(self) -> None:
-        """Begin to open what the daemon stands on."""
-        super().startService()  # type: ignore[no-untyped-call]
-        for name in weak_secrets(self._settings):
-            _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
-        self._reactor.callWhenRunning(self._end_well_on_term)
-        self._opening = Deferred.fromCoroutine(self._open())
-        self._opening.addErrback(self._give_up)
-
-    def _end_well_on_term(self) -> None:
-        # twistd kills itself with the signal once more when everything is closed, so that whoever waits sees a kill.
-        # An end that was asked for and went well is exit status 0.
-        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._reactor.stop))
-
-    async def _open(self) -> None:
-        await self._open_store()
-        runtime = DockerRuntime(self._reactor, self._settings, await self._store.instance())
-        self._parts = parts = Parts(self._reactor, self._settings, self._store, runtime, self._public_url())
-        await parts.open()
-        for site in self._sites:
-            root = parts.root(public=site is self._public, internal=site is self._internal)
-            site.resource, site.admit = root, root.admit
-        _log.info("ready on {addresses}", addresses=", ".join(map(_address, self._listeners)))
-
-    def _public_url(self) -> str:
-        """Where browsers reach the public site: ``PUBLIC_URL``, else a port of this machine's own."""
-        if self._settings.public_url is not None:
-            return self._settings.public_url
-        hosts = [each.port.getHost() for each in self._listeners if each.port is not None and each.site is self._public]
-        ports = [host.port for host in hosts if isinstance(host, IPv4Address | IPv6Address)]
-        return f"http://localhost:{ports[0] if ports else self._settings.port}"
-
-    async def _open_store(self) -> None:
-        """Open the store; a database that does not answer yet is waited for, and previews and API say 503 meanwhile."""
-        delay = 0.5
-        while True:
-            try:
-                return await self._store.open()
-            except StoreUnavailable as error:
-                _log.error("the store cannot be opened: {error}; trying again", error=error.message)
-            await deferLater(self._reactor, delay)
-            delay = min(delay * 2, 15.0)
-
-    def _give_up(self, failure: Failure) -> None:
-        if not self.running:
-            return
-        if failure.check(SettingError):
-            _log.critical("sandbox cannot start: {error}", error=failure.getErrorMessage())
-        else:
-            _log.failure("sandbox cannot start", failure=failure)
-        # twistd has no other way to end with a status when a service fails after the start.
-        atexit.register(os._exit, 1)
-        self._reactor.stop()
-
-    def stopService(self) -> Deferred[None]:
-        """Stop listening, let requests finish for a while, kill what runs still, close everything."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        for listener in self._listeners:
-            if listener.port is not None:
-                await maybeDeferred(listener.port.stopListening)
-        if self._opening is not None:
-            self._opening.cancel()
-        if self._parts is not None:
-            self._parts.drain()
-        drains = [site.drain(self._settings.drain_seconds) for site in self._sites]
-        for drained in drains:
-            await drained
-        if self._parts is not None:
-            # Commands that still run are killed as a timeout would; their callers get a moment to hear of it.
-            await self._parts.close()
-            await deferLater(self._reactor, 0.1)
-        for site in self._sites:
-            site.abort()
-        await self._store.close()
 
 
 class Parts:
@@ -304,7 +145,7 @@ class Parts:
         await self._runtime.open()
         await self._reconciliation.open()
 
-    def root(self, *, public: bool, internal: bool) -> PreviewHosts | Routes:
+    def root(self, *, public: bool, internal: bool) -> Root:
         """The root of a site that serves one face of the daemon, or both."""
         routes = []
         if public:

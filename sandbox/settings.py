@@ -292,13 +292,13 @@ class Settings:
         "SESSION_COMMAND",
         (_command, "a command line with quotes as in a shell"),
         "",
-        "What a session's container runs as its main process; unset: the daemon's own idle process, which any image has.",
+        "What a session's container runs as its main process; unset: an idle process of ours, which any image can run.",
     )
     session_network: str = _variable(
         "SESSION_NETWORK",
         (_network, "a Docker network's name, or none"),
         "sandbox",
-        "The network of session containers, made when it is missing; it is also where previews look for an address first.",
+        "The network of session containers, made when it is missing; previews look for an address there first.",
     )
     session_network_internal: bool = _variable(
         "SESSION_NETWORK_INTERNAL", FLAG, "false", "Make the session network without a way out to the world."
@@ -307,7 +307,7 @@ class Settings:
         "SESSION_NETWORK_SHARED",
         FLAG,
         "false",
-        "Use the session network even when it lets containers reach each other; else creations are refused on such a one.",
+        "Use the session network even when it lets containers reach each other; else creations on it are refused.",
     )
     session_memory_mb: int = _variable(
         "SESSION_MEMORY_MB", _whole(16, 1 << 22), "1024", "MiB of memory of a session whose creation names none."

@@ -167,7 +167,7 @@ def _explain(error: Any) -> str:
         unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))[0]
         return f"Request body field '{unknown[:100]}' is unknown"
     field = ".".join(str(step) for step in error.absolute_path)[:100]
-    return f"Request body field '{field}' {_ASKS.get(error.validator, _invalid)(error)}"
+    return f"Request body field '{field}' {_ASKS.get(error.validator, _invalid)(error)}"  # type: ignore[no-untyped-call]
 
 
 def _invalid(error: Any) -> str:

@@ -8,14 +8,14 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM, Admission
 from sandbox.http.request import Request
-from sandbox.http.routes import Routes
+from sandbox.http.routes import Root
 from sandbox.policy.hostnames import Addresses, PreviewHost
 
 #: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
 HEALTH = b"/.sandbox/health"
 
 
-class PreviewHosts(Resource):
+class PreviewHosts(Root):
     """The root of a site that looks at the Host before the path.
 
     A host that names a preview takes the whole request, so that no path of ours shadows one of the application's; any
@@ -24,10 +24,8 @@ class PreviewHosts(Resource):
     :param routes: for every other host.
     """
 
-    isLeaf = True
-
-    def __init__(self, addresses: Addresses, previews: PreviewResource, routes: Routes) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, addresses: Addresses, previews: PreviewResource, routes: Root) -> None:
+        super().__init__()
         self._addresses = addresses
         self._previews = previews
         self._routes = routes
@@ -39,10 +37,6 @@ class PreviewHosts(Resource):
             return self._routes.admit(request)
         request.resource = _OnHost(self._previews, found)
         return STREAM
-
-    def render(self, request: Request) -> bytes | int:
-        """Have whatever admitted the request render it."""
-        return request.resource.render(request)  # type: ignore[no-any-return]
 
 
 class _OnHost(Resource):

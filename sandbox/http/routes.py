@@ -28,8 +28,28 @@ class Route:
     resource: IResource
 
 
-class Routes(Resource):
-    """The root of a site. A request's route is looked up once, when it is admitted.
+class Root(Resource):
+    """The root of a site, which is its door, too: what admits a request also finds the resource that renders it.
+
+    A leaf, so that ``twisted.web`` takes no path apart to look for children.
+    """
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def admit(self, request: Request) -> Admission:
+        """Admit or refuse; who admits sets ``request.resource``."""
+        return _UNKNOWN
+
+    def render(self, request: Request) -> bytes | int:
+        """Have the resource that was found render it."""
+        return request.resource.render(request)  # type: ignore[no-any-return]
+
+
+class Routes(Root):
+    """A root of routes. A request's route is looked up once, when it is admitted.
 
     The prefixes are compared with the target as it came, before anybody decodes it: ``/api/%69nternal/`` is no way
     around the guard of ``/api/internal/``, it is no path at all.
@@ -38,10 +58,8 @@ class Routes(Resource):
     :param otherwise: admits or refuses what no route takes.
     """
 
-    isLeaf = True
-
     def __init__(self, routes: Sequence[Route], otherwise: Admit = refuse_unknown) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._routes = routes
         self._otherwise = otherwise
 
@@ -52,7 +70,3 @@ class Routes(Resource):
                 request.resource = route.resource
                 return route.admit(request)
         return self._otherwise(request)
-
-    def render(self, request: Request) -> bytes | int:
-        """Have the request's route render it."""
-        return request.resource.render(request)  # type: ignore[no-any-return]
