@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -113,7 +114,7 @@ def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in pairwise(bounds) if end > start]
 
 
 class Splitting(SynchronousTestCase):
