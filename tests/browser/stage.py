@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.chromium import Chromium, NetworkChanged
-from tests.browser.projects import Project
 from tests.daemon import Daemon
 from tests.engine import EngineTestCase
 
@@ -38,7 +37,7 @@ class PreviewCase(EngineTestCase):
         self.session_id = f"T_{self.lab.token}"
         self.container: str | None = None
 
-    def run_application(self, project: Project, command: Sequence[str], port: int, **registration: Any) -> None:
+    def run_application(self, image: str, command: Sequence[str], port: int, **registration: Any) -> None:
         """Start a container that runs an application, register its port, wait until it answers.
 
         :param registration: further fields of the registration, such as ``stripPrefix``.
@@ -47,7 +46,7 @@ class PreviewCase(EngineTestCase):
             self.lab.engine.remove_container(self.container, force=True)
         self.container = self.lab.container(
             session_id=self.session_id,
-            image=project.ensure(),
+            image=image,
             command=command,
             network="bridge",
             environment={"NEXT_TELEMETRY_DISABLED": "1"},

@@ -27,7 +27,7 @@ class DevServerCase(PreviewCase):
         """Run a project, and check it by one of the URLs that its registration answers with."""
 
         def start_and_check(browser: Chromium) -> None:
-            self.run_application(project, command, port, **registration)
+            self.run_application(project.ensure(), command, port, **registration)
             self.url = self.urls[form]
             self.check(browser)
 
