@@ -62,7 +62,7 @@ class Agents:
             reactor, self._opener, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
         )
         self._commands: set[_Running] = set()
-        self._starting = 0
+        self._executions = 0
         self._closing = False
 
     def install(self, container_id: str) -> Deferred[None]:
@@ -122,9 +122,9 @@ class Agents:
     async def _execute(self, container: Container, spec: ExecSpec) -> ExecResult:
         if self._closing:
             raise _stopping()
-        if self._starting >= self._settings.max_execs:
+        if self._executions >= self._settings.max_execs:
             raise Overloaded("Too many commands run at once", code="TOO_MANY_EXECS")
-        self._starting += 1
+        self._executions += 1
         try:
             async with self._links.hold(container) as (seat, link):
                 return await self._run(container, seat, link, spec)
@@ -133,7 +133,7 @@ class Agents:
                 raise _stopping() from None
             raise
         finally:
-            self._starting -= 1
+            self._executions -= 1
 
     async def _run(self, container: Container, seat: Seat, link: AgentLink, spec: ExecSpec) -> ExecResult:
         begun = self._reactor.seconds()

@@ -106,11 +106,13 @@ class AgentLink(Protocol):
         self._words = b""
         self._strays = 0
         self._spoke = False
+        self._closed = False
         self.connected_now = False
 
     def connectionMade(self) -> None:
         """Twisted's callback."""
-        self.connected_now = True
+        self.connected_now = not self._closed
+        self._abort()
 
     @property
     def busy(self) -> int:
@@ -140,8 +142,11 @@ class AgentLink(Protocol):
 
     def close(self) -> None:
         """End the connection: the agent kills what still runs, and ends."""
-        if self.connected_now:
-            assert self.transport is not None
+        self._closed, self.connected_now = True, False
+        self._abort()
+
+    def _abort(self) -> None:
+        if self._closed and self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def dataReceived(self, data: bytes) -> None:

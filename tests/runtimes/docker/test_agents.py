@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
 
-from sandbox.model import Container, ContainerState
+from sandbox.errors import ExecutionFailed
+from sandbox.model import Container, ContainerState, ExecSpec
+from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.settings import parse
 from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
@@ -104,6 +109,50 @@ class AgentsTestCase(EngineTestCase):
             started_at=found["State"]["StartedAt"],
             user=found["Config"]["User"],
         )
+
+
+class ProgramTests(EngineTestCase):
+    """The agent's program in a container that is made of nothing else."""
+
+    async def test_it_is_a_main_process_that_reaps_and_ends_when_told(self) -> None:
+        agents = Agents(reactor, parse({"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": ENGINE_URL}))
+        self.addCleanup(agents.close)
+        for init in (True, False):
+            container_id = self.lab.container(command=program.idle_command(), start=False, init=init)
+            await agents.install(container_id)
+            self.lab.engine.start(container_id)
+            self.lab.run(container_id, "(setsid sleep 0.1 &) ; sleep 0.5")
+            left = self.lab.processes(container_id)
+            self.assertFalse([line for line in left if line.startswith("Z")], left)
+            # With SIGKILL at the end of the engine's patience it would be 137.
+            await deferToThread(self.lab.engine.stop, container_id, timeout=30)
+            self.assertIn(self.lab.engine.inspect_container(container_id)["State"]["ExitCode"], (15, 143))
+
+    async def test_it_works_in_an_image_that_has_nothing(self) -> None:
+        agents = Agents(reactor, parse({"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": ENGINE_URL}))
+        self.addCleanup(agents.close)
+        empty = io.BytesIO()
+        with tarfile.open(fileobj=empty, mode="w") as tar:
+            workspace = tarfile.TarInfo("workspace")
+            workspace.type, workspace.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(workspace)
+        image = f"sandbox-test-empty:{self.lab.token}"
+        repository, tag = image.split(":")
+        self.lab.engine.import_image_from_data(empty.getvalue(), repository=repository, tag=tag)
+        self.addCleanup(self.lab.engine.remove_image, image)
+        container_id = self.lab.container(image=image, command=program.idle_command(), start=False)
+        self.addCleanup(self.lab.engine.remove_container, container_id, force=True)
+        await agents.install(container_id)
+        self.lab.engine.start(container_id)
+        started_at = self.lab.engine.inspect_container(container_id)["State"]["StartedAt"]
+        container = Container(
+            id=container_id, session_id="s1", state=ContainerState.RUNNING, image=image, started_at=started_at
+        )
+        await agents.write_file(container, b"file", b"text")
+        self.assertEqual((await agents.read_file(container, b"file", 10)).content, b"text")
+        with self.assertRaises(ExecutionFailed) as caught:
+            await agents.execute(container, ExecSpec(argv=[b"/bin/sh", b"-c", b"true"]))
+        self.assertEqual(caught.exception.reason_code, "COMMAND_NOT_FOUND")
 
 
 class UserExecTests(ExecContract, OutsideLinkContract, AgentsTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.model import ExecSpec
 from sandbox.runtimes.docker.program import path
 from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
 from tests.contracts.runtime_files import FilesContract
@@ -53,3 +54,11 @@ class DebianPythonTests(DebianTestCase, test_commands.CommandsTestCase):
         self.assertEqual((result.timed_out, result.survivors), (True, 0))
         left = [line for line in self.lab.processes(self.container_id) if path() not in line]
         self.assertEqual([line for line in left if "python3" in line], [])
+
+    async def test_a_bomb_of_hundreds_that_forks_on_is_ended(self) -> None:
+        container = self.described(self.lab.container(user="sandbox", image=self.image, pids_limit=300))
+        bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
+        spec = ExecSpec(argv=[b"/usr/bin/python3", b"-c", bomb.encode()], timeout_ms=2000)
+        result = await self.agents(EXEC_KILL_TIMEOUT="60").execute(container, spec)
+        self.assertEqual((result.timed_out, result.survivors), (True, 0))
+        self.assertFalse([line for line in self.lab.processes(container.id) if "python3" in line])
