@@ -80,8 +80,7 @@ class Pool:
 
     def take(self, session_id: str, target: Target) -> Upstream | None:
         """An idle connection to ``target``, now the caller's, or ``None``."""
-        key = Key(target.container_id, target.started_at, target.port)
-        upstream = self._book.take(session_id, key, self._deadlines.seconds())
+        upstream = self._book.take(session_id, _key(target), self._deadlines.seconds())
         if upstream is not None:
             upstream.deadline = NEVER
             self.counters.reused += 1
@@ -103,7 +102,7 @@ class Pool:
             message = "Too many connections to this preview are open"
             return fail(Overloaded(message, code="TOO_MANY_PREVIEW_CONNECTIONS"))
         upstream = Upstream(self)
-        self._book.add(upstream, session_id, Key(target.container_id, target.started_at, target.port))
+        self._book.add(upstream, session_id, _key(target))
         attempt = self._connecting[upstream] = _Attempt(self, upstream)
         attempt.connector = self._reactor.connectTCP(target.address, target.port, attempt, self._connect_timeout)
         return attempt.connected
@@ -172,6 +171,10 @@ class Pool:
     def _check_closed(self) -> None:
         if self._closed is not None and not len(self) and not self._closed.called:
             self._closed.callback(None)
+
+
+def _key(target: Target) -> Key:
+    return target.container_id, target.started_at, target.port
 
 
 class _Attempt(ClientFactory):

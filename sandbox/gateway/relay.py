@@ -16,13 +16,15 @@ from sandbox.gateway.upstream import Upstream
 from sandbox.http.channel import CONTINUE
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request, http_date
-from sandbox.policy.framing import Coding, Framing, chunk, last_chunk
+from sandbox.policy.framing import CHUNKS, CLOSE, NONE, Framing, chunk, last_chunk
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead
 from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_fields
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool
 
+_END = b"Via: %b\r\n\r\n" % VIA
+_CHUNKED_END = b"Transfer-Encoding: chunked\r\n" + _END
 # RFC 9110 section 9.2.2: what may be sent again on a new connection when a reused one died before it answered.
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
@@ -105,7 +107,7 @@ class Relay:
             return
         request = self._request
         self._upstream = upstream
-        if request.framing.coding is Coding.NONE:
+        if request.framing.coding is NONE:
             self.sent_all = True
             upstream.begin(self, self._outbound.head)
             return
@@ -118,21 +120,21 @@ class Relay:
             upstream.transport.registerProducer(Upload(request), True)
 
     def _replayable(self) -> bool:
-        return self._request.framing.coding is Coding.NONE and self.method in _IDEMPOTENT
+        return self._request.framing.coding is NONE and self.method in _IDEMPOTENT
 
     # The request's body.
 
     def body_received(self, data: bytes) -> None:
         if self._upstream is not None:
             self._stop_waiting_to_continue()
-            self._upstream.send(chunk(data) if self._request.framing.coding is Coding.CHUNKED else data)
+            self._upstream.send(chunk(data) if self._request.framing.coding is CHUNKS else data)
 
     def body_ended(self, trailers: Fields) -> None:
         self.sent_all = True
         if self._upstream is None:
             return
         self._stop_uploading()
-        if self._request.framing.coding is Coding.CHUNKED:
+        if self._request.framing.coding is CHUNKS:
             self._upstream.send(last_chunk([field for field in trailers if may_be_trailer(field[0])]))
 
     def body_failed(self, error: Malformed) -> None:
@@ -167,7 +169,7 @@ class Relay:
             self._stop_waiting_to_continue()
             if not waiting:
                 return  # Said already, or never asked for.
-        fields = response_fields(head, Framing(Coding.NONE), self._outbound.rewriter, chunked=False)
+        fields = response_fields(head, Framing(NONE), self._outbound.rewriter, chunked=False)
         self._request.send_interim(status_line(head) + field_lines(fields) + b"\r\n")
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
@@ -177,19 +179,18 @@ class Relay:
         self._stop_waiting_to_continue()
         request = self._request
         request.code = head.status
-        if framing.coding is Coding.CHUNKED or framing.coding is Coding.CLOSE:
+        if framing.coding is CHUNKS or framing.coding is CLOSE:
             self._chunked = request.minor == 1
             self._until_close = not self._chunked
         fields = response_fields(head, framing, self._outbound.rewriter, chunked=self._chunked)
         if b"date" not in head.known:
             fields.append((b"Date", http_date()))
-        fields += self._outbound.response_fields
-        fields.append((b"Via", VIA))
-        if self._chunked:
-            fields.append((b"Transfer-Encoding", b"chunked"))
+        if self._outbound.response_fields:
+            fields += self._outbound.response_fields
+        end = _CHUNKED_END if self._chunked else _END
         if not request.persistent or self._until_close:
-            fields.append((b"Connection", b"close"))
-        self._pending = [status_line(head), field_lines(fields), b"\r\n"]
+            end = b"Connection: close\r\n" + end
+        self._pending = [status_line(head), field_lines(fields), end]
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
         if trailers is not None:

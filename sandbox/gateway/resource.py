@@ -22,7 +22,7 @@ from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.model import Preview, Target
-from sandbox.policy.framing import Coding
+from sandbox.policy.framing import NONE
 from sandbox.policy.grammar import Malformed, split_list
 from sandbox.policy.headers import (
     Origin,
@@ -144,10 +144,10 @@ class PreviewResource(ReverseProxyResource):
         place = _Place(session_id, prefix, port)
         try:
             verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
-            if isinstance(verdict, Deferred):
-                self._wait(request, verdict, lambda found: self._admit(request, place, found))
-            else:
+            if verdict is None or not isinstance(verdict, Deferred):
                 self._admit(request, place, verdict)
+            else:
+                self._wait(request, verdict, lambda found: self._admit(request, place, found))
         except Exception:
             respond_error(request, Failure())
 
@@ -156,10 +156,10 @@ class PreviewResource(ReverseProxyResource):
             respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
             return
         found = self._resolver.resolve(place.session_id)
-        if isinstance(found, Deferred):
-            self._wait(request, found, lambda found: self._forward(request, place, verdict, found))
-        else:
+        if isinstance(found, tuple):
             self._forward(request, place, verdict, found)
+        else:
+            self._wait(request, found, lambda found: self._forward(request, place, verdict, found))
 
     def _wait(self, request: Request, waiting: Deferred[Any], then: Callable[[Any], None]) -> None:
         """Do ``then`` with what is waited for; answer its errors."""
@@ -188,11 +188,11 @@ class PreviewResource(ReverseProxyResource):
             trusted,
             host,
             public_host(request.headers, Origin(peer=peer, trusted=True, host=host)) if trusted else host,
-            prefix=place.prefix,
-            stripped=preview.strip_prefix,
-            preserve_host=preview.preserve_host,
-            address=target.address,
-            port=target.port,
+            place.prefix,
+            preview.strip_prefix,
+            preview.preserve_host,
+            target.address,
+            target.port,
         )
         upgrade = b"websocket" if wants_websocket(request) else None
         if passage is None:
@@ -245,7 +245,7 @@ def wants_websocket(request: Request) -> bool:
     return (
         b"upgrade" in known
         and request.minor == 1
-        and request.framing.coding is Coding.NONE
+        and request.framing.coding is NONE
         and b"websocket" in split_list(known[b"upgrade"])
         and b"upgrade" in split_list(known.get(b"connection", b""))
     )

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from sandbox.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
 from sandbox.http import eager
 from sandbox.http.deadlines import NEVER
-from sandbox.policy.framing import ChunkedDecoder, Coding, Framing, keeps_alive, response_framing
+from sandbox.policy.framing import CHUNKS, CLOSE, LENGTH, NONE, ChunkedDecoder, Framing, keeps_alive, response_framing
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead, parse_response_head
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Upstream(TwistedProtocol):
     _exchange: Exchange | None = None
     _head: ResponseHead | None = None
     _decoder: ChunkedDecoder | None = None
-    _coding = Coding.NONE
+    _coding = NONE
     _left = 0
     _interim = 0
     _buffer = b""
@@ -153,7 +153,7 @@ class Upstream(TwistedProtocol):
         self._pool.lost(self)
         if self._exchange is None:
             return
-        if self._coding is Coding.CLOSE and self._head is not None and reason.check(error.ConnectionDone):
+        if self._coding is CLOSE and self._head is not None and reason.check(error.ConnectionDone):
             self._end([], [])
         elif self._head is None and self._buffer and not _may_be_http(self._buffer):
             self._break(PreviewMisbehaved())
@@ -215,11 +215,11 @@ class Upstream(TwistedProtocol):
         self._coding = framing.coding
         self.deadline = NEVER
         exchange.responded(head, framing)
-        if framing.coding is Coding.LENGTH:
+        if framing.coding is LENGTH:
             self._left = framing.length
-        elif framing.coding is Coding.CHUNKED:
+        elif framing.coding is CHUNKS:
             self._decoder = ChunkedDecoder()
-        elif framing.coding is Coding.NONE:
+        elif framing.coding is NONE:
             if self._exchange is exchange:
                 self._end([], [], data)
             return
@@ -229,7 +229,7 @@ class Upstream(TwistedProtocol):
     def _read_body(self, data: bytes) -> None:
         exchange = self._exchange
         assert exchange is not None
-        if self._coding is Coding.LENGTH:
+        if self._coding is LENGTH:
             left = self._left
             if len(data) < left:
                 self._left = left - len(data)
@@ -254,7 +254,7 @@ class Upstream(TwistedProtocol):
         exchange, head = self._exchange, self._head
         assert exchange is not None
         assert head is not None
-        reusable = not rest and exchange.sent_all and self._coding is not Coding.CLOSE and keeps_alive(head)
+        reusable = not rest and exchange.sent_all and self._coding is not CLOSE and keeps_alive(head)
         self._exchange = self._head = self._decoder = None
         self._interim = 0
         if reusable and not self._closing and self.transport.connected:

@@ -27,7 +27,7 @@ from sandbox.http.request import (
     reply_bytes,
     too_large,
 )
-from sandbox.policy.framing import ChunkedDecoder, Coding, Framing, keeps_alive, request_framing
+from sandbox.policy.framing import CHUNKS, NONE, ChunkedDecoder, Framing, keeps_alive, request_framing
 from sandbox.policy.grammar import (
     Fields,
     Malformed,
@@ -64,6 +64,9 @@ class State(enum.Enum):
     CLOSING = "dropped"
 
 
+_HEAD, _BODY, _WAIT, _UPGRADED, _CLOSING = State
+
+
 class Discard:
     """The sink of a body that nobody wants."""
 
@@ -88,7 +91,7 @@ class Channel(Protocol):
     # Class attributes stand for what an idle connection has not got, to keep it small.
     deadline = NEVER
     transport: Any
-    _state = State.HEAD
+    _state = _HEAD
     _request: Request | None = None
     _sink: BodySink | None = None
     _decoder: ChunkedDecoder | None = None
@@ -121,22 +124,22 @@ class Channel(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         state = self._state
-        if state is State.HEAD:
+        if state is _HEAD:
             self._buffer = self._buffer + data if self._buffer else data
             self._parse()
-        elif state is State.BODY:
+        elif state is _BODY:
             if self._sink is None:
                 self._hold(data)
             else:
                 self._receive(data)
-        elif state is State.WAIT:
+        elif state is _WAIT:
             self._hold(data)
-        elif state is State.CLOSING:
+        elif state is _CLOSING:
             self.deadline = min(self._linger_until, self._seconds() + self._limits.linger_pause)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.channel_closed(self)
-        self._state = State.CLOSING
+        self._state = _CLOSING
         self._sink = None
         self._buffer = b""
         request, self._request = self._request, None
@@ -150,11 +153,11 @@ class Channel(Protocol):
             # Slow, but it reads what was sent.
             self._unsent = unsent
             self.deadline = now + self._limits.idle_timeout
-        elif self._state is State.HEAD and self._buffer:
+        elif self._state is _HEAD and self._buffer:
             self._refuse(error_reply(408, "REQUEST_TIMEOUT", "The request's head took too long"))
-        elif self._state is State.HEAD and not unsent:
+        elif self._state is _HEAD and not unsent:
             self._close()
-        elif self._state is State.BODY and self._sink is not None and not unsent:
+        elif self._state is _BODY and self._sink is not None and not unsent:
             self._body_failed(Malformed("The request's body stalled", 408, "UPLOAD_TIMEOUT"))
         else:
             self.transport.abortConnection()
@@ -167,7 +170,7 @@ class Channel(Protocol):
             return
         self._parsing = True
         try:
-            while self._buffer and self._state is State.HEAD:
+            while self._buffer and self._state is _HEAD:
                 while self._buffer.startswith(b"\r\n"):
                     self._buffer = self._buffer[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored.
                 end = self._buffer.find(b"\r\n\r\n", self._searched)
@@ -227,16 +230,16 @@ class Channel(Protocol):
     # Bodies.
 
     def _expect_body(self, framing: Framing) -> None:
-        if framing.coding is Coding.NONE:
-            self._state = State.WAIT
+        if framing.coding is NONE:
+            self._state = _WAIT
             return
-        self._state = State.BODY
+        self._state = _BODY
         self._left = framing.length
-        self._decoder = ChunkedDecoder() if framing.coding is Coding.CHUNKED else None
+        self._decoder = ChunkedDecoder() if framing.coding is CHUNKS else None
 
     def deliver_body(self, sink: BodySink) -> None:
         """See :meth:`Request.stream_body`."""
-        if self._state is not State.BODY:
+        if self._state is not _BODY:
             sink.body_ended([])
             return
         self._sink = sink
@@ -249,14 +252,14 @@ class Channel(Protocol):
 
     def pause_body(self) -> None:
         """See :meth:`Request.pause_body`."""
-        if self._state is State.BODY:
+        if self._state is _BODY:
             self._paused = True
             self.deadline = NEVER
             self.transport.pauseProducing()
 
     def resume_body(self) -> None:
         """See :meth:`Request.resume_body`."""
-        if self._state is State.BODY:
+        if self._state is _BODY:
             self.deadline = self._seconds() + self._limits.upload_timeout
             self._read_on()
 
@@ -291,7 +294,7 @@ class Channel(Protocol):
     def _body_ended(self, sink: BodySink, trailers: Fields) -> None:
         if self._sink is not sink:
             return  # It has had enough, and answered.
-        self._state = State.WAIT
+        self._state = _WAIT
         self._sink = self._decoder = None
         self.deadline = NEVER
         self._read_on()
@@ -368,10 +371,10 @@ class Channel(Protocol):
         Not behind a body that nobody took and that has not come by now, nor behind an upgrade that was refused after
         the client went on as if it had been granted.
         """
-        if self._state is State.BODY and self._sink is None:
+        if self._state is _BODY and self._sink is None:
             self.deliver_body(Discard())
         refused_upgrade = self._request is not None and self._request.upgrading and self._buffer
-        if self._state is State.BODY or self.site.stopping or refused_upgrade:
+        if self._state is _BODY or self.site.stopping or refused_upgrade:
             self._keep_alive = False
         return self._keep_alive
 
@@ -382,12 +385,12 @@ class Channel(Protocol):
         self._request = None
         if self._cork is not None:
             self._uncork()
-        if self._state is State.BODY:
+        if self._state is _BODY:
             self._linger()
         elif not self._keep_alive:
             self._close()
         else:
-            self._state = State.HEAD
+            self._state = _HEAD
             self.deadline = self._seconds() + self._limits.idle_timeout
             if self._buffer:
                 self._read_on()
@@ -406,7 +409,7 @@ class Channel(Protocol):
         """
         self.transport.unregisterProducer()
         if reset:
-            self._state = State.CLOSING
+            self._state = _CLOSING
             self.transport.abortConnection()
         else:
             self._close()
@@ -418,7 +421,7 @@ class Channel(Protocol):
 
     def _close(self) -> None:
         """Close once everything has been sent."""
-        self._state = State.CLOSING
+        self._state = _CLOSING
         self._buffer = b""
         self.deadline = self._seconds() + self._limits.idle_timeout
         self.transport.loseConnection()
@@ -428,7 +431,7 @@ class Channel(Protocol):
 
         RFC 9112 section 9.6.
         """
-        self._state = State.CLOSING
+        self._state = _CLOSING
         self._buffer = b""
         self._sink = self._decoder = None
         self._read_on()
@@ -440,7 +443,7 @@ class Channel(Protocol):
     def upgrade(self, protocol: IProtocol) -> None:
         """See :meth:`Request.upgrade`."""
         self._request = None
-        self._state = State.UPGRADED
+        self._state = _UPGRADED
         self.deadline = NEVER
         lost = self.connectionLost
 
@@ -477,7 +480,7 @@ class Channel(Protocol):
 
     def resumeProducing(self) -> None:
         """The client has read all there was."""
-        uploading = self._state is State.BODY and not self._paused
+        uploading = self._state is _BODY and not self._paused
         self.deadline = self._seconds() + self._limits.upload_timeout if uploading else NEVER
         self._producer.resumeProducing()
 
@@ -487,7 +490,7 @@ class Channel(Protocol):
 
     def close_when_idle(self) -> None:
         """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`."""
-        if self._state is State.HEAD and self._request is None:
+        if self._state is _HEAD and self._request is None:
             self._close()
 
     def loseConnection(self) -> None:

@@ -17,7 +17,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
 from sandbox.http.replies import Reply, error_reply, reply_to
-from sandbox.policy.framing import Coding, Framing
+from sandbox.policy.framing import NONE, Framing
 from sandbox.policy.grammar import Fields, Malformed, RequestHead
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Request(TwistedRequest):
             self.minor == 1
             and b"expect" in self.known
             and self.known[b"expect"].lower() == b"100-continue"
-            and self.framing.coding is not Coding.NONE
+            and self.framing.coding is not NONE
         )
 
     def stream_body(self, sink: BodySink) -> None:

@@ -112,12 +112,8 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
         if authority is not None:
             section = _with_host(section, authority, max_fields)
     fields, known = read_section(section, max_fields)
-    host = known.get(b"host")
-    if host is None:
-        if minor == b"1":
-            raise Malformed("The Host field is missing")
-    elif not _HOST.fullmatch(host):
-        raise Malformed("The Host field is invalid")
+    if b"host" not in known and minor == b"1":
+        raise Malformed("The Host field is missing")
     return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
 
 
@@ -220,6 +216,8 @@ def _read_fields(data: bytes, start: int, max_fields: int) -> tuple[Fields, dict
                 raise Malformed(f"The {lower.decode()} field is repeated")
             else:
                 known[lower] += b", " + value
+    if b"host" in known and not _HOST.fullmatch(known[b"host"]):
+        raise Malformed("The Host field is invalid")
     return fields, known
 
 

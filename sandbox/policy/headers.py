@@ -102,12 +102,11 @@ class Crossing:
 
 
 @lru_cache(1024)
-def crossing(
+def crossing(  # noqa: PLR0917 - the cache is twice as slow with keywords
     peer: str | None,
     trusted: bool,
     host: bytes,
     public: bytes,
-    *,
     prefix: bytes,
     stripped: bool,
     preserve_host: bool,

@@ -6,19 +6,16 @@ After httpcore's ``connection_pool.py``: the book decides and names what is to b
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
 C = TypeVar("C", bound=Hashable)
 
 
-class Key(NamedTuple):
-    """One port of one life of one container. Never an address: another container may get that."""
-
-    container_id: str
-    started_at: str
-    port: int
+#: One port of one life of one container: its id, its start time, the port. Never an address, as another container may
+#: get that.
+Key = tuple[str, str, int]
 
 
 @attrs.frozen(kw_only=True)

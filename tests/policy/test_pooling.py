@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.policy.pooling import Book, Key, PoolLimits
 
 LIMITS = PoolLimits(open=3, idle=2, idle_seconds=4.0)
-ONE, OTHER = Key("c1", "t1", 3000), Key("c1", "t2", 3000)
+ONE: Key = ("c1", "t1", 3000)
+OTHER: Key = ("c1", "t2", 3000)
 
 
 class Deciding(SynchronousTestCase):
