@@ -9,11 +9,13 @@ import signal
 import socket
 import time
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.browser.projects import JUPYTER, WS
 from tests.browser.stage import PreviewCase
@@ -115,21 +117,34 @@ class StreamTests(PreviewCase):
 
 
 class JupyterTests(PreviewCase):
-    """A Jupyter server whose base URL is the preview's path; its kernels speak over a WebSocket."""
+    """A Jupyter server, whose kernels speak over a WebSocket."""
 
-    def test_a_kernel_computes(self) -> None:
-        base = f"/previews/{self.session_id}/"
-        options = {"ip": "0.0.0.0", "port": "8888", "base_url": base, "token": "secret", "open_browser": "False"}
+    def serve(self, base: str, **registration: Any) -> None:
+        options = {"ip": "0.0.0.0", "port": "8888", "base_url": base, "token": "secret"}
         arguments = [f"--ServerApp.{name}={value}" for name, value in options.items()]
         script = "export PYTHONPATH=/workspace/packages HOME=/tmp; exec python3 -m jupyter_server --no-browser "
-        self.run_application(JUPYTER.ensure(), ["sh", "-c", script + " ".join(arguments)], 8888, stripPrefix=False)
-        status, content = self.daemon.request(
-            "POST", f"{base}api/kernels", {}, headers={"Authorization": "token secret"}
-        )
+        command = ["sh", "-c", script + " ".join(arguments)]
+        self.run_application(JUPYTER.ensure(), command, 8888, **registration)
+
+    def test_a_kernel_computes_by_host(self) -> None:
+        self.serve("/")
+        self.compute(self.urls["hostUrl"])
+
+    def test_a_kernel_computes_by_path_with_its_base_url(self) -> None:
+        self.serve(f"/previews/{self.session_id}/", stripPrefix=False)
+        self.compute(self.urls["url"])
+
+    def compute(self, url: str) -> None:
+        """Start a kernel and have it compute, as a notebook's page does."""
+        address = urlsplit(url)
+        origin = f"http://{address.netloc}"
+        fields = {"Host": address.netloc, "Origin": origin, "Authorization": "token secret"}
+        status, content = self.daemon.request("POST", f"{address.path}api/kernels", {}, headers=fields)
         self.assertEqual(status, 201, content)
         kernel = json.loads(content)["id"]
-        url = f"ws://127.0.0.1:{self.daemon.port}{base}api/kernels/{kernel}/channels?token=secret"
-        with connect(url, open_timeout=_SECONDS) as client:
+        channels = f"{url.replace('http', 'ws')}api/kernels/{kernel}/channels?token=secret"
+        connection = socket.create_connection(("127.0.0.1", self.daemon.port))
+        with connect(channels, sock=connection, origin=Origin(origin)) as client:
             header = {"msg_id": uuid4().hex, "msg_type": "execute_request", "session": uuid4().hex, "username": "test"}
             code = {"code": "6 * 7", "silent": False, "store_history": True, "user_expressions": {}}
             message = {"header": {**header, "version": "5.3"}, "parent_header": {}, "metadata": {}, "content": code}
