@@ -102,3 +102,4 @@ class AddressReuseTests(SiteTestCase):
         self.assertEqual(self.answers[one.session_id] - {""}, {"one\n"})
         self.assertEqual(self.answers[other.session_id] - {""}, {"other\n"})
         self.assertGreater(self.dials, 2 * ROUNDS)
+        print(f"{reused} starts on the other's address, {self.dials} dials, 0 answers of another session")
