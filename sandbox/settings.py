@@ -445,7 +445,7 @@ class Settings:
     preview_websocket_close_timeout: float = _variable(
         "PREVIEW_WEBSOCKET_CLOSE_TIMEOUT",
         _number(0.1, 600),
-        "2",
+        "5",
         "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
     )
     preview_connect_timeout: float = _variable(

@@ -3,7 +3,8 @@
 Each proxy is pinned to one core, the load and the application behind to another. A run takes about a minute, and
 nothing but the loopback is used. docs/performance.md has the results.
 
-- 32 connections echo messages of 64 bytes and of 64 KiB, one under way on each: messages a second.
+- 32 connections echo messages of 64 bytes and of 64 KiB, one under way on each: messages a second, and the proxy's own
+  processor time for each, which a busy machine changes less.
 - 5,000 idle WebSockets: resident memory of the proxy, each.
 """
 
@@ -64,6 +65,12 @@ def resident(pid: int) -> int:
     raise AssertionError("no VmRSS")
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def idle_memory(load: Load, port: int, pid: int) -> float:
     """Bytes of the proxy's memory that one of many idle WebSockets takes."""
     close(load.open(port, 50))  # what is made once is made
@@ -90,13 +97,19 @@ def main() -> None:
         }
         for size in (64, 65536):
             rates: dict[str, list[float]] = {name: [] for name in proxies}
+            costs: dict[str, list[float]] = {name: [] for name in proxies}
             for _ in range(ROUNDS):
                 for name, (command, directory) in proxies.items():
-                    with proxy(command, directory, load.port) as (port, _):
+                    with proxy(command, directory, load.port) as (port, pid):
                         load.echo(port, CONNECTIONS, size, 0.5)
-                        rates[name].append(load.echo(port, CONNECTIONS, size, SECONDS))
-            for name, found in rates.items():
-                print(f"{size:6} bytes  {name:10}  {' '.join(f'{rate:8.0f}' for rate in found)} messages/s")
+                        before = processor_seconds(pid)
+                        rate = load.echo(port, CONNECTIONS, size, SECONDS)
+                        rates[name].append(rate)
+                        costs[name].append((processor_seconds(pid) - before) / (rate * SECONDS) * 1e6)
+            for name in proxies:
+                shown = " ".join(f"{rate:8.0f}" for rate in rates[name])
+                cost = statistics.median(costs[name])
+                print(f"{size:6} bytes  {name:10}  {shown} messages/s, {cost:.0f} µs each")
             ratio = statistics.median(rates["gateway"]) / statistics.median(rates["http-proxy"])
             print(f"{size:6} bytes  gateway / http-proxy = {ratio:.2f}")
         for name, (command, directory) in proxies.items():
