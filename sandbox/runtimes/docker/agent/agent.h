@@ -121,8 +121,16 @@ bool tree_reap(void (*reaped)(pid_t, int));
 int64_t now_us(void);
 int64_t now_ms(void);
 
-/* supervise.c: the worker of REQUEST_EXEC. */
+/* command.c: the program of REQUEST_EXEC. */
 extern struct rlimit command_files; /* the limit of open files that commands get */
+struct start_failure {
+    uint8_t stage;
+    int error;
+};
+/* Runs the program with these for stdout and stderr; when it cannot, writes why to `report`, which else just closes. */
+_Noreturn void become_command(struct cursor request, const int output[2], int report);
+
+/* supervise.c: the worker of REQUEST_EXEC. */
 uint32_t exec_kill_ms(struct cursor request);
 _Noreturn void supervise(uint32_t id, struct cursor request, int leash);
 

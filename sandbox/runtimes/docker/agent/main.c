@@ -1,9 +1,5 @@
-/* The agent's main process: reads requests, forks workers, and never waits for one.
- *
- * It holds one end of a socket pair for each worker, the leash. A worker that sees its leash hang up, because the
- * daemon asked for it or because this process died, however it died, kills what it started. A supervisor that has
- * answered says so on its leash, and is then only waited for. */
-#include "agent.h"
+/* The agent's main process: reads requests, forks workers, and never waits for one. */
+#include "tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,121 +8,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_TASKS = 1024, PATIENCE_MS = 5000, SWEEP_MS = 10, CHECK_MS = 1000 };
+enum { SWEEP_MS = 10, CHECK_MS = 1000 };
 
-struct task {
-    uint32_t id;
-    pid_t pid;       /* 0 while an upload is on its way */
-    int leash;       /* -1 after it was let go */
-    bool command;    /* a supervisor, whose processes are to be killed when it cannot do it itself */
-    bool answered;
-    int64_t slipped; /* when the leash was let go, in ms; 0 before */
-    int64_t patience; /* ms that it may then take to end */
-    int content;     /* an upload's bytes so far (a memfd), or -1 */
-    uint64_t size;   /* … and how many there will be */
-    char *path;
-};
-
-static struct task tasks[MAX_TASKS];
-static int task_count;
-static bool connected = true, greeted, sweeping;
+static bool greeted;
 static int64_t lease_ms, last_heard;
-static int null;
-
-static struct task *find_task(uint32_t id)
-{
-    for (int i = 0; i < task_count; i++)
-        if (tasks[i].id == id && !tasks[i].answered)
-            return &tasks[i];
-    return NULL;
-}
-
-static void close_end(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static void forget(struct task *t)
-{
-    close_end(&t->leash);
-    close_end(&t->content);
-    free(t->path);
-    *t = tasks[--task_count];
-}
-
-static bool is_worker(pid_t pid)
-{
-    for (int i = 0; i < task_count; i++)
-        if (tasks[i].pid == pid)
-            return true;
-    return false;
-}
-
-static void disconnect(void)
-{
-    connected = false;
-    for (int i = 0; i < 3; i++)
-        dup2(null, i);
-}
-
-/* Replies of this process: it must not wait for a reader that has gone. */
-static void reply(struct reply *r)
-{
-    if (connected && !reply_send(r, STDIN_FILENO))
-        disconnect();
-}
-
-static void refuse(uint32_t id, enum stage stage, int error)
-{
-    struct reply r;
-    put_failure(&r, id, stage, error);
-    reply(&r);
-}
-
-static struct task *add_task(uint32_t id)
-{
-    if (task_count == MAX_TASKS || find_task(id)) {
-        refuse(id, STAGE_PROCESS, EAGAIN);
-        return NULL;
-    }
-    tasks[task_count] = (struct task){.id = id, .leash = -1, .content = -1, .patience = PATIENCE_MS};
-    return &tasks[task_count++];
-}
-
-/* Forks a worker for a task: true in the worker, whose end of the leash is *leash. The task is gone when it fails. */
-static bool fork_worker(struct task *t, int *leash)
-{
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
-        refuse(t->id, STAGE_PROCESS, errno);
-        forget(t);
-        return false;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* Other workers' leashes must hang up when the main process lets go: nobody else may hold them. */
-        for (int i = 0; i < task_count; i++)
-            close_end(&tasks[i].leash);
-        close(ends[1]);
-        dup2(null, STDIN_FILENO);
-        *leash = ends[0];
-        return true;
-    }
-    close(ends[0]);
-    t->leash = ends[1];
-    t->pid = pid;
-    if (pid < 0) {
-        refuse(t->id, STAGE_PROCESS, errno);
-        forget(t);
-    }
-    return false;
-}
 
 static void hello(uint32_t id, struct cursor c)
 {
@@ -199,23 +86,6 @@ static void commit(struct task *t)
     }
     if (fork_worker(t, &leash))
         file_write(t->id, t->path, t->content, leash);
-    else if (is_worker(t->pid))
-        close_end(&t->content);
-}
-
-static void slip(struct task *t)
-{
-    if (!t->pid) {
-        refuse(t->id, STAGE_REQUEST, ECANCELED);
-        forget(t);
-        return;
-    }
-    if (t->slipped)
-        return;
-    t->slipped = now_ms();
-    shutdown(t->leash, SHUT_WR); /* its own word can still come */
-    if (!t->command)
-        kill(t->pid, SIGTERM); /* its answer, if none is on its way, comes when it is reaped */
 }
 
 static void dispatch(uint32_t id, uint8_t type, struct cursor c)
@@ -292,30 +162,6 @@ static void read_request(void)
     have = 0;
 }
 
-static void reaped(pid_t pid, int status)
-{
-    for (int i = 0; i < task_count; i++) {
-        if (tasks[i].pid != pid)
-            continue;
-        /* Workers exit with 0 after their answer. One that did not was killed: by us, by the kernel, or by a root user
-         * inside; whatever it had started has become our child. */
-        if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-            char word;
-            sweeping = true;
-            if (!tasks[i].answered && (tasks[i].leash < 0 || recv(tasks[i].leash, &word, 1, MSG_DONTWAIT) != 1))
-                refuse(tasks[i].id, STAGE_PROCESS, tasks[i].slipped && !tasks[i].command ? ECANCELED : E_WORKER_LOST);
-        }
-        forget(&tasks[i]);
-        return;
-    }
-}
-
-/* Kills processes that became our children because their supervisor was killed; a step at a time. */
-static void sweep(void)
-{
-    sweeping = tree_signal(getpid(), is_worker, SIGKILL, NULL) > 0;
-}
-
 static void watch(void)
 {
     static struct pollfd fds[1 + MAX_TASKS];
@@ -346,15 +192,6 @@ static void watch(void)
     }
     if (fds[0].revents)
         read_request();
-}
-
-/* Ends workers that do not end by themselves: a root user inside can stop them. */
-static void escalate(void)
-{
-    for (int i = 0; i < task_count; i++) {
-        if (tasks[i].slipped && !tasks[i].answered && now_ms() - tasks[i].slipped > tasks[i].patience)
-            kill(tasks[i].pid, SIGKILL);
-    }
 }
 
 static void ignore(int number) { (void)number; }
