@@ -123,7 +123,13 @@ class HostTests(GatewayCase):
         self.assertEqual(asked, [("s1", b""), ("s1", b"")])
 
     async def test_other_hosts_are_none_of_a_preview(self) -> None:
-        for host in (b"localhost:4002", b"03000-s1.localhost", b"s1.localhost", self.host.replace(b":", b".example:"), b"127.0.0.1"):
+        for host in (
+            b"localhost:4002",
+            b"03000-s1.localhost",
+            b"s1.localhost",
+            self.host.replace(b":", b".example:"),
+            b"127.0.0.1",
+        ):
             self.assertEqual(await self.refusal(self.get(b"/", host=host)), (404, "No such path"))
         _, answer = await self.exchange(self.get(b"/previews/s1/", host=b"localhost:4002"), OK)
         self.assertEqual(answer.body, b"ok")
