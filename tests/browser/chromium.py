@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 T = TypeVar("T")
 
 #: Seconds after which what should come to be seen has not come.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 # As root there is no sandbox for the browser; the rest keeps it from talking to anybody but the tests.
 _FLAGS = (

@@ -327,3 +327,51 @@ class EndTests(WebSocketTestCase):
         application.send(granting())
         await self.head(late)
         await self.closed(late, application, 1012, "Service restart")
+
+
+class ResetTests(WebSocketTestCase):
+    """Connections are reset by either side in every state; nothing is left and nothing is logged."""
+
+    ROUNDS = 20
+
+    async def test_resets_in_every_state(self) -> None:
+        for state in ("asked", "granted", "open", "within a frame", "half closed", "closing", "ended by us"):
+            for side in (0, 1):
+                for _ in range(self.ROUNDS):
+                    browser, application = await self.reach(state)
+                    (browser, application)[side].abort()
+                    if state == "ended by us":
+                        (application, browser)[side].send(frame(CLOSE))
+                    await until(lambda: self.told(browser) and application.lost is not None, state)  # noqa: B023
+                    browser.abort()
+        await until(lambda: not len(self.upgrades) and not len(self.pool))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def told(self, browser: Wire) -> bool:
+        """Whether the browser knows: by a refusal, when there was no 101 before, else by its own loss."""
+        return browser.lost is not None or browser.received.startswith(b"HTTP/1.1 502 ")
+
+    async def reach(self, state: str) -> tuple[Wire, Wire]:
+        """The browser's wire and the application's in a state."""
+        if state in {"asked", "granted"}:
+            before = len(self.application.peers)
+            browser = await self.wire()
+            browser.send(asking())
+            application, _ = await self.asked(before)
+            if state == "granted":
+                application.send(granting())
+            return browser, application
+        browser, application = await self.opened()
+        if state == "within a frame":
+            for wire in (browser, application):
+                wire.send(frame(TEXT, bytes(10), announced=100))
+            await expect(browser, frame(TEXT, bytes(10), announced=100))
+        elif state == "half closed":
+            assert browser.transport is not None
+            browser.transport.loseWriteConnection()  # type: ignore[attr-defined]
+        elif state == "closing":
+            application.send(frame(CLOSE))
+            await expect(browser, frame(CLOSE))
+        elif state == "ended by us":
+            self.upgrades.drop_session("s1")
+        return browser, application
