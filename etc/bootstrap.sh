@@ -1,5 +1,8 @@
 # Sourced by ./quickstart and ./run-tests: what has to be there before Python can take over.
 
+# Where engines and firewalls are; `su` alone leaves a root without them.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What a wheel is made from; copied out before building, because setuptools would pack a stale build/ directory too.
 sources=(LICENSE README.md pyproject.toml setup.py requirements.lock sandbox twisted/plugins/sandbox_plugin.py)
