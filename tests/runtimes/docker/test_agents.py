@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from sandbox.errors import ExecutionFailed
@@ -109,6 +110,17 @@ class AgentsTestCase(EngineTestCase):
             started_at=found["State"]["StartedAt"],
             user=found["Config"]["User"],
         )
+
+    async def until(self, condition: Any, seconds: float = 20) -> None:
+        """Wait for something to be true."""
+        deadline = reactor.seconds() + seconds
+        while not condition():
+            self.assertLess(reactor.seconds(), deadline, "it did not come true")
+            await deferLater(reactor, 0.1)
+
+    def processes(self, text: str) -> list[str]:
+        """What runs in the container with this text in its command line."""
+        return [line for line in self.lab.processes(self.container_id) if text in line]
 
 
 class ProgramTests(EngineTestCase):

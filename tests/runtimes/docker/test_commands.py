@@ -64,16 +64,15 @@ class KillTests(CommandsTestCase):
     """When time is up, or the client hangs up, everything is gone before the answer."""
 
     async def test_a_tree_of_fifty_in_several_sessions_is_gone_when_time_is_up(self) -> None:
-        running = self.shell(TREE, timeout_ms=3000)
-        await deferLater(reactor, 2)
-        self.assertGreaterEqual(self.sleeping(), 50)
+        running = self.shell(TREE, timeout_ms=6000)
+        await self.until(lambda: self.sleeping() >= 50)
         result = await running
         self.assertEqual((self.sleeping(), self.zombies()), (0, 0))
-        self.assertEqual((result.timed_out, result.survivors, result.stdout), (True, 0, b"ready\n"))
+        self.assertEqual((result.timed_out, result.survivors, result.stdout[:5]), (True, 0, b"ready"))
 
     async def test_a_tree_of_fifty_is_gone_when_the_client_hangs_up(self) -> None:
         running = self.shell(TREE)
-        await deferLater(reactor, 2)
+        await self.until(lambda: self.sleeping() >= 50)
         running.cancel()
         with self.assertRaises(CancelledError):
             await running
@@ -81,7 +80,7 @@ class KillTests(CommandsTestCase):
 
     async def test_a_tree_of_fifty_is_gone_when_the_daemon_ends(self) -> None:
         running = self.shell(TREE)
-        await deferLater(reactor, 2)
+        await self.until(lambda: self.sleeping() >= 50)
         running.addErrback(lambda failure: None)
         await self.runtime.close()
         self.assertEqual((self.sleeping(), self.zombies()), (0, 0))
@@ -107,11 +106,10 @@ class BackgroundTests(CommandsTestCase):
     """The answer comes when the command itself ends."""
 
     async def test_a_background_child_does_not_hold_the_answer_and_lives_on(self) -> None:
-        before = reactor.seconds()
-        result = await self.shell("(sleep 2; echo late; echo written > late) & echo prompt")
-        self.assertLess(reactor.seconds() - before, 1.5)
+        result = await self.shell("(sleep 5; echo late; echo written > late) & echo prompt")
         self.assertEqual((result.exit_code, result.stdout), (0, b"prompt\n"))
-        await deferLater(reactor, 2.5)
+        self.assertTrue(self.processes("sleep 5"))
+        await self.until(lambda: not self.processes("sleep 5") and not self.sleeping())
         # It wrote to the pipe that the command had, which would have killed it without a reader.
         self.assertEqual((await self.runtime.read_file(self.container, b"late", 100)).content, b"written\n")
         self.assertEqual(self.zombies(), 0)
@@ -124,10 +122,9 @@ class BackgroundTests(CommandsTestCase):
     async def test_a_background_child_outlives_the_link_and_the_daemon(self) -> None:
         await self.shell("(sleep 2; echo late; echo written > late) &")
         await self.runtime.close()
-        await deferLater(reactor, 2.5)
+        self.assertTrue(self.processes("sleep 2"))
+        await self.until(lambda: not self.processes("sandbox-agent"))
         self.assertEqual(self.lab.run(self.container_id, "cat late"), "written\n")
-        await deferLater(reactor, 0.3)
-        self.assertEqual([line for line in self.lab.processes(self.container_id) if "agent" in line], [])
 
     async def test_no_zombies_without_an_init(self) -> None:
         container_id = self.lab.container(user="session", init=False)
@@ -135,8 +132,7 @@ class BackgroundTests(CommandsTestCase):
         orphan = ExecSpec(argv=[b"/bin/sh", b"-c", b"(setsid sleep 0.2 &); (sleep 0.3 &) ; exit 0"])
         for _ in range(50):
             await self.runtime.execute(container, orphan)
-        await deferLater(reactor, 1)
-        self.assertEqual([line for line in self.lab.processes(container_id) if line.startswith("Z")], [])
+        await self.until(lambda: not any(line.startswith("Z") for line in self.lab.processes(container_id)))
 
     async def test_commands_that_leave_little_to_wait_for(self) -> None:
         for script, output in (
@@ -267,8 +263,7 @@ class CostTests(CommandsTestCase):
         runtime = self.agents(AGENT_IDLE_TIMEOUT="0.2")
         true = ExecSpec(argv=[b"/bin/true"])
         await runtime.execute(self.container, true)
-        await deferLater(reactor, 1)
-        self.assertEqual([line for line in self.lab.processes(self.container_id) if "agent" in line], [])
+        await self.until(lambda: not self.processes("sandbox-agent"))
         self.assertEqual((await runtime.execute(self.container, true)).exit_code, 0)
 
 

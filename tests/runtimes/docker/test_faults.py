@@ -5,9 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from sandbox.errors import (
@@ -49,17 +47,6 @@ class FaultsTestCase(AgentsTestCase):
         await self.until(lambda: any("sleep 1001" in line for line in self.lab.processes(self.container_id)))
         return deferred
 
-    async def until(self, condition: Any, seconds: float = 20) -> None:
-        """Wait for something to be true."""
-        deadline = reactor.seconds() + seconds
-        while not condition():
-            self.assertLess(reactor.seconds(), deadline, "it did not come true")
-            await deferLater(reactor, 0.1)
-
-    def processes(self, text: str) -> list[str]:
-        """What runs in the container with this text in its command line."""
-        return [line for line in self.lab.processes(self.container_id) if text in line]
-
 
 class ContainerFaults(FaultsTestCase):
     """The container changes under the command."""
@@ -88,8 +75,8 @@ class ContainerFaults(FaultsTestCase):
     async def test_paused_meanwhile_and_time_is_up(self) -> None:
         runtime = self.agents(EXEC_KILL_TIMEOUT="0.2")
         await runtime.execute(self.container, TRUE)
-        running = runtime.execute(self.container, shell("echo begun; sleep 1001", timeout_ms=1000))
-        await deferLater(reactor, 0.3)
+        running = runtime.execute(self.container, shell("echo begun; sleep 1001", timeout_ms=3000))
+        await self.until(lambda: self.processes("sleep 1001"))
         self.lab.engine.pause(self.container_id)
         result = await running
         self.assertEqual((result.timed_out, result.survivors, result.stdout), (True, 1, b"begun\n"))

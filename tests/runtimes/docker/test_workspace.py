@@ -101,8 +101,8 @@ class WriteTests(WorkspaceTestCase):
 
     async def test_a_running_program_can_be_replaced(self) -> None:
         self.lab.run(self.container_id, "cp /bin/busybox /workspace/sleep; chown 1000 /workspace/sleep")
-        running = self.runtime.execute(self.container, ExecSpec(argv=[b"/workspace/sleep", b"1"]))
-        await deferLater(reactor, 0.3)
+        running = self.runtime.execute(self.container, ExecSpec(argv=[b"/workspace/sleep", b"5"]))
+        await self.until(lambda: self.processes("/workspace/sleep 5"))
         await self.write(b"sleep", b"new")
         self.assertEqual((await running).exit_code, 0)
 
