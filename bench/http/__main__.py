@@ -1,7 +1,7 @@
 """Previews through the gateway, nginx and http-proxy-middleware, side by side: ``python -m bench.http``.
 
-Needs ``nginx``, ``wrk``, ``curl`` (Debian packages); node comes from PyPI, http-proxy-middleware from npm. Each proxy is
-pinned to one core, the load and the backend (an nginx of its own) to another; rounds are interleaved. A run takes
+Needs ``nginx``, ``wrk``, ``curl`` (Debian packages); node comes from PyPI, http-proxy-middleware from npm. Each proxy
+is pinned to one core, the load and the backend (an nginx of its own) to another; rounds are interleaved. A run takes
 about five minutes and uses nothing but the loopback. docs/performance.md has the results.
 
 - 32 connections: answers of 100 bytes, the same with a request head that is new each time, answers of 64 KiB.
