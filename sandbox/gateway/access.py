@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
@@ -18,6 +20,7 @@ from sandbox.operations.authorities import Authority
 from sandbox.operations.previews import Previews
 from sandbox.policy.access import (
     BEARER_PROTOCOL,
+    PARAMETER,
     PROTOCOL_FIELD,
     Credential,
     Mode,
@@ -28,12 +31,13 @@ from sandbox.policy.access import (
     mode_of,
     presented,
     redirect_location,
+    speaks_for_itself,
     user_field,
     with_query,
     without_tokens,
 )
 from sandbox.policy.cookies import Scope, set_cookie
-from sandbox.policy.grammar import Fields, read_section
+from sandbox.policy.grammar import MEMORABLE, Fields, read_section
 from sandbox.policy.headers import Origin, TrustedProxies, public_host
 
 Credentials = tuple[Credential, ...]
@@ -55,16 +59,49 @@ def registered_mode(previews: Previews, enforced: bool) -> Callable[[str], Mode]
     return mode
 
 
+class _Visit(NamedTuple):
+    """Which preview a request asks for, and what applies to it."""
+
+    session_id: str
+    prefix: bytes
+    mode: Mode
+    scope: Scope
+
+
+class _Known(NamedTuple):
+    """How a request was let pass, for the next one like it.
+
+    :ivar secure: how its browser came, where that mattered.
+    """
+
+    mode: Mode
+    secure: bool | None
+    grant: Grant
+    section: bytes
+    told: Fields
+    authority: Authority | None
+
+
 class PreviewAccess:
     """Grants a passage, sends a browser on without its token, or refuses: a :class:`sandbox.gateway.doors.Authorize`.
+
+    Browsers and programs send the same fields again and again. What was granted to a field section is remembered for
+    as long as it holds, so that the next request like it costs little.
 
     :param mode: who may see a session's preview.
     :param public_url: the daemon's own origin as browsers reach it.
     :param trusted: the peers whose word on how a browser came is taken.
+    :param remembered: how many grants are remembered at most.
     """
 
     def __init__(
-        self, access: Access, mode: Callable[[str], Mode], *, public_url: str, trusted: TrustedProxies
+        self,
+        access: Access,
+        mode: Callable[[str], Mode],
+        *,
+        public_url: str,
+        trusted: TrustedProxies,
+        remembered: int = 1024,
     ) -> None:
         scheme, _, authority = public_url.lower().encode("ascii").partition(b"://")
         self._access = access
@@ -72,6 +109,8 @@ class PreviewAccess:
         self._https = scheme == b"https"
         self._public = authority
         self._trusted = trusted
+        self._remembered = remembered
+        self._known: OrderedDict[tuple[bytes, str, bytes], _Known] = OrderedDict()
 
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
         """See :class:`sandbox.gateway.doors.Authorize`.
@@ -79,18 +118,27 @@ class PreviewAccess:
         :raises SandboxError: as :meth:`sandbox.operations.access.Access.admit` does, and ``CrossOriginDenied``.
         """
         mode = self._mode(session_id)
-        scope = _scope(prefix, self._is_secure(request))
-        seen = presented(request.section, scope.name)
+        known = self._known.get((request.section, session_id, prefix))
+        if known is not None and self._holds(request, mode, known):
+            self._lean(request, known.authority)
+            return Passage(known.section, request.uri, known.told, [], known.authority)
+        visit = _Visit(session_id, prefix, mode, _scope(prefix, self._is_secure(request)))
+        seen = presented(request.section, visit.scope.name)
         credentials = with_query(seen.credentials, request.uri)
-        if mode is Mode.PUBLIC:
-            if not credentials and cleaned(request.section, ()) is request.section:
-                return None
-        elif any(found.place is Place.COOKIE for found in credentials):
+        if mode is not Mode.PUBLIC and any(found.place is Place.COOKIE for found in credentials):
             credentials = self._without_borrowed_cookies(request, seen, credentials)
         grant = self._access.admit(session_id, mode, credentials)
         if isinstance(grant, Deferred):
-            return grant.addCallback(lambda found: self._pass(request, session_id, scope, credentials, found))
-        return self._pass(request, session_id, scope, credentials, grant)
+            return grant.addCallback(lambda found: self._granted(request, visit, seen, credentials, found))
+        return self._granted(request, visit, seen, credentials, grant)
+
+    def _holds(self, request: Request, mode: Mode, known: _Known) -> bool:
+        return (
+            known.mode is mode
+            and self._access.holds(known.grant)
+            and PARAMETER not in request.uri
+            and (known.secure is None or known.secure is self._is_secure(request))
+        )
 
     def _without_borrowed_cookies(self, request: Request, seen: Presented, credentials: Credentials) -> Credentials:
         """Leave cookies out that another site's or another preview's page made the browser send."""
@@ -101,49 +149,59 @@ class PreviewAccess:
             raise CrossOriginDenied
         return own
 
-    def _pass(self, request: Request, session_id: str, scope: Scope, credentials: Credentials, grant: Grant) -> Verdict:
-        consumed = grant.consumed
-        by_url = any(found.place is Place.QUERY and found.text in consumed for found in credentials)
+    def _granted(
+        self, request: Request, visit: _Visit, seen: Presented, credentials: Credentials, grant: Grant
+    ) -> Verdict:
         upgrade = wants_websocket(request)
+        by_url = any(found.place is Place.QUERY and found.text in grant.consumed for found in credentials)
         if by_url and request.method in {b"GET", b"HEAD"} and not upgrade:
-            return self._send_on(request, session_id, scope, grant)
-        section = cleaned(request.section, consumed)
+            return self._send_on(request, visit, grant)
+        section = cleaned(request.section, grant.consumed)
+        told = [] if grant.user_id is None else [user_field(grant.user_id)]
+        place = None if grant.credential is None else grant.credential.place
         answered: Fields = []
-        place = grant.credential.place if grant.credential is not None else None
         if place is Place.COOKIE and not upgrade:
-            answered = self._cookie(session_id, scope, grant)
-        elif place is Place.PROTOCOL and not any(
-            name.lower() == PROTOCOL_FIELD for name, _ in read_section(section)[0]
-        ):
+            answered = self._cookie(visit, grant)
+        elif place is Place.PROTOCOL and not _offers_protocol(section):
             # A browser that offered a protocol wants one chosen, and the application was offered none.
             answered = [(b"Sec-WebSocket-Protocol", BEARER_PROTOCOL)]
-        if grant.authority is not None:
-            self._lean(request, grant.authority)
-        return Passage(
-            section=section,
-            target=without_tokens(request.uri, consumed) if by_url else request.uri,
-            told=[] if grant.user_id is None else [user_field(grant.user_id)],
-            response_fields=answered,
-            authority=grant.authority,
-        )
+        if not answered and not upgrade:
+            self._remember(request, visit, seen, _Known(visit.mode, None, grant, section, told, grant.authority))
+        self._lean(request, grant.authority)
+        return Passage(section, without_tokens(request.uri, grant.consumed), told, answered, grant.authority)
 
-    def _send_on(self, request: Request, session_id: str, scope: Scope, grant: Grant) -> Reply:
+    def _remember(self, request: Request, visit: _Visit, seen: Presented, known: _Known) -> None:
+        """Keep a grant that depends on nothing but the fields."""
+        if len(request.section) > MEMORABLE or PARAMETER in request.uri:
+            return
+        if known.grant.credential is not None and known.grant.credential.place is Place.COOKIE:
+            if not speaks_for_itself(seen):
+                return
+            known = known._replace(secure=visit.scope.secure)
+        self._known[request.section, visit.session_id, visit.prefix] = known
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+
+    def _lean(self, request: Request, authority: Authority | None) -> None:
+        """Break a request off when its authority ends before it is over.
+
+        A request is over when it becomes a WebSocket; whoever carries that leans on its own account.
+        """
+        if authority is not None:
+            end = partial(request.abort, True)
+            authority.lean(end)
+            request.on_over = partial(authority.leave, end)
+
+    def _send_on(self, request: Request, visit: _Visit, grant: Grant) -> Reply:
         """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""
         fields = [(b"location", redirect_location(without_tokens(request.uri, grant.consumed))), *_LEAVE_NO_TRACE]
         if grant.credential is not None and grant.credential.place is Place.QUERY:
-            fields += self._cookie(session_id, scope, grant)
-        if grant.authority is not None:
-            grant.authority.release()
+            fields += self._cookie(visit, grant)
         return Reply(303, None, tuple(fields))
 
-    def _cookie(self, session_id: str, scope: Scope, grant: Grant) -> Fields:
-        made = self._access.cookie_for(session_id, grant.holder) if grant.holder is not None else None
-        return [] if made is None else [(b"Set-Cookie", set_cookie(scope, *made))]
-
-    def _lean(self, request: Request, authority: Authority) -> None:
-        """Break the exchange off when its authority ends. Whoever upgrades it leans on it anew."""
-        authority.on_end(lambda: request.abort(reset=True))
-        request.on_over = authority.release
+    def _cookie(self, visit: _Visit, grant: Grant) -> Fields:
+        made = self._access.cookie_for(visit.session_id, grant.holder) if grant.holder is not None else None
+        return [] if made is None else [(b"Set-Cookie", set_cookie(visit.scope, *made))]
 
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by https, as far as we can tell."""
@@ -165,3 +223,7 @@ class PreviewAccess:
 @lru_cache(1024)
 def _scope(prefix: bytes, secure: bool) -> Scope:
     return Scope(prefix.decode("ascii") or "/", secure)
+
+
+def _offers_protocol(section: bytes) -> bool:
+    return any(name.lower() == PROTOCOL_FIELD for name, _ in read_section(section)[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import attrs
 from twisted.internet.defer import Deferred
 
 from sandbox.http.replies import Reply
@@ -25,8 +24,7 @@ class Resolver(Protocol):
         """
 
 
-@attrs.frozen(kw_only=True)
-class Passage:
+class Passage(NamedTuple):
     """A request that access control lets through.
 
     :ivar section: the request's field section without the platform's credentials, its own where it has none.
@@ -38,9 +36,9 @@ class Passage:
 
     section: bytes
     target: bytes
-    told: Fields = attrs.field(factory=list)
-    response_fields: Fields = attrs.field(factory=list)
-    authority: Authority | None = None
+    told: Fields
+    response_fields: Fields
+    authority: Authority | None
 
 
 Verdict = Passage | Reply | None
@@ -63,8 +61,8 @@ class Outbound(NamedTuple):
     :ivar head: its line and fields, as the application gets them.
     :ivar rewriter: makes the application's addresses the browser's, in what comes back.
     :ivar response_fields: fields of ours that the response gets beside the application's.
-    :ivar authority: what the request leans on. It is released with the request: whoever makes a WebSocket of that takes
-        :meth:`sandbox.operations.authorities.Authority.again` before, and closes with 1008 when it ends.
+    :ivar authority: what the request leans on until it is over. Whoever makes a WebSocket of it leans on it, too, and
+        closes that with 1008 when it ends.
     """
 
     session_id: str

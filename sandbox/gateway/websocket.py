@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -59,17 +61,16 @@ class WebSockets:
         :param answer: the whole head of the 101 for the browser.
         :param rest: what the application has sent behind its own.
         """
-        session_id = outbound.session_id
-        # The request's own authority ends with the request, which an upgrade completes.
-        authority = outbound.authority.again() if outbound.authority is not None else None
-        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended, authority))
+        session_id, authority = outbound.session_id, outbound.authority
+        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended, authority, end))
+        end = partial(bridge.close, POLICY_VIOLATION, "Access has ended")
         self._open[session_id].add(bridge)
         upstream.upgrade(bridge.application)
         request.send(answer)
         request.upgrade(bridge.browser)
         bridge.open()
         if authority is not None:
-            authority.on_end(lambda: bridge.close(POLICY_VIOLATION, "Access has ended"))
+            authority.lean(end)
         if rest:
             bridge.application.dataReceived(rest)
         if self._drained is not None:
@@ -93,9 +94,9 @@ class WebSockets:
             self._check_drained()
         return self._drained
 
-    def _ended(self, session_id: str, bridge: Bridge, authority: Authority | None) -> None:
+    def _ended(self, session_id: str, bridge: Bridge, authority: Authority | None, end: Callable[[], None]) -> None:
         if authority is not None:
-            authority.release()
+            authority.leave(end)
         bridges = self._open[session_id]
         bridges.discard(bridge)
         if not bridges:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import time
@@ -52,7 +53,9 @@ class Grant:
     :ivar holder: whose credential it was; ``None`` where everybody may see.
     :ivar credential: what was accepted.
     :ivar consumed: the texts of the request's tokens that are ours, accepted or not: none may reach the container.
-    :ivar authority: what the request leans on; whoever gets it releases it. ``None`` where everybody may see.
+    :ivar authority: what the request leans on; ``None`` where everybody may see.
+    :ivar until: the clock's time up to which the same credentials get the same grant, as long as nothing changes.
+    :ivar epoch: what has changed before; see :meth:`Access.holds`.
     """
 
     user_id: str | None = None
@@ -60,6 +63,8 @@ class Grant:
     credential: Credential | None = None
     consumed: Sequence[bytes] = ()
     authority: Authority | None = None
+    until: float = math.inf
+    epoch: int = 0
 
 
 class Access:
@@ -89,6 +94,8 @@ class Access:
         limit: int = 10_000,
         now: Callable[[], float] = time,
     ) -> None:
+        self._seconds = clock.seconds
+        self._epoch = 0
         self._keys = keys
         self._leeway = leeway
         self._cookie_lifetime = cookie_lifetime
@@ -113,11 +120,16 @@ class Access:
         """
         if mode is Mode.PUBLIC:
             # Nobody is asked, and still the platform's tokens are not for the container to see.
-            return Grant(consumed=[c.text for c in credentials if self._read(session_id, c) is not None])
+            ours = [credential.text for credential in credentials if self._read(session_id, credential) is not None]
+            return Grant(consumed=ours, epoch=self._epoch)
         try:
             return self._decide(session_id, mode, credentials)
         except Unknown as unknown:
             return Deferred.fromCoroutine(self._decide_later(unknown, session_id, mode, credentials))
+
+    def holds(self, grant: Grant) -> bool:
+        """Whether the same credentials would get the same grant again. It may be used again then, by any number."""
+        return grant.epoch == self._epoch and self._seconds() < grant.until
 
     def cookie_for(self, session_id: str, holder: Holder) -> tuple[str, int] | None:
         """The cookie to hand to a holder's browser, and its lifetime in seconds; ``None`` while it has a good one."""
@@ -138,12 +150,14 @@ class Access:
 
     def session_changed(self, session_id: str) -> None:
         """Forget all about a session, and end all that was let into its preview: it was just made, or deleted."""
+        self._epoch += 1
         self._owners.forget(session_id)
         self._links.forget_where(lambda key: key[0] == session_id)
         self._authorities.end_session(session_id)
 
     def link_revoked(self, session_id: str, link_id: str) -> None:
         """Forget a link, and end all that it let in."""
+        self._epoch += 1
         self._links.forget((session_id, link_id))
         self._authorities.end_link(session_id, link_id)
 
@@ -153,7 +167,7 @@ class Access:
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
         """:raises Unknown: when an answer is not at hand."""
-        grant = Grant()
+        grant = Grant(epoch=self._epoch)
         consumed: list[bytes] = []
         refusal: SandboxError | None = None
         for credential in credentials:
@@ -172,7 +186,8 @@ class Access:
         if grant.holder is None:
             raise refusal or missing()
         grant.consumed = consumed
-        grant.authority = self._authorities.hold(session_id, grant.holder.link_id, grant.holder.ends)
+        grant.authority = self._authorities.make(session_id, grant.holder.link_id, grant.holder.ends)
+        grant.until = self._seconds() + self._steady(session_id, mode, grant.holder)
         return grant
 
     async def _decide_later(
@@ -234,6 +249,19 @@ class Access:
         link = self._links.peek((session_id, holder.link_id))
         owner = self._owners.peek(session_id) if mode is Mode.OWNER else None
         return admit_link(mode, session_id, link, owner, self._now())
+
+    def _steady(self, session_id: str, mode: Mode, holder: Holder) -> float:
+        """Seconds that a holder is treated as now: until it ends, its cookie is due, or an answer is too old."""
+        now = self._now()
+        times = [] if holder.ends is None else [holder.ends - now]
+        if holder.cookie is not None:
+            last = holder.cookie.expires == holder.cookie.ends
+            times.append(holder.cookie.expires - now - (0 if last else self._cookie_lifetime / 2))
+        if holder.link_id is not None:
+            times.append(self._links.left((session_id, holder.link_id)))
+        if holder.link_id is None or mode is Mode.OWNER:
+            times.append(self._owners.left(session_id))
+        return min(times)
 
     def _is_fresh(self, cookie: SessionCookie, now: int) -> bool:
         return (cookie.expires - now) * 2 > self._cookie_lifetime

@@ -73,6 +73,11 @@ class Answers(Generic[K, T]):
         self._kept.move_to_end(key)
         return kept[0]
 
+    def left(self, key: K) -> float:
+        """Seconds that the answer is still kept; 0 when there is none."""
+        kept = self._kept.get(key)
+        return 0.0 if kept is None else max(0.0, kept[1] - self._clock.seconds())
+
     def learn(self, key: K) -> Deferred[None]:
         """Fetch the answer; :meth:`peek` has it when the ``Deferred`` fires, or it fails as the source did.
 

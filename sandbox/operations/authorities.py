@@ -10,13 +10,13 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Seconds between looks at the time; the contract's bar is that nothing outlives its authority by 5.
+#: Seconds between looks at the time. Nothing may outlive its authority by 5.
 PERIOD = 1.0
 
 
 @attrs.define(eq=False)
 class Authority:
-    """The right to go on, of one request or one socket.
+    """The right to go on, of every request and socket that one credential let in.
 
     :ivar ends: when it ends by itself, in seconds since the epoch; ``None`` for never.
     :ivar ended: whether it has ended; it does not come back.
@@ -26,38 +26,35 @@ class Authority:
     link_id: str | None
     ends: float | None
     _all: Authorities
-    _callback: Callable[[], None] | None = None
     ended: bool = False
+    watched: bool = False
+    _leaning: set[Callable[[], None]] = attrs.field(factory=set)
 
-    def on_end(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called once, when it ends before it was released; at once when it has ended already."""
-        self._callback = callback
+    def lean(self, end: Callable[[], None]) -> None:
+        """Have ``end`` called when it ends, at once when it has; whoever leans calls :meth:`leave` when it is over."""
         if self.ended:
-            self.end()
+            end()
+            return
+        self._leaning.add(end)
+        if not self.watched:
+            self._all.watch(self)
 
-    def again(self) -> Authority:
-        """The same right for what outlives the request that it was given to; ended when this one has."""
-        authority = self._all.hold(self.session_id, self.link_id, self.ends)
-        if self.ended:
-            authority.end()
-        return authority
-
-    def release(self) -> None:
-        """Let go: what leaned on it is over. Nothing happens the second time."""
-        self._callback = None
-        self._all.let_go(self)
+    def leave(self, end: Callable[[], None]) -> None:
+        """Lean no longer; nothing happens the second time."""
+        self._leaning.discard(end)
 
     def end(self) -> None:
         """End it, whatever the time."""
         self.ended = True
-        self._all.let_go(self)
-        callback, self._callback = self._callback, None
-        if callback is not None:
+        while self._leaning:
             try:
-                callback()
+                self._leaning.pop()()
             except Exception:
                 # The others must end all the same.
                 _log.failure("cannot end what leaned on an authority of session={session}", session=self.session_id)
+
+    def __len__(self) -> int:
+        return len(self._leaning)
 
 
 class Authorities:
@@ -69,55 +66,58 @@ class Authorities:
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
-        self._held: dict[str, set[Authority]] = {}
+        self._watched: dict[str, set[Authority]] = {}
         self._look: IDelayedCall | None = None
 
-    def hold(self, session_id: str, link_id: str | None, ends: float | None) -> Authority:
-        """Begin to watch one; whoever gets it calls ``release``."""
-        authority = Authority(session_id, link_id, ends, self)
-        held = self._held.get(session_id)
-        if held is None:
-            self._held[session_id] = {authority}
-        else:
-            held.add(authority)
+    def make(self, session_id: str, link_id: str | None, ends: float | None) -> Authority:
+        """An authority, to be watched as soon as something leans on it."""
+        return Authority(session_id, link_id, ends, self)
+
+    def watch(self, authority: Authority) -> None:
+        """Begin to watch one that something leans on."""
+        authority.watched = True
+        self._watched.setdefault(authority.session_id, set()).add(authority)
         if self._look is None:
-            self._look = self._clock.callLater(PERIOD, self._end_the_expired)
-        return authority
+            self._look = self._clock.callLater(PERIOD, self._look_around)
 
     def end_link(self, session_id: str, link_id: str) -> None:
         """End all that a link let in: it was revoked."""
-        held = self._held.get(session_id, set())
-        self._end([authority for authority in held if authority.link_id == link_id])
+        self._end(each for each in self._watched.get(session_id, ()) if each.link_id == link_id)
 
     def end_session(self, session_id: str) -> None:
         """End all that was let into a session's preview: it was deleted."""
-        self._end(list(self._held.get(session_id, ())))
-
-    def let_go(self, authority: Authority) -> None:
-        """Watch one no longer."""
-        held = self._held.get(authority.session_id)
-        if held is not None:
-            held.discard(authority)
-            if not held:
-                del self._held[authority.session_id]
+        self._end(self._watched.get(session_id, ()))
 
     def close(self) -> None:
-        """Stop to look at the time. What is held is left to those who hold it."""
+        """Stop to look at the time. What leans is left to those who carry it."""
         if self._look is not None:
             self._look.cancel()
             self._look = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._held.values()))
+        """How much leans on all of them."""
+        return sum(len(authority) for watched in self._watched.values() for authority in watched)
 
-    def _end_the_expired(self) -> None:
+    def _look_around(self) -> None:
+        """End what is over, and forget what nothing leans on: requests come and go too fast for that."""
         self._look = None
         now = self._now()
-        everything = [authority for held in self._held.values() for authority in held]
-        self._end([authority for authority in everything if authority.ends is not None and authority.ends <= now])
-        if self._held and self._look is None:
-            self._look = self._clock.callLater(PERIOD, self._end_the_expired)
+        everything = [authority for watched in self._watched.values() for authority in watched]
+        self._end(each for each in everything if each.ends is not None and each.ends <= now)
+        for authority in everything:
+            if not len(authority):
+                self._forget(authority)
+        if self._watched and self._look is None:
+            self._look = self._clock.callLater(PERIOD, self._look_around)
 
     def _end(self, authorities: Iterable[Authority]) -> None:
-        for authority in authorities:
+        # One that ends may make another begin.
+        for authority in list(authorities):
             authority.end()
+
+    def _forget(self, authority: Authority) -> None:
+        authority.watched = False
+        watched = self._watched[authority.session_id]
+        watched.discard(authority)
+        if not watched:
+            del self._watched[authority.session_id]

@@ -229,6 +229,13 @@ def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool
     return canonical_authority(scheme, authority) not in {canonical_authority(scheme, name) for name in own}
 
 
+def speaks_for_itself(presented: Presented) -> bool:
+    """Whether :func:`foreign` says no, whatever the method and wherever the preview is visited."""
+    if presented.site is not None:
+        return presented.site in {b"same-origin", b"none"}
+    return presented.origin is None
+
+
 def cleaned(section: bytes, consumed: Sequence[bytes]) -> bytes:
     """A section of header fields without our cookies and tokens; the same object when there are none.
 

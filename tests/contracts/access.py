@@ -70,6 +70,13 @@ class AccessContract:
         grant: Grant = await found if isinstance(found, Deferred) else found
         return grant
 
+    def told(self, grant: Grant) -> list[str]:
+        """Something that leans on a grant; not empty once that has ended."""
+        told: list[str] = []
+        assert grant.authority is not None
+        grant.authority.lean(lambda: told.append("ended"))
+        return told
+
     async def refusal(self, *credentials: Credential, **how: Any) -> str:
         """The message of the refusal; fails when there is none."""
         try:
@@ -297,7 +304,7 @@ class AccessContract:
         ended: list[str] = []
         for name, found in (("made", made), ("other", other)):
             grant = await self.grant(Credential.of(Place.QUERY, self.access.link_token(found.link).encode()))
-            grant.authority.on_end(lambda name=name: ended.append(name))
+            grant.authority.lean(lambda name=name: ended.append(name))
         await self.links.revoke("s1", made.link.id)
         self.assertEqual(ended, ["made"])
         self.assertEqual(await self.refusal(credential), "Invalid token")
@@ -314,23 +321,26 @@ class AccessContract:
         made = await self.link()
         credential = Credential.of(Place.QUERY, self.access.link_token(made.link).encode())
         found = self.access.admit("s1", Mode.LINK, [credential])
-        await self.links.revoke("s1", made.link.id)
-        try:
-            grant = await found if isinstance(found, Deferred) else found
-        except SandboxError as error:
-            self.assertEqual(error.message, "Invalid token")
+        told: list[list[str]] = []
+        if isinstance(found, Deferred):
+            found.addCallback(lambda grant: told.append(self.told(grant)))
         else:
-            # It was admitted a moment before; then it has been told by now.
-            self.assertTrue(grant.authority.ended)
+            told.append(self.told(found))
+        await self.links.revoke("s1", made.link.id)
+        if isinstance(found, Deferred):
+            found.addErrback(lambda failure: self.assertEqual(failure.value.message, "Invalid token"))
+            await found
+        # Refused, or admitted a moment before and told by now.
+        self.assertIn(told, ([], [["ended"]]))
         self.assertEqual(await self.refusal(credential), "Invalid token")
 
     async def test_a_deleted_sessions_links_are_gone_also_for_a_new_one_of_that_id(self) -> None:
         await self.begin()
         credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
-        grant = await self.grant(credential)
+        told = self.told(await self.grant(credential))
         await self.store.remove("s1")
         self.access.session_changed("s1")
-        self.assertTrue(grant.authority.ended)
+        self.assertEqual(told, ["ended"])
         await self.store.add(session("s1", user_id="bob"))
         self.access.session_changed("s1")
         self.assertEqual(await self.refusal(credential), "Invalid token")
@@ -448,9 +458,9 @@ class AccessContract:
         await self.begin()
         made = (await self.link()).link
         cookie = await self.cookie(Credential.of(Place.QUERY, self.access.link_token(made).encode()))
-        grant = await self.grant(cookie)
+        told = self.told(await self.grant(cookie))
         await self.links.revoke("s1", made.id)
-        self.assertTrue(grant.authority.ended)
+        self.assertEqual(told, ["ended"])
         self.assertEqual(await self.refusal(cookie), "Invalid token")
 
     async def test_a_stale_cookie_does_not_shadow_a_good_one(self) -> None:
@@ -472,7 +482,7 @@ class AccessContract:
             ("endless", Credential.of(Place.HEADER, token())),
         ):
             grant = await self.grant(credential)
-            grant.authority.on_end(lambda name=name: ended.append(name))
+            grant.authority.lean(lambda name=name: ended.append(name))
         self.clock.pump([1] * 14)
         self.assertEqual(ended, [])
         self.clock.pump([1] * 5)
@@ -494,3 +504,48 @@ class AccessContract:
                 self.fail("granted")
             except AccessDenied as error:
                 self.assertEqual((error.reason_code, dict(error.details)), ("ACCESS_DENIED", {}))
+
+    # What holds
+
+    async def test_a_grant_holds_as_long_as_asking_again_gives_the_same(self) -> None:
+        await self.begin(cookie_lifetime=900, leeway=5)
+        link = Credential.of(Place.QUERY, self.access.link_token((await self.link(ttl=20)).link).encode())
+        day = Credential.of(Place.QUERY, self.access.link_token((await self.link(ttl=86_400)).link).encode())
+        for name, credential, seconds in (
+            ("the owner has to be asked for again", Credential.of(Place.HEADER, token()), 30),
+            ("the token expires", Credential.of(Place.HEADER, token(exp=NOW + 10)), 15),
+            ("the link ends", link, 20),
+            ("the cookie ends with it", await self.cookie(link), 20),
+            ("the link has to be asked for again", await self.cookie(day), 30),
+        ):
+            with self.subTest(name):
+                self.access.session_changed("s1")
+                self.access.session_changed("s1")
+                self.clock.rightNow = float(NOW)
+                grant = await self.grant(credential)
+                self.clock.advance(seconds - 0.1)
+                self.assertTrue(self.access.holds(grant))
+                self.clock.advance(0.2)
+                self.assertFalse(self.access.holds(grant))
+
+    async def test_a_grant_by_a_cookie_holds_until_the_cookie_is_due(self) -> None:
+        await self.begin(cookie_lifetime=40)
+        link = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
+        grant = await self.grant(await self.cookie(link))
+        self.clock.advance(19.9)
+        self.assertTrue(self.access.holds(grant))
+        self.clock.advance(0.2)
+        self.assertFalse(self.access.holds(grant))
+
+    async def test_no_grant_outlasts_a_change(self) -> None:
+        await self.begin()
+        made = (await self.link()).link
+        for change in (
+            lambda: self.access.session_changed("s1"),
+            lambda: self.access.session_changed("s2"),
+            lambda: self.access.link_revoked("s1", made.id),
+        ):
+            grant = await self.grant(Credential.of(Place.HEADER, token()))
+            self.assertTrue(self.access.holds(grant))
+            change()
+            self.assertFalse(self.access.holds(grant))

@@ -497,6 +497,85 @@ class CrossOrigin(AccessCase):
         await self.seen(request(b"GET", b"/", bearer(token()), (b"Origin", b"https://elsewhere.example")))
 
 
+class Remembered(AccessCase):
+    """What was granted to a field section is remembered, and nothing that decides is forgotten over it."""
+
+    async def twice(self, text: bytes) -> list[bytes]:
+        return [(await self.seen(text))[0] for _ in range(2)]
+
+    async def test_the_second_request_arrives_like_the_first(self) -> None:
+        cookie, _ = await self.visit(self.link_path(await self.make_link(user_id="carol")))
+        for fields in ((bearer(token()),), ((b"Cookie", b"a=1; " + cookie), (b"Sec-Fetch-Site", b"same-origin"))):
+            first, second = await self.twice(request(b"GET", b"/x", *fields))
+            self.assertEqual(first, second)
+            self.assertEqual(len(values(second, b"x-sandbox-user")), 1)
+        self.assertEqual(len(self.authorize._known), 2)
+
+    async def test_another_target_is_its_own(self) -> None:
+        await self.seen(request(b"GET", b"/a", bearer(token())))
+        seen, _ = await self.seen(request(b"GET", b"/b?c", bearer(token())))
+        self.assertTrue(seen.startswith(b"GET /b?c HTTP/1.1\r\n"))
+
+    async def test_another_session_is_asked_for(self) -> None:
+        await self.store.add(session("s2", user_id="bob"))
+        self.register("s2")
+        await self.twice(request(b"GET", b"/", bearer(token())))
+        answer = await (await self.wire()).ask(request(b"GET", b"/", bearer(token()), session=b"s2"))
+        self.assertEqual(answer.status, 403)
+
+    async def test_a_token_in_the_url_is_looked_at(self) -> None:
+        await self.twice(request(b"GET", b"/", bearer(token())))
+        answer = await (await self.wire()).ask(request(b"GET", b"/?access_token=" + token(exp=1), bearer(token())))
+        self.assertEqual((answer.status, answer.get(b"location")), (303, b"/previews/s1/"))
+
+    async def test_it_ends_with_the_token(self) -> None:
+        ends = time.time() + 1.5
+        text = request(b"GET", b"/", bearer(token(exp=ends)))
+        await self.twice(text)
+        await _pause(ends - time.time() + 0.1)
+        self.assertIn(EXPIRED.encode(), (await (await self.wire()).ask(text)).body)
+
+    async def test_it_ends_with_the_link(self) -> None:
+        made = await self.make_link()
+        cookie, _ = await self.visit(self.link_path(made))
+        text = request(b"GET", b"/", (b"Cookie", cookie))
+        await self.twice(text)
+        await self.store.remove_link(made.id)
+        self.access.link_revoked("s1", made.id)
+        self.assertIn(INVALID.encode(), (await (await self.wire()).ask(text)).body)
+
+    async def test_it_ends_with_the_session(self) -> None:
+        text = request(b"GET", b"/", bearer(token()))
+        await self.twice(text)
+        await self.store.remove("s1")
+        self.access.session_changed("s1")
+        self.assertEqual((await (await self.wire()).ask(text)).status, 403)
+
+    async def test_it_ends_with_the_mode(self) -> None:
+        cookie, _ = await self.visit(self.link_path(await self.make_link()))
+        text = request(b"GET", b"/", (b"Cookie", cookie))
+        await self.twice(text)
+        self.modes["s1"] = "owner"
+        self.assertEqual((await (await self.wire()).ask(text)).status, 403)
+
+    async def test_where_another_page_may_have_sent_it_each_method_is_judged(self) -> None:
+        cookie, _ = await self.visit(self.link_path(await self.make_link()))
+        fields = ((b"Cookie", cookie), (b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate"))
+        await self.twice(request(b"GET", b"/", *fields))
+        answer = await (await self.wire()).ask(request(b"DELETE", b"/", *fields))
+        self.assertEqual(answer.status, 403)
+
+    async def test_their_number_is_bounded(self) -> None:
+        self.authorize._remembered = 3
+        for number in range(6):
+            await self.seen(request(b"GET", b"/", bearer(token(jti=number))))
+        self.assertEqual(len(self.authorize._known), 3)
+
+    async def test_a_long_section_is_not_remembered(self) -> None:
+        await self.twice(request(b"GET", b"/", bearer(token()), (b"Long", b"x" * 3000)))
+        self.assertEqual(len(self.authorize._known), 0)
+
+
 class Streams(AccessCase):
     """A stream whose authority ends is cut within 5 seconds, both ways."""
 

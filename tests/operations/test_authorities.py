@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,8 +18,9 @@ class AuthoritiesTests(SynchronousTestCase):
         self.ended: list[str] = []
 
     def hold(self, name: str, session: str = "s1", link: str | None = None, ends: float | None = None) -> Authority:
-        authority = self.authorities.hold(session, link, ends)
-        authority.on_end(lambda: self.ended.append(name))
+        """An authority that ``name`` leans on."""
+        authority = self.authorities.make(session, link, ends)
+        authority.lean(lambda: self.ended.append(name))
         return authority
 
     def test_each_ends_within_five_seconds_of_its_time_and_not_before(self) -> None:
@@ -49,59 +52,69 @@ class AuthoritiesTests(SynchronousTestCase):
         self.assertEqual(sorted(self.ended), ["by link", "by token"])
         self.authorities.end_session("unknown")
 
-    def test_what_was_released_is_not_called(self) -> None:
-        authority = self.hold("released", ends=1001)
-        authority.release()
-        authority.release()
-        self.authorities.end_session("s1")
+    def test_all_that_leans_on_one_ends_with_it(self) -> None:
+        authority = self.hold("first")
+        authority.lean(lambda: self.ended.append("second"))
+        authority.end()
+        self.assertEqual(sorted(self.ended), ["first", "second"])
+
+    def test_who_left_is_not_called(self) -> None:
+        authority = self.hold("stays", ends=1001)
+        end: Callable[[], None] = lambda: self.ended.append("left")  # noqa: E731
+        authority.lean(end)
+        authority.leave(end)
+        authority.leave(end)
         self.clock.advance(10)
-        self.assertEqual((self.ended, authority.ended), ([], False))
+        self.assertEqual(self.ended, ["stays"])
 
     def test_who_comes_after_the_end_is_called_at_once_and_once(self) -> None:
-        authority = self.authorities.hold("s1", "k1", None)
+        authority = self.hold("before", link="k1")
         self.authorities.end_link("s1", "k1")
         self.assertTrue(authority.ended)
-        authority.on_end(lambda: self.ended.append("late"))
+        authority.lean(lambda: self.ended.append("late"))
         self.authorities.end_session("s1")
-        self.assertEqual(self.ended, ["late"])
+        self.assertEqual(self.ended, ["before", "late"])
 
-    def test_what_outlives_its_request_has_the_same_right(self) -> None:
-        first = self.hold("request", link="k1", ends=1010)
-        second = first.again()
-        second.on_end(lambda: self.ended.append("socket"))
-        first.release()
-        self.clock.pump([0.5] * 22)
-        self.assertEqual(self.ended, ["socket"])
+    def test_who_comes_back_after_a_pause_is_watched_again(self) -> None:
+        authority = self.authorities.make("s1", None, 1010)
+        end: Callable[[], None] = lambda: self.ended.append("back")  # noqa: E731
+        authority.lean(end)
+        authority.leave(end)
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        authority.lean(end)
+        self.clock.pump([1] * 8)
+        self.assertEqual(self.ended, ["back"])
 
-    def test_what_has_ended_is_not_had_again(self) -> None:
-        first = self.authorities.hold("s1", "k1", None)
-        self.authorities.end_link("s1", "k1")
-        self.assertTrue(first.again().ended)
-        self.assertEqual(len(self.authorities), 0)
-
-    def test_ending_may_release_and_end_others(self) -> None:
-        first, second = (self.authorities.hold("s1", "k1", None) for _ in range(2))
-        for one, other in ((first, second), (second, first)):
-            one.on_end(lambda other=other: (self.ended.append("x"), other.release()))  # type: ignore[misc]
-        self.authorities.end_link("s1", "k1")
-        self.assertEqual(len(self.authorities), 0)
+    def test_ending_one_may_end_others_and_let_new_ones_begin(self) -> None:
+        first, second = self.hold("first"), self.hold("second")
+        first.lean(second.end)
+        second.lean(first.end)
+        first.lean(lambda: self.hold("new", session="s1") and None)
+        self.authorities.end_session("s1")
+        self.assertEqual(sorted(self.ended), ["first", "second"])
+        self.assertEqual(len(self.authorities), 1)
 
     def test_one_that_fails_does_not_keep_the_others(self) -> None:
+        authority = self.hold("fine")
         for _ in range(2):
-            self.authorities.hold("s1", None, None).on_end(lambda: 1 / 0)
-        self.hold("fine")
+            authority.lean(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
         self.authorities.end_session("s1")
         self.assertEqual(self.ended, ["fine"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
-    def test_the_clock_is_left_alone_while_nothing_is_held(self) -> None:
+    def test_the_clock_is_left_alone_while_nothing_leans(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.hold("x").release()
-        self.clock.advance(1)
+        authority = self.authorities.make("s1", None, None)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.hold("y")
+        end: Callable[[], None] = lambda: None  # noqa: E731
+        authority.lean(end)
         self.clock.pump([1] * 5)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        authority.leave(end)
+        self.clock.advance(1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        authority.lean(end)
         self.authorities.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.authorities.close()
