@@ -85,19 +85,19 @@ class Parts:
             settings,
             turns=self._turns,
             dropped=self._previews.drop,
-            changed=self._access.session_changed,
+            changed=self._changed,
         )
         self._reconciliation = Reconciliation(
             reactor, runtime, store, self._turns, interval=settings.reconcile_interval
         )
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
-        replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
+        self._replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
         api = InternalApi(
             sessions=self._sessions,
-            execution=Execution(runtime),
+            execution=Execution(runtime, settings.log_commands),
             files=Files(runtime, settings.file_size_limit),
             previews=self._previews,
-            replays=replays,
+            replays=self._replays,
             addresses=self._addresses,
             links=Links(store, self._access, self._previews, self._addresses),
             output_limit=settings.exec_output_limit,
@@ -138,6 +138,11 @@ class Parts:
             public_health=False,
         )
         self._stop_following: Callable[[], None] = _nothing
+
+    def _changed(self, session_id: str) -> None:
+        """What was known of a session holds no longer: it begins or ends."""
+        self._access.session_changed(session_id)
+        self._replays.forget(session_id)
 
     async def open(self) -> None:
         """Follow the engine, and make store and engine agree."""

@@ -397,6 +397,9 @@ class Settings:
         "512",
         "Commands and file operations at once in one container; beyond it 503.",
     )
+    log_commands: bool = _variable(
+        "LOG_COMMANDS", FLAG, "true", "Log the text of commands, which may hold secrets; else only the program's name."
+    )
     file_size_limit: int = _variable(
         "FILE_SIZE_LIMIT", _whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
     )

@@ -10,7 +10,7 @@ from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.api.endpoint import Call, Route, endpoint, refuse_route
-from sandbox.api.schemas import ARGUMENT_LIMIT, EXEC, LINK, PREVIEW, SESSION, WRITE
+from sandbox.api.schemas import EXEC, LINK, PREVIEW, SESSION, WRITE
 from sandbox.errors import InvalidRequest
 from sandbox.http.replies import Reply
 from sandbox.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
@@ -20,6 +20,7 @@ from sandbox.operations.idempotency import Replays
 from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
 from sandbox.operations.sessions import Sessions
+from sandbox.policy.commands import checked_arguments, checked_environment, encoded, plain, plain_environment
 from sandbox.policy.hostnames import Addresses
 from sandbox.policy.paths import display_name, workspace_path
 
@@ -59,7 +60,7 @@ def _result(result: ExecResult) -> dict[str, Any]:
 
 
 def _path(call: Call) -> str:
-    path = call.query("path")
+    path = call.query("path", errors="surrogateescape")
     if path is None:
         raise InvalidRequest("Query parameter 'path' is required")
     return path
@@ -68,19 +69,12 @@ def _path(call: Call) -> str:
 def _exec_spec(body: Any, output_limit: int) -> ExecSpec:
     command = body["command"]
     shell, words = (SHELL, [command]) if isinstance(command, str) else ([], command)
-    env = body.get("env", {})
-    arguments = shell + [word.encode("utf-8", "surrogateescape") for word in words]
-    if any(len(argument) >= ARGUMENT_LIMIT for argument in arguments):
-        raise InvalidRequest(f"Request body field 'command' must be under {ARGUMENT_LIMIT} bytes an argument")
-    for name, value in env.items():
-        if len(f"{name}={value}".encode("utf-8", "surrogateescape")) >= ARGUMENT_LIMIT:
-            raise InvalidRequest(f"Request body field 'env.{name[:100]}' must be under {ARGUMENT_LIMIT} bytes")
     cwd = body.get("cwd", ".")
     return ExecSpec(
-        argv=arguments,
+        argv=shell + checked_arguments(words),
         # An absolute path is the command's own business; a relative one follows the rules of section 3.
-        cwd=cwd.encode("utf-8", "surrogateescape") if cwd.startswith("/") else workspace_path(cwd),
-        env=env,
+        cwd=encoded("cwd", cwd) if cwd.startswith("/") else workspace_path(cwd),
+        env=checked_environment(body.get("env", {})),
         timeout_ms=body.get("timeoutMs", 300_000),
         output_limit=output_limit,
     )
@@ -126,10 +120,10 @@ class InternalApi:
         """Create a session: its container running, its workspace a volume."""
         body = call.body
         session = await self._sessions.create(
-            user_id=body["userId"],
+            user_id=plain("userId", body["userId"]),
             session_id=body.get("id"),
             image=body.get("image"),
-            env=body.get("env", {}),
+            env=plain_environment(body.get("env", {})),
             memory_mb=body.get("memoryMb"),
             cpus=body.get("cpus"),
         )

@@ -39,15 +39,19 @@ class Call:
     request: Request
     params: Mapping[str, str] = attrs.field(factory=dict)
 
-    def query(self, name: str) -> str | None:
-        """A query parameter; bytes that are not UTF-8 become surrogates. ``None`` when missing or empty.
+    def query(self, name: str, errors: str = "strict") -> str | None:
+        """A query parameter; ``None`` when missing or empty.
 
-        :raises InvalidRequest: when it is given twice.
+        :param errors: ``"surrogateescape"`` for names of files, in which any byte may stand.
+        :raises InvalidRequest: when it is given twice, or is not UTF-8.
         """
         values = (self.request.args or {}).get(name.encode("ascii"), [])
         if len(values) > 1:
             raise InvalidRequest(f"Query parameter '{name}' is given more than once")
-        return values[0].decode("utf-8", "surrogateescape") or None if values else None
+        try:
+            return values[0].decode("utf-8", errors) or None if values else None
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"Query parameter '{name}' is not UTF-8") from None
 
 
 Endpoint = Callable[[Any, Call], Awaitable[Reply]]

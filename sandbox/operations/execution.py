@@ -43,9 +43,13 @@ def printable(output: bytes) -> str:
 
 @attrs.frozen
 class Execution:
-    """The use case of running one command."""
+    """The use case of running one command.
+
+    :ivar log_commands: whether the log shows a command's text, not only its program.
+    """
 
     runtime: IRuntime
+    log_commands: bool = True
 
     def run(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
         """Run a command to its end. Cancelling kills it.
@@ -68,7 +72,7 @@ class Execution:
             "exec session={session} container={container} command={command!r} exit={exit} ms={ms}{note}",
             session=session_id,
             container=container.id[:12],
-            command=printable(spec.argv[-1] if spec.argv[:2] == SHELL else b" ".join(spec.argv))[:_LOGGED],
+            command=self._shown(spec),
             exit=result.exit_code,
             ms=result.duration_ms,
             note=" timed out" if result.timed_out else " out of memory" if result.oom_killed else "",
@@ -86,3 +90,8 @@ class Execution:
                 code="KILL_UNCONFIRMED" if result.survivors else None,
             )
         return result
+
+    def _shown(self, spec: ExecSpec) -> str:
+        if not self.log_commands:
+            return printable(spec.argv[0])[:_LOGGED]
+        return printable(spec.argv[-1] if spec.argv[:2] == SHELL else b" ".join(spec.argv))[:_LOGGED]

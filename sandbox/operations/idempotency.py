@@ -38,8 +38,9 @@ class IdempotencyMismatch(Conflict):
         super().__init__("Idempotency-Key was used with another request body")
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Entry(Generic[T]):
+    place: tuple[str, str]
     fingerprint: bytes
     until: float
     work: Deferred[T] | None = None
@@ -77,10 +78,10 @@ class Replays(Generic[T]):
         place = (scope, key)
         if place in self._kept:
             return self._join(self._kept[place], fingerprint)
-        entry = self._kept[place] = _Entry(fingerprint, self._clock.seconds() + self._keep)
+        entry = self._kept[place] = _Entry(place, fingerprint, self._clock.seconds() + self._keep)
         waiter = self._wait(entry)
         entry.work = work = start()
-        work.addBoth(self._finished, place, entry)
+        work.addBoth(self._finished, entry)
         return waiter
 
     def again(self, scope: str, key: str, fingerprint: bytes) -> Deferred[T]:
@@ -100,36 +101,46 @@ class Replays(Generic[T]):
             return self._wait(entry)
         return fail(entry.outcome) if isinstance(entry.outcome, Failure) else succeed(entry.outcome)
 
+    def forget(self, scope: str) -> None:
+        """Know nothing of a scope's calls any more: what comes next is another life of what it names."""
+        for entry in [entry for place, entry in self._kept.items() if place[0] == scope]:
+            self._drop(entry)
+
     def _wait(self, entry: _Entry[T]) -> Deferred[T]:
         def give_up(waiter: Deferred[T]) -> None:
-            if waiter in entry.waiting and len(entry.waiting) == 1 and entry.work is not None:
+            entry.waiting.remove(waiter)
+            if not entry.waiting and entry.work is not None:
+                # It is being ended, which takes a while; a caller that comes meanwhile has it begun anew.
+                self._drop(entry)
                 entry.work.cancel()
-            elif waiter in entry.waiting:
-                entry.waiting.remove(waiter)
 
         waiter: Deferred[T] = Deferred(give_up)
         entry.waiting.append(waiter)
         return waiter
 
-    def _finished(self, outcome: T | Failure, place: tuple[str, str], entry: _Entry[T]) -> None:
+    def _finished(self, outcome: T | Failure, entry: _Entry[T]) -> None:
+        waiting, entry.waiting, entry.work = entry.waiting, [], None
         if isinstance(outcome, Failure) and outcome.check(*_NOTHING_DONE):
-            del self._kept[place]
-        else:
+            self._drop(entry)
+        elif self._kept.get(entry.place) is entry:
             if isinstance(outcome, Failure):
                 outcome.cleanFailure()
             entry.outcome, entry.size = outcome, self._weigh(outcome)
             self._held += entry.size
             self._forget_old()
-        waiting, entry.waiting, entry.work = entry.waiting, [], None
         for waiter in waiting:
             waiter.callback(outcome)
 
+    def _drop(self, entry: _Entry[T]) -> None:
+        if self._kept.get(entry.place) is entry:
+            del self._kept[entry.place]
+            self._held -= entry.size
+
     def _forget_old(self) -> None:
         now = self._clock.seconds()
-        for place, entry in list(self._kept.items()):
+        for entry in list(self._kept.values()):
             full = len(self._kept) > self._entries or self._held > self._capacity
             if entry.until > now and not full:
                 break
             if entry.outcome is not None:
-                self._held -= entry.size
-                del self._kept[place]
+                self._drop(entry)

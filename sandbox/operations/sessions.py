@@ -16,7 +16,7 @@ from sandbox.errors import Conflict, ContainerNotFound, SandboxError, SessionExi
 from sandbox.model import Container, ContainerSpec, Phase, Session, SessionRecord
 from sandbox.operations.turns import Turns
 from sandbox.policy.pages import decode_cursor, encode_cursor, page_limit, status_filter
-from sandbox.policy.sessions import checked_id, checked_limits, session_of
+from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings
 from sandbox.stores.interface import ISessionStore, Position
@@ -158,6 +158,7 @@ class Sessions:
     async def _create(self, user_id: str, spec: ContainerSpec) -> Session:
         session_id = checked_id(spec.session_id)
         checked_limits(spec, self._settings)
+        checked_image(spec.image)
         return await self._turns.run(session_id, lambda: self._create_in_turn(user_id, spec))
 
     async def _create_in_turn(self, user_id: str, spec: ContainerSpec) -> Session:

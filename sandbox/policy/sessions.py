@@ -8,12 +8,19 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from sandbox.errors import InvalidRequest
+from sandbox.errors import ImageUnknown, InvalidRequest
 from sandbox.model import Container, ContainerSpec, ContainerState, Phase, Session, SessionRecord, SessionStatus
 from sandbox.policy.containers import choose
 from sandbox.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# A reference (distribution/reference): domain and path, tag, digest; an image id is one, too. Anything else would be a
+# path of its own where a reference stands in the engine's URLs.
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 #: MiB that a container's memory limit must at least be; below it an engine's own processes may not fit.
 MEMORY_MIN = 16
 #: Cores that a container's CPU limit must at least be: the engine's own limit.
@@ -28,6 +35,19 @@ def checked_id(session_id: str) -> str:
     if not _ID.fullmatch(session_id):
         raise InvalidRequest("Field 'id' must be 1 to 64 of the characters A-Z, a-z, 0-9, _ and -")
     return session_id
+
+
+def checked_image(image: str) -> str:
+    """The image's reference, when it is one.
+
+    :raises ImageUnknown: when no image can have such a name.
+
+    >>> checked_image("registry.example:5000/team/image:1.2")
+    'registry.example:5000/team/image:1.2'
+    """
+    if not _IMAGE.fullmatch(image):
+        raise ImageUnknown(image)
+    return image
 
 
 def checked_limits(spec: ContainerSpec, settings: Settings) -> ContainerSpec:

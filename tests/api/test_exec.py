@@ -85,6 +85,38 @@ class Exec(ApiCase):
         self.assertEqual(malformed.status, 400)
         self.assertIn("not valid JSON", malformed.json["message"])
 
+    async def test_half_of_a_surrogate_pair_names_the_field(self) -> None:
+        await self.session()
+        for body, named in (
+            ({"command": "\ud800"}, "'command'"),
+            ({"command": ["echo", "\ud900"]}, "'command'"),
+            ({"command": "pwd", "cwd": "/\ud800"}, "'cwd'"),
+            ({"command": "env", "env": {"A": "\ud800"}}, "'env.A'"),
+            ({"command": "env", "env": {"\ud800": "x"}}, "'env'"),
+        ):
+            answer = await self.execute(body)
+            self.assertEqual(answer.status, 400, body)
+            self.assertIn(named, answer.json["message"])
+
+    async def test_more_items_than_can_be_looked_through_at_once_name_the_field(self) -> None:
+        for body, named in (
+            ({"command": ["x"] * 30_000}, "'command'"),
+            ({"command": "x", "env": {str(number): "" for number in range(30_000)}}, "'env'"),
+        ):
+            answer = await self.execute(body)
+            self.assertEqual(answer.status, 400)
+            self.assertIn(named, answer.json["message"])
+        await self.session()
+        many = await self.execute({"command": ["/bin/sh", *["x"] * 15_000, "echo many"]})
+        self.assertEqual(many.json["stdout"], "many\n")
+
+    async def test_an_idempotency_key_is_of_one_life_of_a_session(self) -> None:
+        for number in (1, 2):
+            await self.session()
+            answer = await self.execute({"command": f"exit {number}"}, headers={"Idempotency-Key": "same"})
+            self.assertEqual(answer.json.get("exitCode"), number, answer.body)
+            await self.call("DELETE", "sessions/s1")
+
     async def test_a_relative_cwd_follows_the_rules_of_paths(self) -> None:
         await self.session()
         self.assert_refused(

@@ -32,11 +32,27 @@ class Sessions(ApiCase):
         self.assertEqual((answer.status, answer.json["code"]), (400, "IMAGE_UNKNOWN"))
         self.assertEqual((await self.call("GET", "sessions")).json["sessions"], [])
 
+    async def test_what_no_image_can_be_called_is_an_unknown_image(self) -> None:
+        for image in (".", "..", "../containers/x", "x/../../containers/y", "UPPER/", "a b", "image:1?x"):
+            answer = await self.call("POST", "sessions", {"userId": "u1", "image": image})
+            self.assertEqual((answer.status, answer.json["code"]), (400, "IMAGE_UNKNOWN"), image)
+
+    async def test_an_environment_that_no_kernel_takes_names_the_field(self) -> None:
+        for env, named in (
+            ({"A": "x" * 200_000}, "'env.A'"),
+            ({f"A{number}": "x" * 100_000 for number in range(12)}, "'env'"),
+            ({"A": "\udcff"}, "'env.A'"),
+        ):
+            answer = await self.call("POST", "sessions", {"userId": "u1", "env": env})
+            self.assertEqual(answer.status, 400)
+            self.assertIn(named, answer.json["message"])
+
     async def test_a_bad_body_names_the_field(self) -> None:
         for body, named in (
             ({}, "'userId' is required"),
             ({"userId": 1}, "'userId'"),
             ({"userId": ""}, "'userId'"),
+            ({"userId": "\udcff"}, "'userId'"),
             ({"userId": "u", "id": "a/b"}, "'id'"),
             ({"userId": "u", "id": "x" * 65}, "'id'"),
             ({"userId": "u", "memoryMb": 1 << 30}, "memoryMb"),
@@ -83,6 +99,7 @@ class Sessions(ApiCase):
             ("limit=x", "limit"),
             ("status=gone", "status"),
             ("cursor=!", "cursor"),
+            ("userId=%ff", "userId"),
         ):
             answer = await self.call("GET", f"sessions?{query}")
             self.assertEqual(answer.status, 400, query)

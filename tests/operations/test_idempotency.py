@@ -117,3 +117,25 @@ class ReplaysTests(SynchronousTestCase):
             self.successResultOf(done)
         self.successResultOf(self.once(key="1"))
         self.assertNoResult(self.once(key="0"))
+
+    def test_a_caller_that_comes_while_the_work_is_being_ended_has_it_begun_anew(self) -> None:
+        ending: list[Deferred[str]] = []
+        first = self.replays.once("s", "k", b"f", lambda: Deferred(ending.append))
+        slow: Deferred[str] = Deferred(lambda _: None)
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        second = self.replays.once("s", "k2", b"f", lambda: slow)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        third = self.once("k2")
+        self.assertNoResult(third)
+        self.started[0].callback("anew")
+        self.assertEqual(self.successResultOf(third), "anew")
+
+    def test_what_belongs_to_a_session_that_was_deleted_is_forgotten(self) -> None:
+        first = self.once()
+        self.started[0].callback("done")
+        self.successResultOf(first)
+        self.replays.forget("s")
+        self.assertNoResult(self.once())
+        self.assertEqual(len(self.started), 2)
