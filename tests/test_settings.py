@@ -48,6 +48,33 @@ class Start(SynchronousTestCase):
             self.assertIn("must be", message)
             self.assertNotIn("\n", message)
 
+    def test_where_previews_are_found(self) -> None:
+        settings = parse({**KEY, "PREVIEW_DOMAIN": "Preview.Example.NET", "PUBLIC_URL": "https://[::1]:8443/"})
+        self.assertEqual((settings.preview_domain, settings.public_url), ("preview.example.net", "https://[::1]:8443"))
+        for name, values in {
+            "PREVIEW_DOMAIN": (
+                "*.example.net",
+                ".example.net",
+                "example.net.",
+                "-a.net",
+                "a:80",
+                "ä.net",
+                "a." * 55 + "a",
+            ),
+            "PUBLIC_URL": (
+                "example.net",
+                "ftp://a",
+                "https://a/path",
+                "https://a?b",
+                "https://u@a",
+                "https://a:",
+                "https://",
+            ),
+        }.items():
+            for value in values:
+                with self.subTest(value), self.assertRaisesRegex(SettingError, name):
+                    parse({**KEY, name: value})
+
     def test_access_control_needs_a_secret(self) -> None:
         with self.assertRaisesRegex(SettingError, "JWT_SECRET"):
             parse({**KEY, "ENABLE_PREVIEW_ACCESS_CONTROL": "true"})
