@@ -13,9 +13,9 @@ from sandbox.errors import SandboxError
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream import Upstream
-from sandbox.http.channel import CONTINUE
+from sandbox.http.answers import CONTINUE, http_date
 from sandbox.http.replies import error_reply
-from sandbox.http.request import Request, http_date
+from sandbox.http.request import Request
 from sandbox.policy.framing import CHUNKS, CLOSE, NONE, Framing, chunk, last_chunk
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead
 from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_fields

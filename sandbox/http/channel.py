@@ -1,33 +1,32 @@
-"""One client connection: heads, bodies, answers in order, deadlines, and its end (RFC 9112)."""
+"""The reading side of a client's connection: heads, bodies, one request at a time, and its end (RFC 9112)."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IProtocol
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from sandbox.http import eager
 from sandbox.http.admission import Buffer, Refuse
+from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
+from sandbox.http.bodies import BodySink, BufferedBody, Discard
+from sandbox.http.connection import Connection
 from sandbox.http.deadlines import NEVER
 from sandbox.http.replies import Reply, error_reply, reply_to
-from sandbox.http.request import (
-    JSON,
-    BodySink,
-    BufferedBody,
-    Request,
-    bytes_after_upgrade,
-    http_date,
-    reply_bytes,
-    too_large,
+from sandbox.http.request import Request
+from sandbox.policy.framing import (
+    NONE,
+    ChunkedDecoder,
+    Framing,
+    LengthDecoder,
+    decoder,
+    keeps_alive,
+    request_framing,
 )
-from sandbox.policy.framing import CHUNKS, NONE, ChunkedDecoder, Framing, keeps_alive, request_framing
 from sandbox.policy.grammar import (
     Fields,
     Malformed,
@@ -37,10 +36,6 @@ from sandbox.policy.grammar import (
     uri_too_long,
 )
 
-if TYPE_CHECKING:
-    from sandbox.http.site import Site
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
 #: the only way to see that the client left.
 _HELD = 64 * 1024
@@ -67,51 +62,23 @@ class State(enum.Enum):
 _HEAD, _BODY, _WAIT, _UPGRADED, _CLOSING = State
 
 
-class Discard:
-    """The sink of a body that nobody wants."""
-
-    min_progress = 1
-
-    def body_received(self, data: bytes) -> None:
-        pass
-
-    def body_ended(self, trailers: Fields) -> None:
-        pass
-
-    def body_failed(self, error: Malformed) -> None:
-        pass
-
-
-class Channel(Protocol):
+class Channel(Connection):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
     :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
     """
 
-    # Class attributes stand for what an idle connection has not got, to keep it small.
-    deadline = NEVER
-    transport: Any
     _state = _HEAD
     _request: Request | None = None
     _sink: BodySink | None = None
-    _decoder: ChunkedDecoder | None = None
-    _producer: Any = None
-    _left = 0
+    _decoder: LengthDecoder | ChunkedDecoder | None = None
     _progress = 0
     _linger_until = NEVER
     _buffer = b""
     _searched = 0
-    _unsent = 0
     _keep_alive = True
     _parsing = False
     _paused = False
-    _cork: list[bytes] | None = None
-    _peer: str | None = None
-
-    def __init__(self, site: Site) -> None:
-        self.site = self.factory = site
-        self._limits = site.limits
-        self._seconds = site.deadlines.seconds
 
     # From the transport.
 
@@ -232,10 +199,9 @@ class Channel(Protocol):
     def _expect_body(self, framing: Framing) -> None:
         if framing.coding is NONE:
             self._state = _WAIT
-            return
-        self._state = _BODY
-        self._left = framing.length
-        self._decoder = ChunkedDecoder() if framing.coding is CHUNKS else None
+        else:
+            self._state = _BODY
+            self._decoder = decoder(framing)
 
     def deliver_body(self, sink: BodySink) -> None:
         """See :meth:`Request.stream_body`."""
@@ -263,22 +229,19 @@ class Channel(Protocol):
             self.deadline = self._seconds() + self._limits.upload_timeout
             self._read_on()
 
+    def _reading_deadline(self) -> float:
+        if self._state is not _BODY or self._paused:
+            return NEVER
+        return self._seconds() + self._limits.upload_timeout
+
     def _receive(self, data: bytes) -> None:
-        sink = self._sink
+        sink, decoder = self._sink, self._decoder
         assert sink is not None
+        assert decoder is not None
         self._progress += len(data)
         if self._progress >= sink.min_progress:
             self._progress = 0
-            if not self._paused:
-                self.deadline = self._seconds() + self._limits.upload_timeout
-        decoder = self._decoder
-        if decoder is None:
-            piece, self._buffer = data[: self._left], data[self._left :]
-            self._left -= len(piece)
-            sink.body_received(piece)
-            if not self._left:
-                self._body_ended(sink, [])
-            return
+            self.deadline = self._reading_deadline()
         try:
             pieces = decoder.feed(data)
         except Malformed as error:
@@ -324,34 +287,6 @@ class Channel(Protocol):
             self.transport.resumeProducing()
 
     # Responses.
-
-    def write(self, data: bytes) -> None:
-        """Write response bytes."""
-        if self._cork is not None:
-            self._cork.append(data)
-        else:
-            eager.write(self.transport, data)
-
-    def writeSequence(self, pieces: Sequence[bytes]) -> None:
-        """Write response bytes."""
-        self.write(b"".join(pieces))
-
-    @contextmanager
-    def corked(self) -> Iterator[None]:
-        """Collect what is written meanwhile and send it as one."""
-        if self._cork is not None:
-            yield
-            return
-        self._cork = []
-        try:
-            yield
-        finally:
-            self._uncork()
-
-    def _uncork(self) -> None:
-        pieces, self._cork = self._cork, None
-        if pieces:
-            eager.write(self.transport, b"".join(pieces))
 
     def writeHeaders(self, version: bytes, code: int | bytes, reason: bytes, headers: Headers) -> None:
         """Write a response head as ``twisted.web`` asks for it."""
@@ -460,34 +395,6 @@ class Channel(Protocol):
         if early:
             self.dataReceived(early)
 
-    # What twisted.web's Request asks of its channel.
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have ``producer`` paused while the client reads too slowly."""
-        self._producer = producer
-        self.transport.registerProducer(self if streaming else producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """The response's producer is done."""
-        self._producer = None
-        self.transport.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        """The client does not keep up: whoever never reads again must not hold the response for ever."""
-        self._unsent = eager.unacknowledged(self.transport)
-        self.deadline = self._seconds() + self._limits.idle_timeout
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """The client has read all there was."""
-        uploading = self._state is _BODY and not self._paused
-        self.deadline = self._seconds() + self._limits.upload_timeout if uploading else NEVER
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The connection is lost."""
-        self._producer.stopProducing()
-
     def close_when_idle(self) -> None:
         """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`."""
         if self._state is _HEAD and self._request is None:
@@ -496,26 +403,3 @@ class Channel(Protocol):
     def loseConnection(self) -> None:
         """Close once everything has been sent."""
         self._close()
-
-    def abortConnection(self) -> None:
-        """Close at once."""
-        self.transport.abortConnection()
-
-    @property
-    def peer(self) -> str | None:
-        """The address of the other end; ``None`` on a UNIX socket."""
-        if self._peer is None:
-            self._peer = getattr(self.transport.getPeer(), "host", "")
-        return self._peer or None
-
-    def isSecure(self) -> bool:
-        """Always false: TLS ends before us."""
-        return False
-
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return self.transport.getPeer()  # type: ignore[no-any-return]
-
-    def getHost(self) -> IAddress:
-        """Our address."""
-        return self.transport.getHost()  # type: ignore[no-any-return]

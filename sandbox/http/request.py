@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import cached_property
-from http import HTTPStatus
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString, parse_qs
+from twisted.web.http import parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
-from sandbox.http.replies import Reply, error_reply, reply_to
+from sandbox.http.answers import JSON, reply_bytes
+from sandbox.http.bodies import BodySink
+from sandbox.http.replies import Reply, reply_to
 from sandbox.policy.framing import NONE, Framing
-from sandbox.policy.grammar import Fields, Malformed, RequestHead
+from sandbox.policy.grammar import RequestHead
 
 if TYPE_CHECKING:
     from sandbox.http.channel import Channel
-
-JSON = b"application/json; charset=utf-8"
-
-
-class BodySink(Protocol):
-    """What takes a request's body.
-
-    :ivar min_progress: bytes that each period of the upload timeout must bring.
-    """
-
-    min_progress: int
-
-    def body_received(self, data: bytes) -> None:
-        """A piece of the body, never empty."""
-
-    def body_ended(self, trailers: Fields) -> None:
-        """All of it has come."""
-
-    def body_failed(self, error: Malformed) -> None:
-        """No more of it will come: its framing is broken, or it stalled. The error says how to answer.
-
-        Not called when the connection is lost: :attr:`Request.on_disconnect` tells that.
-        """
 
 
 class Request(TwistedRequest):
@@ -287,64 +263,3 @@ class Request(TwistedRequest):
         notifications, self.notifications = self.notifications, []
         for notification in notifications:
             notification.callback(None)
-
-
-class BufferedBody:
-    """Collects a body of at most ``limit`` bytes and then processes the request."""
-
-    # A body that trickles in, byte by byte, does not hold its connection for ever.
-    min_progress = 4096
-
-    def __init__(self, request: Request, limit: int) -> None:
-        self._request = request
-        self._limit = limit
-        self._size = 0
-        request.content = BytesIO()
-
-    def body_received(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit:
-            self._request.respond(too_large(self._limit))
-        else:
-            self._request.content.write(data)
-
-    def body_ended(self, trailers: Fields) -> None:
-        self._request.content.seek(0)
-        self._request.process()
-
-    def body_failed(self, error: Malformed) -> None:
-        self._request.respond(error_reply(error.status, error.code, error.reason))
-
-
-def bytes_after_upgrade() -> Malformed:
-    """The refusal of a client that does not wait for its 101, and may hide a request behind the upgrade."""
-    return Malformed("Bytes came before the upgrade was answered")
-
-
-def too_large(limit: int) -> Reply:
-    """The refusal of a body over the limit (contract section 1)."""
-    return error_reply(413, "BODY_TOO_LARGE", f"Request body is larger than {limit} bytes")
-
-
-def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:
-    """A whole response; Content-Length and Date are added, and ``Connection: close`` when asked."""
-    lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]
-    lines += [b"%b: %b\r\n" % field for field in fields]
-    if status != 204:
-        lines.append(b"content-length: %d\r\n" % len(body))
-    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-    if not head_only:
-        lines.append(body)
-    return b"".join(lines)
-
-
-_date: tuple[int, bytes] = (0, b"")
-
-
-def http_date() -> bytes:
-    """Now, as the Date field says it (RFC 9110 section 6.6.1)."""
-    global _date  # noqa: PLW0603 - one formatted second, for everybody
-    now = int(time.time())
-    if _date[0] != now:
-        _date = now, datetimeToString(now)
-    return _date[1]

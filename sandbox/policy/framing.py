@@ -99,6 +99,25 @@ def keeps_alive(head: RequestHead | ResponseHead) -> bool:
     return head.minor == 1 or (isinstance(head, ResponseHead) and b"keep-alive" in options)
 
 
+class LengthDecoder:
+    """Takes the bytes of a body of known length in any pieces; the same interface as :class:`ChunkedDecoder`."""
+
+    __slots__ = ("_left", "done", "rest", "trailers")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.done = False
+        self.trailers: Fields = []
+        self.rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The piece of the body that ``data`` begins with."""
+        piece, self.rest = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        self.done = not self._left
+        return [piece]
+
+
 class ChunkedDecoder:
     """Takes chunked bytes in any pieces and gives the data they carry. Pure: it holds bytes and counts.
 
@@ -191,6 +210,11 @@ class ChunkedDecoder:
         self.done = True
         self.rest = data[end:]
         return end
+
+
+def decoder(framing: Framing) -> LengthDecoder | ChunkedDecoder:
+    """What reads a body of this framing, which is ``LENGTH`` or ``CHUNKED``."""
+    return ChunkedDecoder() if framing.coding is CHUNKS else LengthDecoder(framing.length)
 
 
 def chunk(data: bytes) -> bytes:

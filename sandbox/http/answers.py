@@ -1,0 +1,48 @@
+"""Whole answers as bytes, and refusals that more than one part of the server makes."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from twisted.web.http import datetimeToString
+
+from sandbox.http.replies import Reply, error_reply
+from sandbox.policy.grammar import Fields, Malformed
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+JSON = b"application/json; charset=utf-8"
+
+
+def bytes_after_upgrade() -> Malformed:
+    """The refusal of a client that does not wait for its 101, and may hide a request behind the upgrade."""
+    return Malformed("Bytes came before the upgrade was answered")
+
+
+def too_large(limit: int) -> Reply:
+    """The refusal of a body over the limit (contract section 1)."""
+    return error_reply(413, "BODY_TOO_LARGE", f"Request body is larger than {limit} bytes")
+
+
+def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:
+    """A whole response; Content-Length and Date are added, and ``Connection: close`` when asked."""
+    lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]
+    lines += [b"%b: %b\r\n" % field for field in fields]
+    if status != 204:
+        lines.append(b"content-length: %d\r\n" % len(body))
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+    if not head_only:
+        lines.append(body)
+    return b"".join(lines)
+
+
+_date: tuple[int, bytes] = (0, b"")
+
+
+def http_date() -> bytes:
+    """Now, as the Date field says it (RFC 9110 section 6.6.1)."""
+    global _date  # noqa: PLW0603 - one formatted second, for everybody
+    now = int(time.time())
+    if _date[0] != now:
+        _date = now, datetimeToString(now)
+    return _date[1]

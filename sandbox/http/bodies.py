@@ -1,0 +1,76 @@
+"""Who takes a request's body: the interface, and the two takers that the server has itself."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox.http.answers import too_large
+from sandbox.http.replies import error_reply
+from sandbox.policy.grammar import Fields, Malformed
+
+if TYPE_CHECKING:
+    from sandbox.http.request import Request
+
+
+class BodySink(Protocol):
+    """What takes a request's body.
+
+    :ivar min_progress: bytes that each period of the upload timeout must bring.
+    """
+
+    min_progress: int
+
+    def body_received(self, data: bytes) -> None:
+        """A piece of the body, never empty."""
+
+    def body_ended(self, trailers: Fields) -> None:
+        """All of it has come."""
+
+    def body_failed(self, error: Malformed) -> None:
+        """No more of it will come: its framing is broken, or it stalled. The error says how to answer.
+
+        Not called when the connection is lost: :attr:`Request.on_disconnect` tells that.
+        """
+
+
+class BufferedBody:
+    """Collects a body of at most ``limit`` bytes and then processes the request."""
+
+    # A body that trickles in, byte by byte, does not hold its connection for ever.
+    min_progress = 4096
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self._size = 0
+        request.content = BytesIO()
+
+    def body_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._request.respond(too_large(self._limit))
+        else:
+            self._request.content.write(data)
+
+    def body_ended(self, trailers: Fields) -> None:
+        self._request.content.seek(0)
+        self._request.process()
+
+    def body_failed(self, error: Malformed) -> None:
+        self._request.respond(error_reply(error.status, error.code, error.reason))
+
+
+class Discard:
+    """The sink of a body that nobody wants."""
+
+    min_progress = 1
+
+    def body_received(self, data: bytes) -> None:
+        pass
+
+    def body_ended(self, trailers: Fields) -> None:
+        pass
+
+    def body_failed(self, error: Malformed) -> None:
+        pass
