@@ -63,7 +63,7 @@ class PrivateEngine:
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"dockerd did not start:\n{(self._home / 'log').read_text()[-2000:]}")
-            time.sleep(0.05)  # noqa: TID251 - no reactor runs here
+            time.sleep(0.05)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal: ``SIGSTOP`` makes a hung engine, ``SIGCONT`` wakes it."""
