@@ -173,9 +173,10 @@ class Parts:
         await self._pool.close()
         self._access.close()
         await self._reconciliation.close()
+        # A session that is being made or removed is made or removed to its end.
+        await self._turns.idle()
         self._stop_following()
         await self._runtime.close()
-        await self._turns.idle()
 
 
 def _nothing() -> None:

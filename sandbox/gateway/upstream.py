@@ -15,7 +15,7 @@ from sandbox.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachabl
 from sandbox.http import eager
 from sandbox.http.deadlines import NEVER
 from sandbox.policy.framing import CHUNKS, CLOSE, LENGTH, NONE, ChunkedDecoder, Framing, keeps_alive, response_framing
-from sandbox.policy.grammar import Fields, Malformed, ResponseHead, parse_response_head
+from sandbox.policy.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool
@@ -275,4 +275,5 @@ class Upstream(TwistedProtocol):
 
 
 def _may_be_http(data: bytes) -> bool:
-    return data.startswith(b"HTTP/1.") if len(data) >= 7 else b"HTTP/1.".startswith(data)
+    begins_well = data.startswith(b"HTTP/1.") if len(data) >= 7 else b"HTTP/1.".startswith(data)
+    return begins_well and not has_broken_line(data)

@@ -35,6 +35,7 @@ _TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
     (errors.PreviewRefused, 502, ()),
     (errors.Overloaded, 503, _RETRY),
     (errors.StoreUnavailable, 503, _RETRY),
+    (errors.EngineUnavailable, 503, _RETRY),
     (errors.SandboxError, 500, ()),
 )
 

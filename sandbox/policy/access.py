@@ -284,7 +284,7 @@ def without_tokens(target: bytes, consumed: Collection[bytes]) -> bytes:
     >>> without_tokens(b"/p/?access_token=x", {b"x"}), without_tokens(b"/p/?access_token=theirs", {b"x"})
     (b'/p/', b'/p/?access_token=theirs')
     """
-    if not consumed or PARAMETER not in target:
+    if not consumed or (PARAMETER not in target and b"%" not in target):
         return target
     path, _, query = target.partition(b"?")
     pieces = query.split(b"&")
@@ -317,7 +317,8 @@ def _query_tokens(target: bytes) -> list[bytes]:
 
 def _token_of(piece: bytes) -> bytes | None:
     name, _, value = piece.partition(b"=")
-    return unquote_to_bytes(value) if name == PARAMETER else None
+    # Escaped, the name is no way to present a token, but none to carry one on to the application either.
+    return unquote_to_bytes(value) if unquote_to_bytes(name) == PARAMETER else None
 
 
 def _protocol_tokens(value: bytes) -> list[bytes]:

@@ -161,12 +161,17 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
     return _read_fields(data, 0, max_fields)[0]
 
 
+def has_broken_line(data: bytes) -> bool:
+    """Whether a head, or what has come of it, holds NUL, or a line that does not end with CR LF."""
+    return _BROKEN_LINE.search(data) is not None
+
+
 def check_partial_head(data: bytes, max_line: int) -> None:
     """Refuse the beginning of a head as soon as no continuation could make it a good one.
 
     :raises Malformed: with 414 when its first line is longer than ``max_line`` bytes.
     """
-    if _BROKEN_LINE.search(data):
+    if has_broken_line(data):
         raise Malformed("A line does not end with CR LF, or holds NUL")
     end = data.find(b"\r\n")
     if end > max_line or (end < 0 and len(data) > max_line):

@@ -15,6 +15,9 @@ from sandbox.policy.rewriting import REWRITTEN, Rewriter
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
 VIA = b"1.1 sandbox"
 
+#: What an application says of its whole origin. Under a path prefix that is everybody's, so it is not said there.
+_OF_AN_ORIGIN = frozenset({b"alt-svc", b"clear-site-data"})
+
 # RFC 9110 section 7.6.1, and the fields that belong to one connection without anybody's Connection naming them.
 _HOP_BY_HOP = frozenset(
     {
@@ -198,7 +201,7 @@ def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *,
     for field in head.fields:
         name, value = field
         lower = name.lower()
-        if lower in _HOP_BY_HOP or lower in named:
+        if lower in _HOP_BY_HOP or lower in named or (lower in _OF_AN_ORIGIN and rewriter.prefix):
             continue
         if lower in REWRITTEN:
             field = (name, rewriter.response_field(lower, value))  # noqa: PLW2901

@@ -159,6 +159,7 @@ class Answers(GatewayCase):
             b"<html>hello</html>",
             b"HTTP/2 200 OK\r\n\r\n",
             b"HTTP/1.1 twohundred\r\n\r\n",
+            b"HTTP/1.1 200 OK\nContent-Length: 1\n\na",
             b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n",

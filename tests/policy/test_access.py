@@ -279,6 +279,7 @@ class Cleaning(SynchronousTestCase):
         for target, rest in (
             (b"/p/?access_token=tok", b"/p/"),
             (b"/p/?access_token=%74ok", b"/p/"),
+            (b"/p/?access%5Ftoken=tok&a=1", b"/p/?a=1"),
             (b"/p/?access_token=tok&a=1", b"/p/?a=1"),
             (b"/p/?a=%20+;&&access_token=tok&=&b", b"/p/?a=%20+;&&=&b"),
             (b"/p/?access_token=tok&access_token=theirs", b"/p/?access_token=theirs"),

@@ -193,9 +193,16 @@ class Requests(SynchronousTestCase):
 class Responses(SynchronousTestCase):
     """What the browser sees."""
 
-    def sent(self, fields: bytes, framing: Framing = NO_BODY, status: int = 200, chunked: bool = True) -> Fields:
+    def sent(
+        self, fields: bytes, framing: Framing = NO_BODY, status: int = 200, chunked: bool = True, **changes: Any
+    ) -> Fields:
         head = parse_response_head(b"HTTP/1.1 %d OK\r\n%b\r\n" % (status, fields))
-        return response_fields(head, framing, way().rewriter, chunked=chunked)
+        return response_fields(head, framing, way(**changes).rewriter, chunked=chunked)
+
+    def test_what_speaks_for_a_whole_origin_is_not_said_on_the_one_that_previews_share(self) -> None:
+        fields = b'Clear-Site-Data: "*"\r\nAlt-Svc: h3=":443"\r\n'
+        self.assertEqual(self.sent(fields), [])
+        self.assertEqual(len(self.sent(fields, prefix=b"")), 2)
 
     def test_all_else_keeps_its_order_case_and_repetitions(self) -> None:
         fields = b"Set-Cookie: a=1\r\nETag: x\r\nset-cookie: b=2\r\nContent-Encoding: gzip\r\nSet-Cookie: a=1\r\n"
