@@ -285,7 +285,7 @@ class ClientWireMixin:
     async def test_a_certificate_that_nobody_vouches_for_ends_the_call_before_the_key_is_sent(self) -> None:
         requests: list[bytes] = []
         factory = Factory.forProtocol(lambda: _Peer([answer("200 OK", SESSION)], requests))
-        certificate = Path(self.mktemp()).absolute()
+        certificate = Path(self.mktemp())
         port = reactor.listenSSL(0, factory, self_signed(certificate), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         client = self.client(f"https://localhost:{port.getHost().port}", retries=Retries(attempts=1))

@@ -1,0 +1,222 @@
+"""``cp``: text files and trees of them, into a session's workspace and out of it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import click
+
+from sandbox.cli.addresses import SESSION_ID, Address, parse_address
+from sandbox.cli.application import Application, Group, pass_application
+from sandbox.cli.failures import Failure, failure_of
+from sandbox.cli.texts import visible
+from sandbox.client import EntryType
+from sandbox.client.errors import FileError
+
+_PIECE = 1 << 20
+STANDARD = "-"
+
+
+class Location(click.ParamType[str]):
+    """``ID:PATH``, a local path, or ``-``; shells complete ids and files."""
+
+    name = "PATH"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Sessions that begin like this, and local files by the shell itself."""
+        files = click.Path().shell_complete(ctx, param, incomplete)
+        return [*SESSION_ID.shell_complete(ctx, param, incomplete), *files]
+
+
+@attrs.frozen
+class Copy:
+    """One file to copy.
+
+    :ivar size: bytes, for the progress bar.
+    """
+
+    local: Path
+    remote: Address
+    size: int
+
+
+@click.command(cls=Group.command_class)
+@click.argument("source", metavar="SRC", type=Location())
+@click.argument("target", metavar="DEST", type=Location())
+@click.option("-r", "--recursive", is_flag=True, help="Copy directories with all that is below.")
+@pass_application
+def cp(application: Application, source: str, target: str, recursive: bool) -> None:
+    """Copy UTF-8 text files into a session or out of it: one of SRC and DEST is ID:PATH, the other a local path.
+
+    As with cp(1), a DEST that is a directory, or ends with a slash, gets the file below it. "-" is standard input or
+    output. Before anything is sent into a session, every file is checked to be UTF-8. Symbolic links, empty
+    directories and modes are not copied.
+    """
+    there, here = parse_address(target), parse_address(source)
+    if (there is None) == (here is None):
+        raise click.UsageError(
+            "exactly one of SRC and DEST must be ID:PATH (write ./a:b for a local file of such a name)"
+        )
+    copied: list[Copy] | None
+    if there is not None:
+        copied = _upload(application, source, there, recursive)
+    else:
+        assert here is not None
+        copied = _download(application, here, target, recursive)
+    if copied is not None:
+        application.show({"files": len(copied), "bytes": sum(one.size for one in copied)})
+
+
+# -- into a session ----------------------------------------------------------------------------------------------------
+
+
+def _upload(application: Application, source: str, target: Address, recursive: bool) -> list[Copy]:
+    client = application.client
+    if source == STANDARD:
+        if _is_directory(application, target):
+            raise Failure(f"{target} is a directory: name the file that standard input becomes")
+        content = _text(sys.stdin.buffer.read(), "standard input")
+        size = client.write_file(target.session_id, target.path, content).size
+        return [Copy(Path(STANDARD), target, size)]
+    path = Path(source)
+    if not path.exists():
+        raise Failure(f"{source}: no such file or directory")
+    if path.is_dir() and not recursive:
+        raise Failure(f"{source} is a directory", "-r copies it with all that is below.")
+    if _is_directory(application, target):
+        target = target.below(path.resolve().name)
+    copies = list(_local_tree(application, path, target)) if path.is_dir() else [_copy_of(path, target)]
+    for copy in copies:
+        _check(copy.local)
+    with application.progress(f"Copying to {target.session_id}", sum(copy.size for copy in copies)) as advance:
+        for copy in copies:
+            content = _text(copy.local.read_bytes(), str(copy.local))
+            client.write_file(copy.remote.session_id, copy.remote.path, content)
+            advance(copy.size)
+    return copies
+
+
+def _is_directory(application: Application, address: Address) -> bool:
+    if address.path == "." or address.path.endswith("/"):
+        return True
+    found = application.client.stat(address.session_id, address.path)
+    return found is not None and found.type is EntryType.DIRECTORY
+
+
+def _copy_of(path: Path, remote: Address) -> Copy:
+    if not path.is_file():
+        raise Failure(f"{path} is not a regular file")
+    return Copy(path, remote, path.stat().st_size)
+
+
+def _local_tree(application: Application, path: Path, target: Address) -> Iterator[Copy]:
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _local_tree(application, Path(entry), target.below(entry.name))
+            elif entry.is_file(follow_symlinks=False):
+                yield _copy_of(Path(entry), target.below(entry.name))
+            else:
+                application.note(f"Left out, being neither file nor directory: {visible(entry.path)}")
+
+
+def _check(path: Path) -> None:
+    """See that a file is text, without holding it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise _not_text(str(path)) from None
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", "Nothing was copied.") from error
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _not_text(name) from None
+
+
+def _not_text(name: str) -> Failure:
+    hint = "The API carries text only. Nothing was copied."
+    return Failure(f"{name} is not UTF-8 text", hint, code="NOT_UTF8")
+
+
+# -- out of a session --------------------------------------------------------------------------------------------------
+
+
+def _download(application: Application, source: Address, target: str, recursive: bool) -> list[Copy] | None:
+    """The files that were copied; ``None`` when the output is the file."""
+    client = application.client
+    if target == STANDARD:
+        file = client.read_file(source.session_id, source.path)
+        click.echo(file.content.encode("utf-8"), nl=False)
+        return None
+    found = client.stat(source.session_id, source.path)
+    if found is None:
+        raise Failure(f"{source}: no such file or directory", code="FILE_NOT_FOUND")
+    local = Path(target)
+    if local.is_dir() or target.endswith("/"):
+        local /= Path(source.path).name or source.session_id
+    if found.type is not EntryType.DIRECTORY:
+        copies = [Copy(local, source, found.size)]
+    elif recursive:
+        copies = list(_remote_tree(application, source, local))
+    else:
+        raise Failure(f"{source} is a directory", "-r copies it with all that is below.")
+    copied, failures = [], []
+    with application.progress(f"Copying from {source.session_id}", sum(copy.size for copy in copies)) as advance:
+        for copy in copies:
+            try:
+                content = client.read_file(copy.remote.session_id, copy.remote.path).content
+            except FileError as error:
+                # One that is not text does not keep the others from being copied.
+                failures.append(failure_of(error, prefix=f"{copy.remote}: "))
+                continue
+            _write(copy.local, content.encode("utf-8"))
+            copied.append(copy)
+            advance(copy.size)
+    for failure in failures[:-1]:
+        failure.as_json = application.as_json
+        failure.show()
+    if failures:
+        raise failures[-1]
+    return copied
+
+
+def _remote_tree(application: Application, source: Address, local: Path) -> Iterator[Copy]:
+    for entry in application.client.list_directory(source.session_id, source.path):
+        if entry.name in ("", ".", "..") or "/" in entry.name or "\0" in entry.name:
+            raise Failure(f"{source} has an entry that no directory can have: {entry.name!r}", "Nothing was copied.")
+        remote, path = source.below(entry.name), local / entry.name
+        if entry.type is EntryType.DIRECTORY:
+            yield from _remote_tree(application, remote, path)
+        elif entry.type is EntryType.FILE:
+            yield Copy(path, remote, entry.size)
+        else:
+            application.note(f"Left out, being neither file nor directory: {visible(str(remote))}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file at once: whoever reads it sees the old or the new bytes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}") from error

@@ -1,0 +1,98 @@
+"""The Docker engine, and what sessions need of it: network and image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import docker.errors
+
+from sandbox.cli.doctor.finding import Finding, Patient, failed, ok, warning
+from sandbox.runtimes.docker.engine import API_VERSION
+from sandbox.runtimes.docker.isolation import network_fault
+
+_TIMEOUT = 10
+_MACHINES = ("x86_64", "aarch64")
+_LIMITS = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "process"}
+_START = "Start it (systemctl start docker), or name another with DOCKER_HOST."
+
+
+def check_engine(patient: Patient) -> Iterator[Finding]:
+    """The engine, and with it network and image; without an engine those are not looked at."""
+    url = patient.settings.docker_host
+    try:
+        client = docker.APIClient(base_url=url, version="auto", timeout=_TIMEOUT)
+    except (docker.errors.DockerException, OSError):
+        yield _unreachable(url)
+        return
+    try:
+        yield from _version(client, patient)
+        yield from _network(client, patient)
+        yield from _image(client, patient)
+    finally:
+        client.close()
+
+
+def _unreachable(url: str) -> Finding:
+    scheme, _, path = url.partition("://")
+    if scheme != "unix":
+        fix = f"Have it listen there, without TLS and reachable for nobody else; or: {_START}"
+        return failed("engine", f"no Docker engine answers at {url}", fix)
+    if not os.path.exists(path):
+        return failed("engine", f"there is no socket {path}: Docker is not installed or does not run", _START)
+    if not os.access(path, os.R_OK | os.W_OK):
+        fix = "Add the daemon's user to the socket's group (usermod -aG docker USER), and log in anew."
+        return failed("engine", f"{path} may not be used by this user", fix)
+    return failed("engine", f"no Docker engine answers at {path}", _START)
+
+
+def _version(client: Any, patient: Patient) -> Iterator[Finding]:
+    version, info = client.version(), client.info()
+    spoken = tuple(map(int, version["ApiVersion"].split(".")))
+    name = f"Docker {version['Version']}, API {version['ApiVersion']}"
+    if spoken < tuple(map(int, API_VERSION.split("."))):
+        yield failed("engine", f"{name} is too old", f"Update it to one that speaks API {API_VERSION} (Docker 20.10).")
+    elif version["Os"] != "linux" or info["Architecture"] not in _MACHINES:
+        machine = f"{version['Os']} on {info['Architecture']}"
+        yield failed("engine", f"{name} runs {machine}", f"Sessions need Linux on {' or '.join(_MACHINES)}.")
+    else:
+        yield ok("engine", f"{name} at {patient.settings.docker_host}")
+    for field, limit in _LIMITS.items():
+        if info.get(field) is False:
+            fix = "Enable the kernel's cgroup controllers (cgroup_enable=memory, or delegation for a rootless engine)."
+            yield warning("engine", f"it cannot enforce {limit} limits", fix)
+    runtime = patient.settings.container_runtime
+    if runtime is not None and runtime not in (info.get("Runtimes") or {}):
+        known = ", ".join(sorted(info.get("Runtimes") or {}))
+        fix = f"Add it to the engine's configuration, or choose one of {known}."
+        yield failed("engine", f"it has no runtime {runtime} (CONTAINER_RUNTIME)", fix)
+
+
+def _network(client: Any, patient: Patient) -> Iterator[Finding]:
+    name = patient.settings.session_network
+    if name == "none":
+        yield warning("network", "sessions have none: previews cannot be reached", "Unset SESSION_NETWORK.")
+        return
+    try:
+        described = client.inspect_network(name)
+    except docker.errors.NotFound:
+        yield ok("network", f"{name} is not there yet; the daemon makes it")
+        return
+    fault = network_fault(described, patient.settings)
+    if fault is None:
+        yield ok("network", f"{name} keeps sessions apart" if not patient.settings.session_network_shared else name)
+    else:
+        yield failed("network", fault.partition(":")[0], f"{fault.partition(': ')[2]} (docker network rm {name})")
+
+
+def _image(client: Any, patient: Patient) -> Iterator[Finding]:
+    name = patient.settings.session_image
+    try:
+        found = client.inspect_image(name)
+    except docker.errors.APIError:
+        fix = f"docker pull {name}, or build it: ./quickstart in a checkout makes it; SESSION_IMAGE names another."
+        yield failed("image", f"the engine has no image {name}: sessions that name none cannot be made", fix)
+        return
+    yield ok("image", f"{name}, {found['Id'].removeprefix('sha256:')[:12]}")

@@ -1,0 +1,85 @@
+"""The daemon's variables: where they come from, and whether it would start with them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sandbox.cli.doctor.finding import Finding, failed, ok, warning
+from sandbox.settings import STRONG, SettingError, Settings, parse, variables, weak_secrets
+
+_KEY = "INTERNAL_SERVICE_KEY"
+_NEW_KEY = f"Make one: export {_KEY}=$(openssl rand -hex 32)"
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """The variables of a file as systemd's ``EnvironmentFile=`` reads it: ``NAME=VALUE`` lines, quotes as in a shell.
+
+    :raises OSError: when it cannot be read.
+    :raises ValueError: naming the line that is wrong.
+    """
+    found = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        text = line.strip()
+        if not text or text[0] in "#;":
+            continue
+        name, equals, value = text.partition("=")
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            words = ["", ""]
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or (value[:1] in "\"'" and len(words) > 1):
+            raise ValueError(f"line {number} is not NAME=VALUE")
+        found[name] = words[0] if value[:1] in ("'", '"') else value
+    return found
+
+
+def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settings, list[SettingError]]:
+    """The settings, and each error in them; what is wrong counts as unset, so that the other checks can go on.
+
+    :param key: the clients' key, where the environment has none.
+    """
+    usable = {_KEY: key or "-", **{name: value for name, value in environment.items() if value}}
+    errors: list[SettingError] = []
+    while True:
+        try:
+            return parse(usable), errors
+        except SettingError as error:
+            errors.append(error)
+            name = str(error).split()[0]
+            if name in usable:
+                del usable[name]
+            else:
+                # One that another one asks for: without those.
+                asking = {word for word in re.findall(r"[A-Z][A-Z_]+", str(error)) if word in usable}
+                usable = {name: value for name, value in usable.items() if name not in asking}
+            usable.setdefault(_KEY, "-")
+
+
+def check_settings(errors: list[SettingError]) -> Iterator[Finding]:
+    """Whether every variable parses."""
+    for error in errors:
+        yield failed("settings", str(error), "Correct it; `twistd sandbox --help` explains every variable.")
+    if not errors:
+        yield ok("settings", f"all {len(variables())} variables are unset or as they should be")
+
+
+def check_key(environment: Mapping[str, str], settings: Settings, key: str | None) -> Iterator[Finding]:
+    """Whether there is a service key that nobody guesses, and the other secrets too."""
+    own = environment.get(_KEY)
+    found = own or key
+    if found is None:
+        yield failed("key", f"{_KEY} is not set: the daemon does not start, and clients are refused", _NEW_KEY)
+    elif own and key and own != key:
+        fix = "Give both the same; the variable goes before the configuration file."
+        yield failed("key", "the daemon's key and the clients' are different ones", fix)
+    elif len(found.encode("utf-8", "surrogateescape")) < STRONG:
+        yield warning("key", f"{_KEY} has less than {STRONG} bytes: it can be guessed", _NEW_KEY)
+    else:
+        yield ok("key", f"{_KEY} is set")
+    for name in weak_secrets(settings):
+        yield warning(
+            "key", f"{name} has less than {STRONG} bytes: it can be guessed", "openssl rand -hex 32 makes one."
+        )
