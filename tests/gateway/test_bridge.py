@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
 from sandbox.gateway.bridge import Bridge, Timing
+from sandbox.http import eager
 from sandbox.http.deadlines import Deadlines
 from tests.gateway.wires import (
     BINARY,
@@ -22,6 +23,7 @@ from tests.gateway.wires import (
     close_payload,
     expect,
     expect_end,
+    fill,
     frame,
     masked,
     pause,
@@ -150,16 +152,11 @@ class PassingTests(BridgeTestCase):
         await self.bridge()
         for reader, writer in ((self.browser, self.application), (self.application, self.browser)):
             reader.transport.pauseProducing()
-            sent = 0
             chunk = frame(BINARY, bytes(65536 - 10))
             # The sockets of two connections hold some megabytes; the bridge must not hold more on top.
-            while sent < 400 and not writer.transport.dataBuffer:
-                writer.send(chunk)
-                sent += 1
-                await pause(0.001)
-            self.assertTrue(writer.transport.dataBuffer, "the writer was never slowed")
-            held = sum(len(end.transport.dataBuffer) for end in (self.under_test.browser, self.under_test.application))
-            self.assertLess(held, 1 << 20)
+            sent = await fill(writer, chunk)
+            ends = (self.under_test.browser, self.under_test.application)
+            self.assertLess(sum(eager.unsent(end.transport) for end in ends), 1 << 20)
             reader.transport.resumeProducing()
             await until(lambda: len(reader.received) == sent * len(chunk))  # noqa: B023 - awaited in its own turn
             await expect(reader, chunk * sent)
@@ -307,10 +304,7 @@ class OurCloseTests(BridgeTestCase):
     async def test_who_reads_nothing_is_dropped(self) -> None:
         bridge = await self.bridge(Timing(ping=0, pong=60, close=0.3, grace=0))
         self.browser.transport.pauseProducing()
-        chunk = frame(BINARY, bytes(65536))
-        while not self.application.transport.dataBuffer:
-            self.application.send(chunk)
-            await pause(0.001)
+        await fill(self.application, frame(BINARY, bytes(65536)))
         bridge.close(1001, "gone")
         await until(lambda: bool(self.ended))
         self.browser.transport.resumeProducing()
@@ -422,10 +416,7 @@ class KeepAliveTests(BridgeTestCase):
     async def test_a_browser_is_not_dropped_while_the_application_takes_nothing(self) -> None:
         await self.bridge(Timing(ping=0.05, pong=0.1, close=60, grace=0))
         self.application.transport.pauseProducing()
-        chunk = frame(BINARY, bytes(65536), KEY)
-        while not self.browser.transport.dataBuffer:
-            self.browser.send(chunk)
-            await pause(0.001)
+        await fill(self.browser, frame(BINARY, bytes(65536), KEY))
         await pause(0.5)
         self.assertEqual(self.ended, [])
         self.application.transport.resumeProducing()

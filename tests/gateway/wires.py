@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sandbox.http import eager
 from tests.http.wire import Wire
 
 #: Seconds after which a test that waits has failed.
@@ -88,6 +89,22 @@ class HalfWire(Wire):
     def connectionLost(self, reason: Failure) -> None:
         self.ended = True
         super().connectionLost(reason)
+
+
+async def fill(wire: Wire, chunk: bytes) -> int:
+    """Send until the connection takes no more, because nobody reads at its other end; gives how many chunks were sent.
+
+    :raises AssertionError: when it takes more than any number of buffers on the way could hold.
+    """
+    for sent in range(1, 2000):
+        wire.send(chunk)
+        await pause(0.001)
+        before = eager.unsent(wire.transport)
+        if before:
+            await pause(0.1)
+            if eager.unsent(wire.transport) == before:
+                return sent
+    raise AssertionError("the writer was never slowed")
 
 
 async def expect(wire: Wire, data: bytes) -> None:
