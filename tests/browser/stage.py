@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.browser.chromium import Chromium, NetworkChanged
@@ -22,16 +23,18 @@ ATTEMPTS = 4
 class PreviewCase(EngineTestCase):
     """One session's preview; the container's main process is the application, so that it restarts with it.
 
+    :ivar environment: further variables of the daemon.
     :ivar session_id: with an upper-case letter and an underscore, which a host cannot hold as they are.
     """
 
     timeout = 300
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def setUp(self) -> None:
         super().setUp()
         self.directory = Path(tempfile.mkdtemp(prefix="sandbox-browser-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-        self.daemon = Daemon(self.directory / "daemon")
+        self.daemon = Daemon(self.directory / "daemon", self.environment)
         self.daemon.start()
         self.addCleanup(self.daemon.stop)
         self.session_id = f"T_{self.lab.token}"
