@@ -254,13 +254,15 @@ class Refused(GatewayCase):
         self.assertEqual(len(self.pool), 0)
 
     async def test_an_ipv6_application(self) -> None:
-        application = Application("::1")
+        # An IPv6 address that is there even on machines whose loopback has only an IPv4 one.
+        address = "::ffff:127.0.0.1"
+        application = Application("127.0.0.1")
         number = application.number
-        self.resolver.previews["s1"] = (Preview(session_id="s1", port=number), Target("c", "t", "::1", number))
+        self.resolver.previews["s1"] = (Preview(session_id="s1", port=number), Target("c", "t", address, number))
         wire = await self.wire()
         wire.send(GET % b"/")
         peer, _ = await application.request()
-        peer.send(b"HTTP/1.1 302 Found\r\nLocation: http://[::1]:%d/x\r\nContent-Length: 0\r\n\r\n" % number)
+        peer.send(b"HTTP/1.1 302 Found\r\nLocation: http://[::ffff:127.0.0.1]:%d/x\r\nContent-Length: 0\r\n\r\n" % number)
         self.assertEqual((await wire.answer()).get(b"location"), b"/previews/s1/x")
         peer.abort()
         await peer.closed()
