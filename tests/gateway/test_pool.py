@@ -262,7 +262,9 @@ class Refused(GatewayCase):
         wire = await self.wire()
         wire.send(GET % b"/")
         peer, _ = await application.request()
-        peer.send(b"HTTP/1.1 302 Found\r\nLocation: http://[::ffff:127.0.0.1]:%d/x\r\nContent-Length: 0\r\n\r\n" % number)
+        peer.send(
+            b"HTTP/1.1 302 Found\r\nLocation: http://[::ffff:127.0.0.1]:%d/x\r\nContent-Length: 0\r\n\r\n" % number
+        )
         self.assertEqual((await wire.answer()).get(b"location"), b"/previews/s1/x")
         peer.abort()
         await peer.closed()
