@@ -14,6 +14,7 @@ import pytest
 from tests.browser import guarded
 from tests.browser.chromium import Chromium
 from tests.browser.stage import PreviewCase
+from tests.daemon import KEY
 from tests.policy.jwts import SECRET, token
 from tests.postgres import server
 from tests.session_image import ensure_session_image
@@ -46,6 +47,7 @@ class GuardedCase(PreviewCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.addCleanup(self.assert_silent)
         self.urls = self.preview(self.session_id)
 
     def preview(self, session_id: str, **registration: str) -> dict[str, str]:
@@ -63,6 +65,13 @@ class GuardedCase(PreviewCase):
             "POST", f"sessions/{session_id}/previews", {"port": 8000, **registration}, status=201
         )
         return urls
+
+    def assert_silent(self) -> None:
+        """After all of it, nothing in the daemon's log lets anybody in."""
+        log = self.daemon.log.read_text("utf-8", "replace")
+        self.assertIn("preview registered", log)
+        for secret in (SECRET.decode(), KEY, "access_token", "link.", "cookie.", "eyJ", "Bearer"):
+            self.assertNotIn(secret, log)
 
     def link(self, **body: Any) -> dict[str, str]:
         made: dict[str, str] = self.daemon.call("POST", f"sessions/{self.session_id}/previews/links", body, status=201)
