@@ -96,6 +96,23 @@ class WheelTests(SynchronousTestCase):
         for variable in variables():
             self.assertRegex(result.stdout, rf"(?m)^\s+{variable.name}\n\s+{re.escape(variable.help.split()[0])}")
 
+    def test_the_sandbox_command_is_installed(self) -> None:
+        """The wheel declares the console script, and what it names runs, without anything of Twisted's."""
+        (path,) = self.site.glob("*.dist-info/entry_points.txt")
+        self.assertEqual(path.read_text().split(), ["[console_scripts]", "sandbox", "=", "sandbox.cli.main:main"])
+        program = "import sys; from sandbox.cli.main import main; assert 'twisted' not in sys.modules; main()"
+        result = subprocess.run(
+            [sys.executable, "-P", "-c", program, "--version"],
+            cwd=self.folder / "elsewhere",
+            env={**os.environ, "PYTHONPATH": str(self.site)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertRegex(result.stdout, r"^sandbox, version \d")
+
     def test_start_without_the_key_is_refused_in_one_line(self) -> None:
         """Contract section 1: it says which variable is missing and exits non-zero."""
         result = self.twistd("--nodaemon", "--pidfile=", "sandbox")

@@ -42,11 +42,15 @@ def execute(
     env: Mapping[str, str],
     timeout: float,
 ) -> None:
-    """Run a command in a session. Options stand before ID.
+    """Run a command in a session. Options stand before ID; "--" may stand before COMMAND.
 
     Ends with the command's exit code; 124 when its time is up, 125 when it cannot be run, 126 when it is not
     executable, 127 when there is no such program. Interrupted, it is killed.
     """
+    if command[0] == "--":
+        command = command[1:]
+    if not command:
+        raise click.UsageError("COMMAND is missing")
     try:
         with application.busy("Running"):
             result = application.client.exec(
