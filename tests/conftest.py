@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from docker.errors import DockerException
 from hypothesis import settings
+from quickstart.console import Failed
 
 import sandbox
 
@@ -21,6 +25,16 @@ def pytest_report_header(config: pytest.Config) -> str:
     if "TOX_ENV_NAME" in os.environ and found == config.rootpath / "sandbox":
         pytest.exit(f"the tests would run against {found} instead of the installed wheel", returncode=3)
     return f"sandbox: {found}"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make the session image where collected tests run in it: its minute is no part of a test's time."""
+    image = sys.modules.get("tests.session_image")
+    capture = session.config.pluginmanager.get_plugin("capturemanager")
+    if image is not None and session.items and not session.config.option.collectonly:
+        # Where it cannot be made, the tests that need it say so.
+        with capture.global_and_fixture_disabled(), contextlib.suppress(Failed, DockerException):
+            image.ensure_session_image()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
