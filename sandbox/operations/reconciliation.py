@@ -36,6 +36,7 @@ class Reconciliation:
     and take them back. With a database that is a platform's (read-only), nothing is compared: its rows are not ours.
 
     :param turns: shared with :class:`sandbox.operations.sessions.Sessions`.
+    :param changed: called with a session's id after its row was removed; see the same of ``Sessions``.
     :param interval: seconds between runs beside those at start and on the engine's return; 0 for none.
     :param now: the wall clock.
     """
@@ -48,12 +49,14 @@ class Reconciliation:
         turns: Turns,
         *,
         interval: float,
+        changed: Callable[[str], None] = lambda session_id: None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
         self._store = store
         self._turns = turns
         self._interval = interval
+        self._changed = changed
         self._now = now
         self._one_run = DeferredLock()
         self._due = False
@@ -152,6 +155,7 @@ class Reconciliation:
         if decision.action is Action.REMOVE:
             await self._runtime.remove(session_id)
             await self._store.remove(session_id)
+            self._changed(session_id)
         elif record is not None:
             phase = Phase.READY if container is not None else Phase.FAILED
             container_id = container.id if container is not None else record.container_id

@@ -26,8 +26,15 @@ class ReconciliationTests(SessionsTestCase):
         super().setUp()
         self.clock = Clock()
         self.reconciliation = Reconciliation(
-            self.clock, self.runtime, self.store, self.turns, interval=300, now=lambda: LATER
+            self.clock,
+            self.runtime,
+            self.store,
+            self.turns,
+            interval=300,
+            changed=lambda session_id: self.changed.append(session_id),
+            now=lambda: LATER,
         )
+        self.changed: list[str] = []
         self.logged: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.logged.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
@@ -57,6 +64,7 @@ class ReconciliationTests(SessionsTestCase):
         self.successResultOf(self.store.remove("v"))
         self.containers.vanish(self.containers.find("v").id)
         self.assertEqual(self.run_once(), {"c": Action.REMOVE, "v": Action.REMOVE})
+        self.assertEqual(sorted(self.changed), ["c", "v"], "nobody goes on to believe that they are there")
         self.assert_nothing_left("c")
         self.assert_nothing_left("v")
         self.assertEqual(self.run_once(), {})
