@@ -25,16 +25,16 @@ class ReconciliationTests(SessionsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = Clock()
+        self.changed: list[str] = []
         self.reconciliation = Reconciliation(
             self.clock,
             self.runtime,
             self.store,
             self.turns,
             interval=300,
-            changed=lambda session_id: self.changed.append(session_id),
+            changed=self.changed.append,
             now=lambda: LATER,
         )
-        self.changed: list[str] = []
         self.logged: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.logged.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
