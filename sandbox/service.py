@@ -93,7 +93,7 @@ class Parts:
             store,
             self._turns,
             interval=settings.reconcile_interval,
-            changed=self._access.session_changed,
+            changed=self._changed,
         )
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
         self._replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
