@@ -33,7 +33,15 @@ def add_session_commands(group: Group) -> None:
 
 
 def _user(application: Application) -> str:
-    return application.configuration.user or getpass.getuser()
+    if application.configuration.user:
+        return application.configuration.user
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A number without a name, as in many containers.
+        raise Failure(
+            "Whose session shall it be? You have no login name here.", "--user or SANDBOX_USER says."
+        ) from None
 
 
 @click.command(cls=Group.command_class)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import attrs
 
-from sandbox.client.errors import ClientError, ConnectionLost, OutcomeUnknown, Unavailable, Unreachable
+from sandbox.client.errors import ApiError, ClientError, ConnectionLost, OutcomeUnknown, Unreachable
 from sandbox.client.protocol import Call
 
 
@@ -50,8 +51,9 @@ class Attempts:
             raise self.lost from error
         if isinstance(error, ConnectionLost):
             self.lost = error
+        refused = isinstance(error, ApiError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
         again = isinstance(error, Unreachable) or (
-            self.call.repeatable and isinstance(error, ConnectionLost | Unavailable)
+            self.call.repeatable and (refused or isinstance(error, ConnectionLost))
         )
         if not again or self._failed >= self.retries.attempts:
             raise error

@@ -8,6 +8,9 @@ import os
 import pty
 import subprocess
 
+from sandbox.cli import sessions
+from sandbox.cli.application import Application
+from sandbox.cli.failures import Failure
 from tests.cli.command import PROGRAM, CommandCase, clean, run
 from tests.daemon import KEY
 from tests.engine import BUSYBOX
@@ -36,6 +39,15 @@ class Sessions(CommandCase):
         self.assertEqual(self.daemon.call("GET", f"sessions/{made}")["userId"], getpass.getuser())
         self.assertNotEqual(self.good("up", SANDBOX_USER="other").strip(), made)
         self.assertEqual(len(self.daemon.call("GET", "sessions?userId=other")["sessions"]), 1)
+
+    def test_up_asks_for_a_user_where_the_system_names_none(self) -> None:
+        def nobody() -> str:
+            raise KeyError("getpwuid(): uid not found: 4242")
+
+        self.patch(getpass, "getuser", nobody)
+        error = self.assertRaises(Failure, sessions._user, Application({"HOME": "/nonexistent"}))
+        self.assertIn("SANDBOX_USER", error.hint)
+        self.assertEqual(sessions._user(Application({"HOME": "/nonexistent", "SANDBOX_USER": "u1"})), "u1")
 
     def test_up_says_what_is_wrong_with_what_it_was_given(self) -> None:
         self.assertIn("pull, build or import it", self.bad("up", "demo", "--image", "nobody/nothing:1"))

@@ -253,8 +253,12 @@ class ClientWireMixin:
         self.assertEqual(len(self.requests), 1)
 
     async def test_a_no_is_not_asked_again(self) -> None:
-        await self.fails(errors.SessionNotFound, self.peer(refuse(404, "SESSION_NOT_FOUND")))
-        self.assertEqual(len(self.requests), 1)
+        for status, code, kind in (
+            (404, "SESSION_NOT_FOUND", errors.SessionNotFound),
+            (500, "ENGINE_UNAVAILABLE", errors.EngineUnavailable),
+        ):
+            await self.fails(kind, self.peer(refuse(status, code)))
+            self.assertEqual(len(self.requests), 1)
 
     async def test_a_command_whose_answer_was_lost_is_asked_for_by_its_key_and_not_begun_anew(self) -> None:
         client = self.peer(raw(b""), answer("200 OK", RAN))
