@@ -10,8 +10,12 @@ from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead,
 
 # As many digits as fit into 63 bits: whoever counts in C agrees on the number.
 _MAX_LENGTH_DIGITS = 18
-# chunk-size [ chunk-ext ]: 15 hexadecimal digits hold any size; extensions are ignored, within the line's limit.
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
+# chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): 15 hexadecimal digits hold any size; extensions are names and values,
+# ignored, within the line's limit. Every beginning of a good line matches, so that half a line can be judged.
+_CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})"
+    rb"(?:;(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]*+|\"[\t !#-\[\]-~]*+\"?))?)?)*+"
+)
 
 #: Bytes of a chunk's size line, extensions included (Go's CVE-2023-39326: unbounded ones made servers read for ever).
 MAX_CHUNK_LINE = 1024

@@ -48,7 +48,7 @@ class Decoding(SynchronousTestCase):
             b"0x1\r\na", b"+1\r\na", b"-1\r\na", b" 1\r\na", b"1 \r\na", b"1_0\r\na", b"g\r\n", b";\r\n", b"\r\n",
             b"1\na", b"1\ra", b"1;a\nb\r\na", b"1;a\rb\r\n", b"1;\0\r\n", b"1;\x01\r\n", b"1 ;a\r\na", b"1\r\nab\r\n",
             b"1\r\na\n0\r\n", b"1\r\na\r0\r\n", b"f" * 16 + b"\r\n", b"0\r\nA : b\r\n\r\n",
-            b"0\r\n A: b\r\n\r\n", b"0\r\nA\r\n\r\n",
+            b"0\r\n A: b\r\n\r\n", b"0\r\nA\r\n\r\n", b"0;A: b\r\n",
         ):  # fmt: skip
             with self.assertRaises(Malformed, msg=bad):
                 ChunkedDecoder().feed(bad)
