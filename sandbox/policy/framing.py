@@ -10,8 +10,8 @@ from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead,
 
 # As many digits as fit into 63 bits: whoever counts in C agrees on the number.
 _MAX_LENGTH_DIGITS = 18
-# chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): 15 hexadecimal digits hold any size; extensions are names and values,
-# ignored, within the line's limit. Every beginning of a good line matches, so that half a line can be judged.
+# chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): 15 hexadecimal digits hold any size; extensions are names and
+# values, ignored, within the line's limit. Every beginning of a good line matches, so that half a line can be judged.
 _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,15})"
     rb"(?:;(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]*+|\"[\t !#-\[\]-~]*+\"?))?)?)*+"
