@@ -1,0 +1,49 @@
+"""Who may open a preview."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import FLAG, jwt_secret, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Access:
+    """Who may open a preview."""
+
+    enable_preview_access_control: bool = variable(
+        "ENABLE_PREVIEW_ACCESS_CONTROL", FLAG, "false", "Ask for a JWT of the session's owner on /previews/."
+    )
+    jwt_secret: str | None = variable(
+        "JWT_SECRET",
+        (
+            jwt_secret,
+            "a text that is not empty, or several of at least 32 bytes each, separated by commas; no public key",
+        ),
+        None,
+        "HS256 secret, the same as the platform's gateway, or the newest and older ones while it changes; needed when "
+        "access control is on.",
+        True,
+    )
+    jwt_leeway: float = variable(
+        "JWT_LEEWAY", number(0, 600), "0", "Seconds by which the platform's clock may differ from this machine's."
+    )
+    access_cache_seconds: float = variable(
+        "ACCESS_CACHE_SECONDS",
+        number(0.1, 3600),
+        "30",
+        "Seconds that a session's owner is remembered; also how long access goes on while the database is away.",
+    )
+    access_negative_cache_seconds: float = variable(
+        "ACCESS_NEGATIVE_CACHE_SECONDS",
+        number(0.1, 3600),
+        "2",
+        "Seconds that it is remembered that there is no such session.",
+    )
+    preview_cookie_seconds: int = variable(
+        "PREVIEW_COOKIE_SECONDS",
+        whole(10, 86_400),
+        "1800",
+        "Seconds that the cookie of an opened preview link lasts; used, it is renewed up to the link's end.",
+    )

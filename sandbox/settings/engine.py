@@ -1,0 +1,50 @@
+"""The Docker engine, and how much is asked of it."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import SECONDS, engine, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Engine:
+    """The Docker engine, and how much is asked of it."""
+
+    docker_host: str = variable(
+        "DOCKER_HOST", (engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
+    )
+    engine_threads: int = variable(
+        "ENGINE_THREADS", whole(1, 256), "8", "Threads for engine calls that create, start, stop and remove."
+    )
+    engine_query_threads: int = variable(
+        "ENGINE_QUERY_THREADS", whole(1, 256), "4", "Threads for engine calls that only look."
+    )
+    engine_queue: int = variable(
+        "ENGINE_QUEUE",
+        whole(1, 100_000),
+        "512",
+        "Engine calls that may wait for a thread before more are refused (503).",
+    )
+    engine_heartbeat: float = variable(
+        "ENGINE_HEARTBEAT",
+        number(0.1, 3600),
+        "10",
+        "Seconds between signs of life asked of the engine, and the wait for one.",
+    )
+    engine_retry_max: float = variable(
+        "ENGINE_RETRY_MAX",
+        number(0.1, 3600),
+        "5",
+        "Seconds at most between attempts to follow the engine's events again.",
+    )
+    engine_timeout: float = variable(
+        "ENGINE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one engine call may take."
+    )
+    reconcile_interval: float = variable(
+        "RECONCILE_INTERVAL",
+        SECONDS,
+        "60",
+        "Seconds between comparisons of the store with the engine; 0: only at start and reconnect.",
+    )

@@ -1,0 +1,46 @@
+"""Commands and files in session containers."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import SECONDS, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Execution:
+    """Commands and files in session containers."""
+
+    exec_output_limit: int = variable(
+        "EXEC_OUTPUT_LIMIT", whole(0, 1 << 30), "10485760", "Bytes kept of each output stream of a command."
+    )
+    exec_output_grace: float = variable(
+        "EXEC_OUTPUT_GRACE",
+        number(0, 60),
+        "0.1",
+        "Seconds to go on collecting output after a command ended while a background child keeps its pipe open.",
+    )
+    exec_kill_timeout: float = variable(
+        "EXEC_KILL_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds to wait for a kill to be confirmed from inside a container.",
+    )
+    max_execs: int = variable("MAX_EXECS", whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
+    max_container_requests: int = variable(
+        "MAX_CONTAINER_REQUESTS",
+        whole(1, 1000),
+        "512",
+        "Commands and file operations at once in one container; beyond it 503.",
+    )
+    file_size_limit: int = variable(
+        "FILE_SIZE_LIMIT", whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
+    )
+    directory_limit: int = variable(
+        "DIRECTORY_LIMIT", whole(1, 10_000_000), "200000", "Entries of the largest directory that can be listed."
+    )
+    file_timeout: float = variable("FILE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one file operation may take.")
+    agent_idle_timeout: float = variable(
+        "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is ended; 0 keeps it."
+    )

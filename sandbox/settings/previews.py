@@ -1,0 +1,92 @@
+"""Previews: where browsers find them, and how applications are reached."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import FLAG, SECONDS, domain, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Previews:
+    """Previews: where browsers find them, and how applications are reached."""
+
+    preview_domain: str = variable(
+        "PREVIEW_DOMAIN",
+        (domain, "a domain name of at most 110 bytes, without a port"),
+        "localhost",
+        "What preview hosts end with: http://PORT-SESSION.PREVIEW_DOMAIN/.",
+    )
+    preview_path_form: bool = variable(
+        "PREVIEW_PATH_FORM",
+        FLAG,
+        "on",
+        "Serve previews under /previews/ID/ too, where all of them share one origin; off leaves only preview hosts.",
+    )
+    max_previews: int = variable(
+        "MAX_PREVIEWS", whole(1, 10_000_000), "100000", "Preview registrations kept at most; beyond it 503."
+    )
+    preview_websocket_ping: float = variable(
+        "PREVIEW_WEBSOCKET_PING",
+        SECONDS,
+        "30",
+        "Seconds without traffic after which a WebSocket's browser is pinged, so that proxies keep it open; 0: never.",
+    )
+    preview_websocket_pong_timeout: float = variable(
+        "PREVIEW_WEBSOCKET_PONG_TIMEOUT",
+        number(0.1, 86_400),
+        "20",
+        "Seconds that a pinged browser may be silent before its WebSocket is dropped.",
+    )
+    preview_websocket_close_timeout: float = variable(
+        "PREVIEW_WEBSOCKET_CLOSE_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds that both ends of a WebSocket have for the closing handshake that the daemon begins.",
+    )
+    preview_connect_timeout: float = variable(
+        "PREVIEW_CONNECT_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds until an application that does not take a connection counts as unreachable.",
+    )
+    preview_response_timeout: float = variable(
+        "PREVIEW_RESPONSE_TIMEOUT",
+        SECONDS,
+        "120",
+        "Seconds until an application that took a request must have begun to answer (504 beyond); 0: for ever.",
+    )
+    preview_continue_timeout: float = variable(
+        "PREVIEW_CONTINUE_TIMEOUT",
+        number(0, 600),
+        "1",
+        "Seconds to wait for an application's 100 Continue before the daemon says it itself.",
+    )
+    preview_health_timeout: float = variable(
+        "PREVIEW_HEALTH_TIMEOUT", number(0.1, 600), "5", "Seconds that a preview's health check may take."
+    )
+    preview_connections: int = variable(
+        "PREVIEW_CONNECTIONS",
+        whole(1, 100_000),
+        "256",
+        "Connections to one session's container, WebSockets included; beyond it 503.",
+    )
+    preview_idle_connections: int = variable(
+        "PREVIEW_IDLE_CONNECTIONS",
+        whole(0, 100_000),
+        "32",
+        "Connections to one session's container that are kept for the next request.",
+    )
+    preview_idle_timeout: float = variable(
+        "PREVIEW_IDLE_TIMEOUT",
+        SECONDS,
+        "4",
+        "Seconds that they are kept: less than the 5 after which common dev servers close theirs.",
+    )
+    preview_referer_fallback: bool = variable(
+        "PREVIEW_REFERER_FALLBACK",
+        FLAG,
+        "true",
+        "Send requests that no route takes into the preview that their Referer lies in.",
+    )

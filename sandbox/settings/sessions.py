@@ -1,0 +1,77 @@
+"""Session containers: what they are made of, and what they may use."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import FLAG, TEXT, command, label, network, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Sessions:
+    """Session containers: what they are made of, and what they may use."""
+
+    session_label: str = variable(
+        "SESSION_LABEL",
+        (label, "a Docker label name"),
+        "sandbox.session.id",
+        "The label whose value is a container's session id.",
+    )
+    session_image: str = variable(
+        "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
+    )
+    session_command: tuple[str, ...] = variable(
+        "SESSION_COMMAND",
+        (command, "a command line with quotes as in a shell"),
+        "",
+        "What a session's container runs as its main process; unset: an idle process of ours, which any image can run.",
+    )
+    session_network: str = variable(
+        "SESSION_NETWORK",
+        (network, "a Docker network's name, or none"),
+        "sandbox",
+        "The network of session containers, made when it is missing; previews look for an address there first.",
+    )
+    session_network_internal: bool = variable(
+        "SESSION_NETWORK_INTERNAL", FLAG, "false", "Make the session network without a way out to the world."
+    )
+    session_network_shared: bool = variable(
+        "SESSION_NETWORK_SHARED",
+        FLAG,
+        "false",
+        "Use the session network even when it lets containers reach each other; else creations on it are refused.",
+    )
+    session_memory_mb: int = variable(
+        "SESSION_MEMORY_MB", whole(16, 1 << 22), "1024", "MiB of memory of a session whose creation names none."
+    )
+    session_memory_mb_max: int = variable(
+        "SESSION_MEMORY_MB_MAX", whole(16, 1 << 22), "8192", "MiB of memory that a creation may ask for at most."
+    )
+    session_cpus: float = variable(
+        "SESSION_CPUS", number(0.01, 1024), "1", "CPU cores of a session whose creation names none."
+    )
+    session_cpus_max: float = variable(
+        "SESSION_CPUS_MAX", number(0.01, 1024), "4", "CPU cores that a creation may ask for at most."
+    )
+    session_pids: int = variable(
+        "SESSION_PIDS", whole(16, 1 << 22), "2048", "Processes and threads that a session may have at once."
+    )
+    session_log_mb: int = variable(
+        "SESSION_LOG_MB", whole(1, 1024), "1", "MiB of a container's own log that the engine keeps."
+    )
+    session_stop_timeout: int = variable(
+        "SESSION_STOP_TIMEOUT", whole(0, 600), "10", "Seconds between SIGTERM and SIGKILL when a session is stopped."
+    )
+    session_queue: int = variable(
+        "SESSION_QUEUE",
+        whole(1, 10_000),
+        "16",
+        "Lifecycle calls that may wait for one and the same session (503 beyond).",
+    )
+    container_runtime: str | None = variable(
+        "CONTAINER_RUNTIME",
+        TEXT,
+        None,
+        "The engine's runtime for session containers, such as runsc; unset: its default.",
+    )

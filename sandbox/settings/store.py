@@ -1,0 +1,39 @@
+"""Where sessions are kept."""
+
+from __future__ import annotations
+
+import attrs
+
+from sandbox.settings.kinds import FLAG, database, number, whole
+from sandbox.settings.variable import variable
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Store:
+    """Where sessions are kept."""
+
+    database_url: str | None = variable(
+        "DATABASE_URL",
+        (database, "sqlite:///PATH or postgresql://USER@HOST/NAME"),
+        None,
+        "Where sessions are kept; unset: sandbox.db (SQLite) in the state directory.",
+        True,
+    )
+    database_pool: int = variable(
+        "DATABASE_POOL", whole(1, 64), "4", "Connections to the database at once (SQLite: threads)."
+    )
+    database_queue: int = variable(
+        "DATABASE_QUEUE", whole(1, 100_000), "512", "Database calls that may wait for a connection; beyond it 503."
+    )
+    database_timeout: float = variable(
+        "DATABASE_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds that one database call may take, waiting and connecting included; beyond it 503.",
+    )
+    sessions_read_only: bool = variable(
+        "SESSIONS_READ_ONLY",
+        FLAG,
+        "false",
+        "Read ownership from a platform's own sessions(id, user_id) table (postgresql:// only) and write nothing.",
+    )
