@@ -7,9 +7,9 @@ import signal
 import sys
 from typing import Any
 
-from twisted.internet import epollreactor
+from sandbox.reactor import install
 
-epollreactor.install()
+install()
 
 from twisted.internet import reactor as _reactor  # noqa: E402
 

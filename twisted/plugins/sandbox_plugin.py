@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 sandbox = ServiceMaker(
     "sandbox",
-    "sandbox.service",
+    "sandbox.plugin",
     "Runs commands and files in session containers, and previews of what runs there.",
     "sandbox",
 )

@@ -1,0 +1,140 @@
+"""The reactor that ``twistd sandbox`` runs on."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+
+from sandbox.reactor import Reactor
+from tests.daemon import KEY, twistd
+
+
+@implementer(IReadDescriptor)
+class Reader:
+    """One end of a pair of sockets, readable at once."""
+
+    def __init__(self) -> None:
+        self.socket, self.peer = socket.socketpair()
+        self.peer.send(b"x")
+        self.reads = 0
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "reader"
+
+    def doRead(self) -> None:
+        self.reads += 1
+        self.socket.recv(10)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.socket.close()
+        self.peer.close()
+
+
+class Failing(Reader):
+    """A reader whose reading fails, and whose end does, too."""
+
+    def doRead(self) -> None:
+        super().doRead()
+        raise RuntimeError("read")
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        raise RuntimeError("lost")
+
+
+class Removing(Reader):
+    """A reader that takes all others off the reactor when it is read."""
+
+    def __init__(self, reactor: Any, others: list[Reader]) -> None:
+        super().__init__()
+        self._reactor, self._others = reactor, others
+
+    def doRead(self) -> None:
+        super().doRead()
+        for other in self._others:
+            if other is not self:
+                self._reactor.removeReader(other)
+
+
+class Events(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor: Any = Reactor()  # type: ignore[no-untyped-call]
+        self.readers: list[Reader] = []
+        self.addCleanup(self._close)
+
+    def _close(self) -> None:
+        self.reactor.removeAll()
+        for reader in self.readers:
+            reader.close()
+        for inside in list(self.reactor._internalReaders):
+            inside.connectionLost(None)
+        self.reactor._poller.close()
+
+    def read(self, *readers: Reader) -> list[int]:
+        self.readers.extend(readers)
+        for reader in readers:
+            self.reactor.addReader(reader)
+        self.reactor.doIteration(5)
+        return [reader.reads for reader in readers]
+
+    def test_all_that_have_something_to_say_are_read(self) -> None:
+        self.assertEqual(self.read(Reader(), Reader(), Reader()), [1, 1, 1])
+
+    def test_what_one_does_wrong_is_logged_and_harms_no_other(self) -> None:
+        self.assertEqual(self.read(Failing(), Reader(), Failing(), Reader()), [1, 1, 1, 1])
+        errors = sorted(str(failure.value) for failure in self.flushLoggedErrors(RuntimeError))
+        self.assertEqual(errors, ["lost", "lost", "read", "read"])
+        left = [reader for reader in self.reactor.getReaders() if isinstance(reader, Reader)]
+        self.assertCountEqual(left, self.readers[1::2])
+
+    def test_who_was_taken_off_in_the_same_turn_is_not_read(self) -> None:
+        readers: list[Reader] = []
+        readers.extend(Removing(self.reactor, readers) for _ in range(5))
+        self.assertEqual(sum(self.read(*readers)), 1)
+
+    def test_it_waits_no_longer_than_it_is_told(self) -> None:
+        reader = Reader()
+        reader.socket.recv(10)
+        self.assertEqual(self.read(), [])
+        self.readers.append(reader)
+        self.reactor.addReader(reader)
+        self.reactor.doIteration(0.01)
+        self.assertEqual(reader.reads, 0)
+
+
+class Choice(TestCase):
+    def reactor_of(self, *options: str) -> bytes:
+        """The line in which twistd names its reactor."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        environment = {"INTERNAL_SERVICE_KEY": KEY, "HOST": "192.0.2.1", "STATE_DIRECTORY": str(directory / "state")}
+        process = twistd(
+            ["-n", *options, "sandbox"], environment, directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        out, _ = process.communicate(timeout=60)
+        return next(line for line in out.splitlines() if b"reactor class" in line)
+
+    def test_twistd_runs_on_it(self) -> None:
+        self.assertIn(b"sandbox.reactor.Reactor", self.reactor_of())
+
+    def test_another_one_that_was_asked_for_is_taken(self) -> None:
+        self.assertIn(b"PollReactor", self.reactor_of("--reactor", "poll"))
+
+    def test_where_there_is_a_reactor_it_stays(self) -> None:
+        program = "from twisted.internet import reactor; import sandbox.plugin; print(type(reactor).__module__)"
+        out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+        self.assertEqual(out.stdout.strip(), "twisted.internet.epollreactor")
