@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -37,9 +38,9 @@ class FileExchange(Exchange[T]):
         """The agent refuses."""
         self.finish(Failure(file_error(refusal)))
 
+    @abstractmethod
     def took(self, kind: int, payload: bytes) -> bool:
         """Take a reply in; whether it has a place here."""
-        raise NotImplementedError
 
 
 class Stat(FileExchange[Entry | None]):

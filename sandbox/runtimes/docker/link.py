@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -64,9 +65,10 @@ class Outcome(Generic[T]):
         return deferred
 
 
-class Exchange(Outcome[T]):
+class Exchange(Outcome[T], ABC):
     """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
 
+    @abstractmethod
     def received(self, kind: int, payload: bytes) -> bool:
         """Take a reply in; whether it was the last one.
 
@@ -74,7 +76,6 @@ class Exchange(Outcome[T]):
 
         :raises ProtocolError: when it has no place here; the link then ends.
         """
-        raise NotImplementedError
 
 
 class Greeting(Exchange[protocol.Refusal | None]):
