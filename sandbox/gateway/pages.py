@@ -11,6 +11,7 @@ from sandbox.http.replies import Reply, reply_to
 from sandbox.http.request import Request
 
 HTML = b"text/html; charset=utf-8"
+_SAFE = {b"GET", b"HEAD"}
 
 # No script, style or image from elsewhere, and nobody may frame what says "not reachable" as if it were theirs.
 _FIELDS = (
@@ -30,6 +31,8 @@ _ADVICE = {
     "CONTAINER_NOT_FOUND": "The session has no container any more.",
     "OVERLOADED": "Too much is going on at once. Try again in a moment.",
 }
+
+_LATER = "Try again in a moment."
 
 # Its own tries are counted in the address's fragment, which no server sees: 1, 2, 4 and then every 8 seconds.
 _RELOAD = (
@@ -55,13 +58,12 @@ small{{opacity:.7}}
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser is navigating: it says so itself in Sec-Fetch-Mode, older ones by what they accept."""
-    if request.method not in {b"GET", b"HEAD"}:
-        return False
+    """Whether a browser is navigating: it says so itself in Sec-Fetch-Mode, a form that it sends included; older ones
+    are known by what they accept."""
     mode = request.known.get(b"sec-fetch-mode")
     if mode is not None:
         return mode == b"navigate"
-    return b"text/html" in request.known.get(b"accept", b"").lower()
+    return request.method in _SAFE and b"text/html" in request.known.get(b"accept", b"").lower()
 
 
 def respond_error(request: Request, failure: Failure) -> None:
@@ -75,13 +77,16 @@ def respond(request: Request, reply: Reply) -> None:
     """Answer with an error reply, as a page or as JSON by who asks."""
     if wants_page(request):
         with_fields = Reply(reply.status, reply.payload, reply.headers + _FIELDS)
-        request.respond(with_fields, page(reply), HTML)
+        request.respond(with_fields, page(reply, again=request.method in _SAFE), HTML)
     else:
         request.respond(Reply(reply.status, reply.payload, (*reply.headers, (b"cache-control", b"no-store"))))
 
 
-def page(reply: Reply) -> bytes:
-    """The page of an error reply. All that it shows is escaped, the message too: ids and words of others are in it."""
+def page(reply: Reply, again: bool = True) -> bytes:
+    """The page of an error reply. All that it shows is escaped, the message too: ids and words of others are in it.
+
+    :param again: whether it may ask again by itself: a form is not to be sent twice.
+    """
     payload = reply.payload or {}
     code = str(payload.get("code", ""))
     starting = code == "PREVIEW_UNREACHABLE"
@@ -89,10 +94,10 @@ def page(reply: Reply) -> bytes:
     text = _PAGE.format(
         title="The preview is starting" if starting else escape(message),
         message=escape(message) if starting else "",
-        advice=escape(_ADVICE.get(code, "Try again in a moment." if reply.status >= 500 else "")),
+        advice=escape(_ADVICE.get(code, _LATER if reply.status >= 500 else "") if again or not starting else _LATER),
         status=reply.status,
         phrase=escape(HTTPStatus(reply.status).phrase),
         code=escape(code),
-        reload=_RELOAD if starting else "",
+        reload=_RELOAD if starting and again else "",
     )
     return text.encode("utf-8", "replace")

@@ -114,7 +114,9 @@ class Errors(GatewayCase):
             (b"GET", b"Accept: text/html\r\nSec-Fetch-Mode: cors\r\n", False),
             (b"GET", b"Accept: */*\r\n", False),
             (b"GET", b"", False),
-            (b"POST", NAVIGATION, False),
+            (b"POST", NAVIGATION, True),
+            (b"POST", b"Accept: text/html\r\n", False),
+            (b"POST", b"Accept: text/html\r\nSec-Fetch-Mode: cors\r\n", False),
         ):
             answer = await (await self.wire()).ask(asking(b"/previews/none/", fields, method))
             self.assertEqual(answer.status, 404)
@@ -151,6 +153,15 @@ class Errors(GatewayCase):
         self.assertEqual((answer.status, answer.get(b"retry-after")), (502, b"2"))
         self.assertIn(b"The preview is starting", answer.body)
         self.assertIn(b"location.reload", answer.body)
+
+    async def test_a_form_that_is_refused_gets_a_page_that_does_not_send_it_again(self) -> None:
+        await self.application.port.stopListening()
+        answer = await (await self.wire()).ask(asking(b"/previews/s1/", NAVIGATION, b"POST"))
+        self.assertEqual(answer.status, 502)
+        self.assertIn(b"The preview is starting", answer.body)
+        self.assertIn(b"Try again", answer.body)
+        for again in (b"location.reload", b"http-equiv", b"reloads itself"):
+            self.assertNotIn(again, answer.body)
 
 
 class Elsewhere(GatewayCase):
