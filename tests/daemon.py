@@ -44,6 +44,8 @@ class Daemon:
             "DOCKER_HOST": ENGINE_URL,
             "STATE_DIRECTORY": str(directory / "state"),
             "SESSION_IMAGE": BUSYBOX,
+            # Less than what stop() waits: a test that leaves something open does not wait the default's 30.
+            "DRAIN_SECONDS": "8",
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None

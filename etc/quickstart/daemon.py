@@ -128,6 +128,8 @@ def start(environment: Mapping[str, str], engine_url: str, state: Path, console:
     settings = {name: value for name, value in environment.items() if name not in known and name != "PYTHONPATH"}
     settings["INTERNAL_SERVICE_KEY"] = key.read_text().strip().partition(": ")[2]
     settings["DOCKER_HOST"], settings["PORT"], settings["STATE_DIRECTORY"] = engine_url, str(port), str(state)
+    # Whoever ends the tour does not want to wait for what a browser still has open.
+    settings["DRAIN_SECONDS"] = str(STOP_TIMEOUT / 2)
     console.say(f"Starting the daemon: twistd -n sandbox; its log: {log}")
     with log.open("wb") as output:
         # In a session of its own: Ctrl-C is for the tour, which ends the daemon last.

@@ -22,7 +22,18 @@ from sandbox.settings.sessions import Sessions
 from sandbox.settings.store import Store
 from sandbox.settings.variable import REQUIRED, SettingError, Variable, declared
 
-__all__ = ["GROUPS", "REQUIRED", "STRONG", "SettingError", "Settings", "Variable", "parse", "variables", "weak_secrets"]
+__all__ = [
+    "GROUPS",
+    "REQUIRED",
+    "STRONG",
+    "SettingError",
+    "Settings",
+    "Variable",
+    "check",
+    "parse",
+    "variables",
+    "weak_secrets",
+]
 
 #: In the order in which help, examples and the reference show them.
 GROUPS: tuple[type, ...] = (Daemon, Store, Engine, Sessions, Execution, Previews, Access, Http, Logs)
@@ -60,6 +71,15 @@ def parse(environment: Mapping[str, str]) -> Settings:
     """
     fields = {name: each for group in GROUPS for name, each in declared(group).items()}
     settings = Settings(**{name: each.read(environment) for name, each in fields.items()})
+    check(settings)
+    return attrs.evolve(settings, state_directory=os.path.expanduser(settings.state_directory))
+
+
+def check(settings: Settings) -> None:
+    """See that variables which depend on each other agree.
+
+    :raises SettingError: naming the first that does not.
+    """
     if settings.enable_preview_access_control and not settings.jwt_secret:
         raise SettingError("JWT_SECRET is required when ENABLE_PREVIEW_ACCESS_CONTROL is true: set it to " + TEXT[1])
     if settings.sessions_read_only and settings.database.startswith("sqlite:"):
@@ -67,4 +87,3 @@ def parse(environment: Mapping[str, str]) -> Settings:
     for what in ("memory_mb", "cpus"):
         if getattr(settings, f"session_{what}") > getattr(settings, f"session_{what}_max"):
             raise SettingError(f"SESSION_{what.upper()} must not be more than SESSION_{what.upper()}_MAX")
-    return attrs.evolve(settings, state_directory=os.path.expanduser(settings.state_directory))

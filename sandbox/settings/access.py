@@ -24,7 +24,8 @@ class Access:
         None,
         "HS256 secret, the same as the platform's gateway, or the newest and older ones while it changes; needed when "
         "access control is on.",
-        True,
+        secret=True,
+        live=True,
     )
     jwt_leeway: float = variable(
         "JWT_LEEWAY", number(0, 600), "0", "Seconds by which the platform's clock may differ from this machine's."

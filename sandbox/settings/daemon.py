@@ -17,7 +17,8 @@ class Daemon:
         TEXT,
         REQUIRED,
         "Shared secret of the internal API; the daemon does not start without it.",
-        True,
+        secret=True,
+        live=True,
     )
     port: int = variable("PORT", whole(0, 65535), "4002", "The TCP port to listen on.")
     host: str = variable(
@@ -50,6 +51,6 @@ class Daemon:
     drain_seconds: float = variable(
         "DRAIN_SECONDS",
         number(0, 3600),
-        "8",
+        "30",
         "Seconds that requests in flight get to finish when the daemon is stopped.",
     )

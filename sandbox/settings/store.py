@@ -17,7 +17,7 @@ class Store:
         (database, "sqlite:///PATH or postgresql://USER@HOST/NAME"),
         None,
         "Where sessions are kept; unset: sandbox.db (SQLite) in the state directory.",
-        True,
+        secret=True,
     )
     database_pool: int = variable(
         "DATABASE_POOL", whole(1, 64), "4", "Connections to the database at once (SQLite: threads)."

@@ -22,6 +22,7 @@ class Variable:
     :ivar parse: text to value; raises ``ValueError`` on anything else.
     :ivar accepts: what it accepts, in a few words, for the error and the help.
     :ivar default: the text that stands for it when it is unset, or ``REQUIRED``, or ``None`` (unset).
+    :ivar live: whether a running daemon takes a new value, at SIGHUP.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Variable:
     default: str | None
     help: str
     secret: bool = False
+    live: bool = False
 
     def read(self, environment: Mapping[str, str]) -> Any:
         """The variable's value. One that is set to nothing counts as unset.
@@ -46,13 +48,21 @@ class Variable:
             raise SettingError(f"{self.name} must be {self.accepts}{shown}") from None
 
 
-def variable(name: str, kind: tuple[Callable[[str], Any], str], default: Any, help: str, secret: bool = False) -> Any:
+def variable(
+    name: str,
+    kind: tuple[Callable[[str], Any], str],
+    default: Any,
+    help: str,
+    *,
+    secret: bool = False,
+    live: bool = False,
+) -> Any:
     """Declare a field of a group of settings as a variable.
 
     :param kind: how its text is read, and what it accepts (:mod:`sandbox.settings.kinds`).
     """
     parse, accepts = kind
-    return attrs.field(metadata={_METADATA: Variable(name, parse, accepts, default, help, secret)})
+    return attrs.field(metadata={_METADATA: Variable(name, parse, accepts, default, help, secret, live)})
 
 
 def declared(group: type) -> dict[str, Variable]:

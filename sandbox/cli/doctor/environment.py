@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sandbox.cli.doctor.finding import Finding, failed, ok, warning
 from sandbox.settings import STRONG, SettingError, Settings, parse, variables, weak_secrets
+from sandbox.settings.env_file import read_env_file
 
 _KEY = "INTERNAL_SERVICE_KEY"
 _NEW_KEY = f"Make one: export {_KEY}=$(openssl rand -hex 32)"
 
 
 def read_environment_file(path: Path) -> dict[str, str]:
-    """The variables of a file as systemd's ``EnvironmentFile=`` reads it: ``NAME=VALUE`` lines, quotes as in a shell.
+    """The variables of a file that systemd's ``EnvironmentFile=`` or ``twistd sandbox --env-file`` names.
 
     :raises OSError: when it cannot be read.
     :raises ValueError: naming the line that is wrong.
     """
-    found = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        text = line.strip()
-        if not text or text[0] in "#;":
-            continue
-        name, equals, value = text.partition("=")
-        try:
-            words = shlex.split(value)
-        except ValueError:
-            words = ["", ""]
-        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or (value[:1] in "\"'" and len(words) > 1):
-            raise ValueError(f"line {number} is not NAME=VALUE")
-        found[name] = words[0] if value[:1] in ("'", '"') else value
-    return found
+    return {name: each.value for name, each in read_env_file(path.read_text("utf-8")).items()}
 
 
 def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settings, list[SettingError]]:
