@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from sandbox.errors import Overloaded, StoreUnavailable
@@ -24,6 +25,7 @@ from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Routes
 from sandbox.http.site import Limits, Site
+from sandbox.logs.output import Output
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
 
@@ -82,6 +84,7 @@ class Daemon(Service):
     :param build: makes what the sites serve, from the installation's name and the public URL; called when the store is
         open.
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
+    :param logs: what twistd is to log to; ``None``: what it takes by itself.
     :raises SettingError: for an endpoint that does not parse.
     """
 
@@ -94,11 +97,14 @@ class Daemon(Service):
         store: ISessionStore,
         build: Callable[[str, str], Application],
         listen: Sequence[str] = (),
+        *,
+        logs: Output | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._store = store
         self._build = build
+        self._logs = logs
         limits = Limits.of(settings)
         self._public = self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
         if settings.internal_listen:
@@ -116,6 +122,12 @@ class Daemon(Service):
             return _Listener(text, serverFromString(self._reactor, text), site)
         except (ValueError, TypeError, LookupError) as error:
             raise SettingError(f"{source} must be a Twisted server endpoint, not {text!r}: {error}") from None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Belong to twistd's application, which twistd asks for the log's observer before it starts anything."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+        if self._logs is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._logs)
 
     def privilegedStartService(self) -> None:
         """Listen. An address that cannot be had ends the start with one line."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from twisted.python import usage
 
-from sandbox.settings import REQUIRED, SettingError, Variable, parse, variables
+from sandbox.logs.output import STDERR, STDOUT, Output
+from sandbox.settings import REQUIRED, SettingError, Settings, Variable, parse, variables
 
 
 def _explain(variable: Variable) -> str:
@@ -21,7 +24,11 @@ def _explain(variable: Variable) -> str:
 
 
 class Options(usage.Options):
-    """What ``twistd sandbox`` takes. :ivar settings: the environment's settings, once the options are parsed."""
+    """What ``twistd sandbox`` takes.
+
+    :ivar settings: the environment's settings, once the options are parsed.
+    :ivar logs: where the log goes; ``None`` when twistd's own ``--logger`` or ``--syslog`` say that.
+    """
 
     synopsis = "Usage: twistd [twistd options] sandbox [options]"
     longdesc = "Settings come from the environment:\n\n" + "\n".join(map(_explain, variables()))
@@ -50,3 +57,17 @@ class Options(usage.Options):
         except SettingError as error:
             # twistd answers a UsageError with the whole help and exit status 0.
             raise SystemExit(f"sandbox: {error}") from None
+        self.logs = _logs(self.parent or {}, self.settings)
+
+
+def _logs(twistd: Mapping[str, Any], settings: Settings) -> Output | None:
+    """Where the log goes by twistd's options: without any to standard error, or the file that twistd would write."""
+    if twistd.get("logger") or twistd.get("syslog"):
+        return None
+    foreground = twistd.get("nodaemon") or twistd.get("debug")
+    name = twistd.get("logfile") or (None if foreground else "twistd.log")
+    place = STDERR if name is None else STDOUT if name == "-" else name
+    try:
+        return Output(place, form=settings.log_format, level=settings.log_level)
+    except OSError as error:
+        raise SystemExit(f"sandbox: cannot write the log {name}: {error.strerror}") from None

@@ -54,7 +54,7 @@ def makeService(options: Options) -> Daemon:
         def build(instance: str, public_url: str) -> Parts:
             return Parts(reactor, settings, store, DockerRuntime(reactor, settings, instance), public_url)
 
-        return Daemon(reactor, settings, store, build, options["listen"])
+        return Daemon(reactor, settings, store, build, options["listen"], logs=options.logs)
     except SettingError as error:
         raise SystemExit(f"sandbox: {error}") from None
 

@@ -1,0 +1,123 @@
+"""An event as one line: for people, or as a JSON object. Every line is bounded, and no event can look like two."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.logger import LogEvent, formatEvent
+from twisted.python.failure import Failure
+from twisted.python.reflect import qual
+
+from sandbox.logs.context import Origin
+
+#: Characters that are kept: of a message, of the value of a field, of a traceback.
+MESSAGE, VALUE, TRACEBACK = 4096, 1024, 16_384
+#: Fields of its own that an event shows at most.
+FIELDS = 32
+
+_RESERVED = frozenset({"time", "level", "logger", "message", "request_id", "session", "failure"})
+# What twisted.python.log puts into an event beside the keys that begin with "log_".
+_LEGACY = frozenset({"message", "time", "system", "isError", "format", "failure", "why", "printed"})
+
+
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` characters of a text, and how many are missing: the middle, as both ends tell more.
+
+    >>> cut("0123456789", 4)
+    '01…[6 cut]…89'
+    """
+    missing = len(text) - limit
+    if missing <= 0:
+        return text
+    end = limit // 2
+    return f"{text[: limit - end]}…[{missing} cut]…{text[len(text) - end :]}"
+
+
+def one_line(text: str) -> str:
+    """A text without anything that a terminal or a reader of lines could take for something else.
+
+    >>> one_line("a\\nb\\x1b[2J")
+    'a\\\\nb\\\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def json_line(event: LogEvent, origin: Origin | None) -> bytes:
+    """The line for programs: ASCII, ends with a newline."""
+    line: dict[str, Any] = {
+        "time": _time(event),
+        "level": _level(event),
+        "logger": _logger(event),
+        "message": cut(formatEvent(event), MESSAGE),
+    }
+    request_id, session_id = origin or ("", "")
+    if request_id := _text(event.get("request_id")) or request_id:
+        line["request_id"] = request_id
+    if session_id := _text(event.get("session")) or session_id:
+        line["session"] = session_id
+    line.update(_fields(event))
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure):
+        line["failure"] = {
+            "type": qual(type(failure.value)),
+            "message": cut(failure.getErrorMessage(), MESSAGE),
+            "traceback": cut(failure.getTraceback(), TRACEBACK),
+        }
+    return json.dumps(line, separators=(", ", ": ")).encode("ascii") + b"\n"
+
+
+def text_line(event: LogEvent, origin: Origin | None) -> bytes:
+    """The line for people: UTF-8, ends with a newline. A traceback follows it, each of its lines indented."""
+    message = one_line(cut(formatEvent(event), MESSAGE))
+    words = [f"{_time(event)} {_level(event):<8} {_logger(event)}: {message}"]
+    for name, value in zip(("request_id", "session"), origin or (), strict=False):
+        if value and value not in message:
+            words.append(f"{name}={value}")
+    lines = [" ".join(words)]
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure):
+        lines += [f"    {one_line(line)}" for line in cut(failure.getTraceback(), TRACEBACK).splitlines()]
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _time(event: LogEvent) -> str:
+    moment = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _logger(event: LogEvent) -> str:
+    name = str(event.get("log_namespace") or "-")
+    return "twisted" if name == "log_legacy" else name  # what Twisted says of itself in the old way
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return "info" if level is None else str(level.name)
+
+
+def _text(value: object) -> str:
+    return cut(value, VALUE) if isinstance(value, str) else ""
+
+
+def _fields(event: LogEvent) -> dict[str, str | int | float | None]:
+    """The event's own fields, as far as they are plain values; of others only the message tells."""
+    fields: dict[str, str | int | float | None] = {}
+    for name, value in event.items():
+        if name.startswith("log_") or name in _RESERVED or name in _LEGACY or len(fields) >= FIELDS:
+            continue
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "backslashreplace")  # noqa: PLW2901
+        if isinstance(value, str):
+            fields[cut(name, VALUE)] = cut(value, VALUE)
+        elif value is None or _is_number(value):
+            fields[name] = value
+    return fields
+
+
+def _is_number(value: object) -> bool:
+    return abs(value) < 1 << 63 if isinstance(value, int) else isinstance(value, float) and math.isfinite(value)

@@ -1,0 +1,103 @@
+"""Where log lines go: the observer that twistd starts the log with."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import cast
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+)
+from zope.interface import implementer
+
+from sandbox.logs.context import ORIGIN
+from sandbox.logs.lines import json_line, text_line
+
+_log = Logger()
+
+LEVELS = tuple(level.name for level in LogLevel.iterconstants())
+STDOUT, STDERR = 1, 2
+
+
+@implementer(ILogObserver)
+class Output:
+    """Writes each event as a line, at once and unbuffered: what was logged before a crash is there after it.
+
+    A line is one ``write``; a terminal, a pipe or the page cache takes it at the speed of memory. What it refuses
+    (a full disk, a pipe that nobody reads any more) is dropped and counted: a log that fails must not end the daemon.
+
+    :param place: the path of a file, which lines are appended to, or a descriptor that is open already.
+    :param form: ``text``, ``json``, or ``auto``: text on a terminal, JSON elsewhere.
+    :param level: the lowest level that is written, one of :data:`LEVELS`.
+    :raises OSError: when the file cannot be opened.
+    :ivar events: how many were written, by level.
+    :ivar dropped: lines that could not be written.
+    """
+
+    def __init__(self, place: str | int, *, form: str = "auto", level: str = "info") -> None:
+        self._path = os.path.abspath(place) if isinstance(place, str) else None
+        self._descriptor = _opened(self._path) if self._path is not None else cast(int, place)
+        text = form == "text" or (form == "auto" and os.isatty(self._descriptor))
+        self._line = text_line if text else json_line
+        self._predicate = LogLevelFilterPredicate()
+        self._filtered = FilteringLogObserver(self._write_event, [self._predicate])  # type: ignore[arg-type]
+        self._torn = False
+        self.events: Counter[str] = Counter()
+        self.dropped = 0
+        self.set_level(level)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event."""
+        self._filtered(event)
+
+    def set_level(self, name: str) -> None:
+        """Write events of this level and above from now on.
+
+        :raises ValueError: when it is none of :data:`LEVELS`.
+        """
+        if name not in LEVELS:
+            raise ValueError(f"the log's level must be one of {', '.join(LEVELS)}, not {name!r}")
+        self._predicate.setLogLevelForNamespace("", LogLevel.levelWithName(name))
+
+    def reopen(self) -> None:
+        """Open the file by its name again, so that one that was moved away is let go of; nothing without a file.
+
+        When that fails, the log goes on where it was.
+        """
+        if self._path is None:
+            return
+        try:
+            descriptor, before = _opened(self._path), self._descriptor
+        except OSError as error:
+            _log.error("the log file cannot be opened again: {reason}", reason=error.strerror, path=self._path)
+            return
+        self._descriptor = descriptor
+        os.close(before)
+
+    def _write_event(self, event: LogEvent) -> None:
+        level = event.get("log_level")
+        self.events["info" if level is None else level.name] += 1
+        self._write(self._line(event, ORIGIN.get()))
+
+    def _write(self, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line
+        whole = len(line)
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            self._torn = False
+        except OSError:
+            self._torn = self._torn or len(line) < whole
+            self.dropped += 1
+
+
+def _opened(path: str) -> int:
+    # Readable by the group, so that a collector of logs need not be root; the umask may take that away.
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
