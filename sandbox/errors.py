@@ -10,10 +10,12 @@ class SandboxError(Exception):
     """Anything that we can explain to a caller.
 
     :cvar code: stable and machine-readable (contract section 1).
+    :cvar further: what else the code of such an error may be; the API's description lists them.
     :ivar details: further fields of the answer.
     """
 
     code: ClassVar[str] = "INTERNAL"
+    further: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
@@ -47,6 +49,7 @@ class Conflict(SandboxError):
     """The request cannot be carried out in the state that things are in."""
 
     code = "CONFLICT"
+    further = ("SESSION_CREATING", "LINK_EXISTS")
 
 
 class SessionExists(Conflict):
@@ -100,6 +103,7 @@ class ContainerNotRunning(SandboxError):
     """The session's container exists but does not run (exited, created, paused, restarting, dead)."""
 
     code = "CONTAINER_NOT_RUNNING"
+    further = ("CONTAINER_PAUSED",)
 
     def __init__(self, session_id: str, state: str | None = None) -> None:
         code = "CONTAINER_PAUSED" if state == "paused" else None
@@ -128,6 +132,7 @@ class EngineError(SandboxError):
     """The engine refused or failed, in its own words; operations put them into the contract's sentence."""
 
     code = "ENGINE_ERROR"
+    further = ("AGENT_LOST", "AGENT_UNAVAILABLE", "ENGINE_TLS", "NETWORK_UNSAFE")
 
 
 class EngineUnavailable(EngineError):
@@ -155,12 +160,36 @@ class Overloaded(SandboxError):
     """A configured limit on work at once is reached; trying again later may succeed."""
 
     code = "OVERLOADED"
+    further = (
+        "STARTING",
+        "SESSION_BUSY",
+        "CONTAINER_BUSY",
+        "ENGINE_BUSY",
+        "STORE_BUSY",
+        "TOO_MANY_EXECS",
+        "TOO_MANY_LINKS",
+        "TOO_MANY_PREVIEWS",
+        "TOO_MANY_PREVIEW_CONNECTIONS",
+    )
 
 
 class ExecutionFailed(SandboxError):
     """The command could not be run."""
 
     code = "EXECUTION_FAILED"
+    further = (
+        "COMMAND_NOT_FOUND",
+        "COMMAND_NOT_EXECUTABLE",
+        "CWD_UNUSABLE",
+        "ARGUMENTS_TOO_LONG",
+        "PROCESS_LIMIT",
+        "NO_WORKSPACE",
+        "USER_UNKNOWN",
+        "SUPERVISOR_LOST",
+        EngineUnavailable.code,
+        EngineError.code,
+        *EngineError.further,
+    )
 
     def __init__(self, error: str, code: str | None = None) -> None:
         super().__init__(f"Execution failed: {error}", code=code)
@@ -170,19 +199,36 @@ class ExecutionTimeout(SandboxError):
     """The command's time was up; ``details`` carry its partial output."""
 
     code = "EXECUTION_TIMEOUT"
+    further = ("KILL_UNCONFIRMED",)
 
     def __init__(self, timeout_ms: int, details: Mapping[str, object], code: str | None = None) -> None:
         super().__init__(f"Execution timeout after {timeout_ms}ms", code=code, details=details)
 
 
 class WorkspaceError(SandboxError):
-    """The container's file system refused, in its own words.
-
-    ``reason_code`` is one of FILE_NOT_FOUND, IS_A_DIRECTORY, NOT_A_DIRECTORY, NOT_A_FILE, NO_SPACE, NOT_UTF8,
-    FILE_TOO_LARGE, PERMISSION_DENIED, READ_ONLY, TOO_MANY_LINKS, DIRECTORY_TOO_LARGE, NAME_TOO_LONG or IO_ERROR.
-    """
+    """The container's file system or the engine refused, in its own words."""
 
     code = "IO_ERROR"
+    further = (
+        "FILE_NOT_FOUND",
+        "IS_A_DIRECTORY",
+        "NOT_A_DIRECTORY",
+        "NOT_A_FILE",
+        "NOT_UTF8",
+        "NO_SPACE",
+        "NO_WORKSPACE",
+        "FILE_TOO_LARGE",
+        "DIRECTORY_TOO_LARGE",
+        "NAME_TOO_LONG",
+        "PERMISSION_DENIED",
+        "READ_ONLY",
+        "TOO_MANY_LINKS",
+        "PROCESS_LIMIT",
+        "TIMEOUT",
+        EngineUnavailable.code,
+        EngineError.code,
+        *EngineError.further,
+    )
 
 
 class PreviewNotRegistered(SandboxError):
@@ -234,6 +280,7 @@ class TokenRejected(SandboxError):
     """The access token is missing, invalid or expired (contract section 6)."""
 
     code = "TOKEN_INVALID"
+    further = ("TOKEN_MISSING", "TOKEN_EXPIRED")
 
 
 class AccessDenied(SandboxError):

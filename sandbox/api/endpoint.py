@@ -1,4 +1,4 @@
-"""The one decorator of the API's endpoints: check the id and the body, call, encode what comes back.
+"""The one decorator of the API's endpoints: check what is asked, call, encode what comes back; and describe all that.
 
 The service key and the body's size are judged before, at the door (:mod:`sandbox.api.guard`).
 """
@@ -16,73 +16,132 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
-from sandbox.api.schemas import Schema, compiled, load
-from sandbox.errors import InvalidRequest
+from sandbox.api.faults import Faults
+from sandbox.api.operation import Answer, Operation, Parameter, documented
+from sandbox.api.schemas import Schema
+from sandbox.api.validation import compiled, load, read
 from sandbox.http.replies import Reply, error_reply, reply_to
 
 PREFIX = "/api/internal"
-_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SESSION = "/sessions/{sessionId}"
+
+APP = Klein()
+# A second slash is part of a path that does not exist, not something to redirect.
+APP.url_map.merge_slashes = False
+#: What :func:`endpoint` decorated, in the order of the modules.
+OPERATIONS: list[Operation] = []
 
 
 @attrs.frozen
 class Call:
     """A request as an endpoint sees it.
 
-    :ivar session_id: the id in the path, checked; ``""`` where the path has none.
+    :ivar in_path: the path's parameters, checked.
+    :ivar given: the other parameters by name, checked; ``None`` for one that is not given.
     :ivar body: the checked body; empty where the endpoint takes none.
     :ivar raw: the body's bytes.
     """
 
-    session_id: str
+    in_path: Mapping[str, str]
+    given: Mapping[str, Any]
     body: Mapping[str, Any]
     raw: bytes
-    request: Request
-    params: Mapping[str, str] = attrs.field(factory=dict)
 
-    def query(self, name: str, errors: str = "strict") -> str | None:
-        """A query parameter; ``None`` when missing or empty.
-
-        :param errors: ``"surrogateescape"`` for names of files, in which any byte may stand.
-        :raises InvalidRequest: when it is given twice, or is not UTF-8.
-        """
-        values = (self.request.args or {}).get(name.encode("ascii"), [])
-        if len(values) > 1:
-            raise InvalidRequest(f"Query parameter '{name}' is given more than once")
-        try:
-            return values[0].decode("utf-8", errors) or None if values else None
-        except UnicodeDecodeError:
-            raise InvalidRequest(f"Query parameter '{name}' is not UTF-8") from None
-
-
-Endpoint = Callable[[Any, Call], Awaitable[Reply]]
-E = TypeVar("E", bound=Endpoint)
+    @property
+    def session_id(self) -> str:
+        """The session's id in the path."""
+        return self.in_path["sessionId"]
 
 
 @attrs.frozen
-class Route:
-    """What the API's description needs to know of an endpoint."""
+class Page:
+    """An answer that is no JSON.
 
-    method: str
-    path: str
-    schema: Schema | None
-    function: Endpoint
+    :ivar headers: fields beside Content-Type and Content-Length.
+    """
+
+    content: bytes
+    media_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    status: int = 200
+
+    def body(self) -> bytes:
+        """The content."""
+        return self.content
 
 
-def endpoint(app: Klein, routes: list[Route], method: str, path: str, schema: Schema | None = None) -> Callable[[E], E]:
-    """Make a coroutine method ``(self, call) -> Reply`` the endpoint of a method and path under ``/api/internal``."""
-    validator = None if schema is None else compiled(schema)
+Endpoint = Callable[[Any, Call], Awaitable[Reply | Page]]
+E = TypeVar("E", bound=Endpoint)
+
+
+class _Checks:
+    """An operation's schemas, compiled."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._in_path = {name: compiled(schema) for name, schema in operation.in_path.items()}
+        self._parameters = [(parameter, compiled(parameter.schema)) for parameter in operation.parameters]
+        self._body = None if operation.body is None else compiled(operation.body)
+
+    def call(self, request: Request, in_path: Mapping[str, str]) -> Call:
+        """A request's call.
+
+        :raises InvalidRequest: naming what is wrong.
+        """
+        for name, validator in self._in_path.items():
+            read(name, [in_path[name].encode("utf-8")], validator)
+        given = {}
+        for parameter, validator in self._parameters:
+            values = _values(request, parameter)
+            # What is required and missing is as wrong as what is empty.
+            values = values or ([b""] if parameter.required else [])
+            given[parameter.name] = read(parameter.label, values, validator)
+        raw = b"" if request.content is None else request.content.read()
+        body = {} if self._body is None else load(raw, self._body)
+        return Call(in_path, given, body, raw)
+
+
+def _values(request: Request, parameter: Parameter) -> list[bytes]:
+    if parameter.place == "query":
+        return list((request.args or {}).get(parameter.name.encode("ascii"), []))
+    return list(request.requestHeaders.getRawHeaders(parameter.name.encode("ascii"), []))
+
+
+def endpoint(
+    method: str,
+    path: str,
+    *answers: Answer,
+    tag: str,
+    parameters: tuple[Parameter, ...] = (),
+    body: Schema | None = None,
+    faults: Faults = (),
+) -> Callable[[E], E]:
+    """Make a coroutine method ``(self, call) -> Reply`` the endpoint of a method and path under ``/api/internal``.
+
+    What is given here is what requests are checked by, and with the method's name and docstring what the API's
+    description says of it.
+    """
 
     def decorate(function: E) -> E:
-        routes.append(Route(method, PREFIX + path, schema, function))
+        name, text = documented(function)
+        operation = Operation(
+            name=name,
+            text=text,
+            tag=tag,
+            method=method,
+            path=PREFIX + path,
+            parameters=parameters,
+            body=body,
+            answers=answers,
+            own_faults=faults,
+        )
+        OPERATIONS.append(operation)
+        checks = _Checks(operation)
+        rule = re.sub(r"\{(\w+)\}", r"<string:\1>", operation.path)
 
-        @app.route(PREFIX + path, methods=[method], endpoint=f"{method} {path}")
-        def respond(self: Any, request: Request, session_id: str = "", **params: str) -> Deferred[bytes]:
-            async def act() -> Reply:
-                if session_id and not _SESSION_ID.fullmatch(session_id):
-                    raise InvalidRequest("Session id must match [A-Za-z0-9_-]{1,64}")
-                raw = b"" if request.content is None else request.content.read()
-                body = {} if validator is None else load(raw, validator)
-                return await function(self, Call(session_id, body, raw, request, params))
+        @APP.route(rule, methods=[method], endpoint=f"{method} {path}")
+        def respond(self: Any, request: Request, **in_path: str) -> Deferred[bytes]:
+            async def act() -> Reply | Page:
+                return await function(self, checks.call(request, in_path))
 
             work = Deferred.fromCoroutine(act())
             # Whoever hung up does not want the work done: a command is killed, a creation undone.
@@ -100,10 +159,12 @@ def _failed(failure: Failure) -> Reply:
     return reply_to(failure)
 
 
-def send(reply: Reply, request: Request) -> bytes:
+def send(reply: Reply | Page, request: Request) -> bytes:
     """Put a reply's head on the request; the answer is the body to write."""
     request.setResponseCode(reply.status)
-    if reply.payload is not None:
+    if isinstance(reply, Page):
+        request.setHeader(b"content-type", reply.media_type)
+    elif reply.payload is not None:
         request.setHeader(b"content-type", b"application/json; charset=utf-8")
     for name, value in reply.headers:
         request.setHeader(name, value)

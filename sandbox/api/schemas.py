@@ -1,214 +1,218 @@
-"""What requests may say, as JSON Schema (2020-12): the one source of validation and of the API's description."""
+"""What requests and answers say, as JSON Schema (2020-12): the one source of validation and of the API's description.
+
+Schemas with a ``title`` stand in the description once, under that name. ``x-message`` is what a refusal says of a value
+that does not fit.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import jsonschema
-
-from sandbox.errors import InvalidRequest
+from sandbox.model import SessionStatus
+from sandbox.policy.pages import DEFAULT_LIMIT, MAX_LIMIT
+from sandbox.policy.paths import MAX_PATH, MAX_SEGMENT
+from sandbox.policy.sessions import CPUS_MIN, MEMORY_MIN
 
 Schema = dict[str, Any]
 
 #: Items of one array or object; more would keep the reactor from its other work while they are looked through.
 ITEM_LIMIT = 20_000
 
-_NO_NUL = {"type": "string", "pattern": "^[^\\x00]*$"}
-_NAME: Schema = {
+NO_NUL: Schema = {"type": "string", "pattern": "^[^\\x00]*$"}
+NAME: Schema = {
     "pattern": "^[^=\\x00]+$",
     "x-message": "Request body field 'env' has a name that is empty or holds '=' or NUL",
 }
 _ENV: Schema = {
     "type": "object",
-    "propertyNames": _NAME,
-    "additionalProperties": _NO_NUL,
-    "description": "Environment variables.",
+    "maxProperties": ITEM_LIMIT,
+    "propertyNames": NAME,
+    "additionalProperties": NO_NUL,
+    "description": "Environment variables; one is under 128 KiB, all together are at most 1 MiB.",
+    "examples": [{"LANG": "C.UTF-8"}],
 }
 _PORT_MESSAGE = "Port must be an integer between 1024 and 65535"
 _COMMAND_MESSAGE = "Request body field 'command' must be a string or a non-empty array of strings, without NUL bytes"
+_USER: Schema = {**NO_NUL, "minLength": 1, "maxLength": 256}
+_ID = "^[A-Za-z0-9_-]{1,64}$"
 
-EXEC: Schema = {
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+SESSION_ID: Schema = {
+    "type": "string",
+    "pattern": _ID,
+    "x-message": "Session id must match [A-Za-z0-9_-]{1,64}",
+    "examples": ["demo"],
+}
+
+LINK_ID: Schema = {
+    "type": "string",
+    "pattern": _ID,
+    "x-message": "Link id must match [A-Za-z0-9_-]{1,64}",
+    "examples": ["mkY3T0zUu6qjW9SaL1pBvQ"],
+}
+
+WORKSPACE_PATH: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "format": "workspace-path",
+    "description": "Relative to `/workspace`, `.` being the workspace itself: no `..` segment, no NUL, at most "
+    f"{MAX_PATH} bytes and {MAX_SEGMENT} a segment, and no symbolic link that leads out. A byte that is not UTF-8 "
+    "stands in the query as it is, and in JSON as a lone surrogate (`\\udc80` to `\\udcff`).",
+    "x-message": "Query parameter 'path' is required",
+    "examples": ["src/app.py"],
+}
+
+LIMIT: Schema = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": MAX_LIMIT,
+    "default": DEFAULT_LIMIT,
+    "description": "Sessions a page.",
+    "x-message": f"Query parameter 'limit' must be an integer from 1 to {MAX_LIMIT}",
+}
+
+STATUS: Schema = {"type": "string", "enum": [status.value for status in SessionStatus]}
+
+USER_ID: Schema = {**_USER, "description": "Only this user's sessions."}
+
+CURSOR: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "format": "cursor",
+    "description": "The `nextCursor` of the page before.",
+}
+
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "description": "The command runs once for all requests with one key and one body, and all get its outcome: for "
+    "ten minutes.",
+    "x-message": "Header Idempotency-Key must have 1 to 255 bytes",
+    "examples": ["5f0c1c9e"],
+}
+
+IDEMPOTENCY_REPLAY: Schema = {
+    "type": "string",
+    "enum": ["only"],
+    "description": "Give the outcome of an earlier request with this `Idempotency-Key`, and run nothing.",
+    "x-message": "Header Idempotency-Replay must be 'only'",
+}
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+NEW_SESSION: Schema = {
+    "title": "NewSession",
+    "type": "object",
+    "required": ["userId"],
+    "additionalProperties": False,
+    "properties": {
+        "userId": {**_USER, "description": "Whose it is."},
+        "id": {"type": "string", "pattern": _ID, "description": "Made when none is given."},
+        "image": {
+            **NO_NUL,
+            "minLength": 1,
+            "maxLength": 512,
+            "description": "An image that the engine has; `SESSION_IMAGE` when none is given.",
+        },
+        "env": _ENV,
+        "memoryMb": {
+            "type": "integer",
+            "minimum": MEMORY_MIN,
+            "description": "Memory limit in MiB, up to `SESSION_MEMORY_MB_MAX`.",
+        },
+        "cpus": {"type": "number", "minimum": CPUS_MIN, "description": "Limit in cores, up to `SESSION_CPUS_MAX`."},
+    },
+    "examples": [{"userId": "alice", "id": "demo", "memoryMb": 512}],
+}
+
+COMMAND: Schema = {
+    "title": "Command",
     "type": "object",
     "required": ["command"],
     "additionalProperties": False,
     "properties": {
         "command": {
-            "description": "A string is run by /bin/sh -c, an array as it is.",
+            "description": "A string is run by `/bin/sh -c`, an array as it is. Each argument is under 128 KiB.",
             "oneOf": [
-                {**_NO_NUL, "minLength": 1},
-                {"type": "array", "minItems": 1, "items": _NO_NUL, "prefixItems": [{**_NO_NUL, "minLength": 1}]},
+                {**NO_NUL, "minLength": 1},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": ITEM_LIMIT,
+                    "items": NO_NUL,
+                    "prefixItems": [{**NO_NUL, "minLength": 1}],
+                },
             ],
             "x-message": _COMMAND_MESSAGE,
         },
-        "cwd": {**_NO_NUL, "minLength": 1, "description": "Relative to /workspace, or absolute."},
+        "cwd": {
+            **NO_NUL,
+            "minLength": 1,
+            "format": "working-directory",
+            "description": "Relative to `/workspace`, by the rules of paths there, or absolute.",
+            "default": ".",
+        },
         "env": _ENV,
-        "timeoutMs": {"type": "integer", "minimum": 1, "maximum": 600_000, "default": 300_000},
+        "timeoutMs": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 600_000,
+            "default": 300_000,
+            "description": "Milliseconds until the command and all it started are killed.",
+        },
     },
+    "examples": [{"command": "echo hello; exit 3", "cwd": ".", "env": {"LANG": "C.UTF-8"}, "timeoutMs": 10_000}],
 }
 
-WRITE: Schema = {
+NEW_FILE: Schema = {
+    "title": "NewFile",
     "type": "object",
     "required": ["path", "content"],
     "additionalProperties": False,
     "properties": {
-        "path": {"type": "string", "description": "Relative to /workspace."},
+        "path": {"type": "string", "format": "workspace-path", "description": WORKSPACE_PATH["description"]},
         "content": {"type": "string", "description": "The file's whole text."},
     },
+    "examples": [{"path": "src/app.py", "content": "print('hello')\n"}],
 }
 
-PREVIEW: Schema = {
+NEW_PREVIEW: Schema = {
+    "title": "NewPreview",
     "type": "object",
     "required": ["port"],
     "additionalProperties": False,
     "properties": {
         "port": {"type": "integer", "minimum": 1024, "maximum": 65535, "x-message": _PORT_MESSAGE},
-        "stripPrefix": {"type": "boolean", "default": True},
-        "host": {"enum": ["rewrite", "preserve"], "default": "rewrite"},
+        "stripPrefix": {
+            "type": "boolean",
+            "default": True,
+            "description": "Whether `/previews/{sessionId}` is removed from what the application sees.",
+        },
+        "host": {
+            "type": "string",
+            "enum": ["rewrite", "preserve"],
+            "default": "rewrite",
+            "description": "Whether the application sees `localhost:PORT` or the browser's Host.",
+        },
         "access": {
+            "type": "string",
             "enum": ["public", "owner", "link"],
             "description": "Who may see it: everybody, the session's owner, or also who holds a link. Unset: what "
-            "ENABLE_PREVIEW_ACCESS_CONTROL says.",
+            "`ENABLE_PREVIEW_ACCESS_CONTROL` says.",
         },
     },
+    "examples": [{"port": 3000}],
 }
 
-LINK: Schema = {
+NEW_LINK: Schema = {
+    "title": "NewLink",
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "ttlSeconds": {"type": "integer", "minimum": 1, "maximum": 86_400, "default": 3600},
-        "userId": {**_NO_NUL, "minLength": 1, "maxLength": 256, "description": "Whom the application shall be told."},
+        "userId": {**_USER, "description": "Whom the application shall be told."},
     },
-}
-
-SESSION: Schema = {
-    "type": "object",
-    "required": ["userId"],
-    "additionalProperties": False,
-    "properties": {
-        "userId": {**_NO_NUL, "minLength": 1, "maxLength": 256},
-        "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-        "image": {**_NO_NUL, "minLength": 1, "maxLength": 512},
-        "env": _ENV,
-        "memoryMb": {"type": "integer", "minimum": 16},
-        "cpus": {"type": "number", "exclusiveMinimum": 0},
-    },
-}
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _is_integer(_checker: Any, value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterable[jsonschema.ValidationError]:
-    # Python's $ also matches before a final newline; JSON Schema's does not.
-    if isinstance(value, str) and not re.search(pattern.replace("$", "\\Z"), value):
-        yield jsonschema.ValidationError(f"does not match {pattern}")
-
-
-def _quick(keyword: str, known: Schema, kind: type, members: Callable[[Any], Iterable[tuple[Any, Any]]]) -> Any:
-    """A keyword that looks at each member of a value, by one comparison each where nothing is wrong with it.
-
-    The library takes some 20 µs a member, and a body has room for a million; here only a wrong one is shown to it.
-    """
-    usual = jsonschema.Draft202012Validator.VALIDATORS[keyword]
-
-    def check(validator: Any, subschema: Any, value: Any, schema: Any) -> Iterable[jsonschema.ValidationError]:
-        if subschema is not known or not isinstance(value, kind):
-            yield from usual(validator, subschema, value, schema)
-            return
-        for place, member in members(value):
-            if not isinstance(member, str) or "\0" in member or (known is _NAME and ("=" in member or not member)):
-                yield from validator.descend(member, known, path=place)
-                return
-
-    return check
-
-
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    validators={
-        "pattern": _pattern,
-        "items": _quick("items", _NO_NUL, list, enumerate),
-        "additionalProperties": _quick("additionalProperties", _NO_NUL, dict, lambda value: value.items()),
-        "propertyNames": _quick("propertyNames", _NAME, dict, lambda value: ((None, name) for name in value)),
-    },
-    # JSON Schema takes 3000.0 for an integer; the contract does not.
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
-
-
-def compiled(schema: Schema) -> jsonschema.protocols.Validator:
-    """A validator of a schema, made once."""
-    return _Validator(schema)
-
-
-def load(body: bytes, validator: jsonschema.protocols.Validator) -> dict[str, Any]:
-    """A request's body as checked values; an absent body counts as an empty object.
-
-    :raises InvalidRequest: naming the field, for malformed JSON, a wrong type or an unknown field (contract section 1).
-    """
-    try:
-        value = json.loads(body.decode("utf-8") or "{}", object_pairs_hook=_pairs, parse_constant=_constant)
-    except UnicodeDecodeError:
-        raise InvalidRequest("Request body is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"Request body is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("Request body must be a JSON object")
-    for name, member in [("(body)", value), *value.items()]:
-        if isinstance(member, list | dict) and len(member) > ITEM_LIMIT:
-            raise InvalidRequest(f"Request body field '{name[:100]}' must have at most {ITEM_LIMIT} items")
-    first = next(iter(_ordered(validator.iter_errors(value))), None)
-    if first is not None:
-        raise InvalidRequest(_explain(first))
-    return value
-
-
-def _ordered(errors: Iterable[Any]) -> list[Any]:
-    # What is missing comes first, then what is wrong, then what is unknown: the most useful of several errors.
-    rank = {"required": 0, "additionalProperties": 2}
-    return sorted(errors, key=lambda error: rank.get(error.validator, 1))
-
-
-def _explain(error: Any) -> str:
-    if "x-message" in error.schema:
-        return str(error.schema["x-message"])
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return f"Request body field '{missing}' is required"
-    if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))[0]
-        return f"Request body field '{unknown[:100]}' is unknown"
-    field = ".".join(str(step) for step in error.absolute_path)[:100]
-    return f"Request body field '{field}' {_ASKS.get(error.validator, _invalid)(error)}"  # type: ignore[no-untyped-call]
-
-
-def _invalid(error: Any) -> str:
-    return "is not valid"
-
-
-_ASKS = {
-    "type": lambda e: f"must be of type {e.validator_value}",
-    "minimum": lambda e: f"must be at least {e.validator_value}",
-    "maximum": lambda e: f"must be at most {e.validator_value}",
-    "exclusiveMinimum": lambda e: f"must be greater than {e.validator_value}",
-    "minLength": lambda e: "must not be empty",
-    "maxLength": lambda e: f"must have at most {e.validator_value} characters",
-    "enum": lambda e: "must be one of " + ", ".join(map(str, e.validator_value)),
-    "pattern": lambda e: "must not contain NUL" if "x00" in e.validator_value else f"must match {e.validator_value}",
+    "examples": [{"ttlSeconds": 900, "userId": "bob"}],
 }

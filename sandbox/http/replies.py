@@ -19,7 +19,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 _RETRY = ((b"retry-after", b"2"),)
 _BEARER = ((b"www-authenticate", b"Bearer"),)
 
-#: Looked up by isinstance, first match wins: narrower classes stand before wider ones.
+#: Looked up by class, first match wins: narrower classes stand before wider ones.
 _TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
     (errors.BodyTooLarge, 413, ()),
     (errors.InvalidRequest, 400, ()),
@@ -68,6 +68,11 @@ def error_reply(status: int, code: str, message: str, headers: Fields = (), **de
     return Reply(status, {**payload, **details}, headers)
 
 
+def answer_to(kind: type[errors.SandboxError]) -> tuple[int, Fields]:
+    """The status and the header fields that errors of a class are answered with."""
+    return next((status, headers) for known, status, headers in _TABLE if issubclass(kind, known))
+
+
 def reply_to(error: BaseException | Failure) -> Reply:
     """The answer that an error becomes.
 
@@ -76,9 +81,9 @@ def reply_to(error: BaseException | Failure) -> Reply:
     """
     failure = error if isinstance(error, Failure) else Failure(error)
     value = failure.value
-    for kind, status, headers in _TABLE:
-        if isinstance(value, kind):
-            return error_reply(status, value.reason_code, value.message, headers, **value.details)
+    if isinstance(value, errors.SandboxError):
+        status, headers = answer_to(type(value))
+        return error_reply(status, value.reason_code, value.message, headers, **value.details)
     incident = secrets.token_hex(8)
     _log.failure("Unforeseen error, incident {incident}", failure=failure, incident=incident)
     return error_reply(500, "INTERNAL", "Internal server error", incident=incident)

@@ -13,9 +13,9 @@ from twisted.logger import Logger
 
 from sandbox.cancellation import uninterrupted
 from sandbox.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
-from sandbox.model import Container, ContainerSpec, Phase, Session, SessionRecord
+from sandbox.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
 from sandbox.operations.turns import Turns
-from sandbox.policy.pages import decode_cursor, encode_cursor, page_limit, status_filter
+from sandbox.policy.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings
@@ -76,8 +76,8 @@ class Sessions:
     def list(
         self,
         user_id: str | None = None,
-        status: str | None = None,
-        limit: str | None = None,
+        status: SessionStatus | None = None,
+        limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
     ) -> Deferred[tuple[Sequence[Session], str | None]]:
         """A page of sessions, newest first, and the cursor of the next page, ``None`` after the last.
@@ -85,15 +85,14 @@ class Sessions:
         A page may be shorter than its limit, or empty, and still have a next one: sessions that are filtered out by
         their status cost time too.
 
-        :param limit: as in the query, a decimal number.
-        :raises InvalidRequest: naming the parameter that is wrong.
+        :param limit: sessions a page.
+        :raises InvalidRequest: when the cursor is not one that a listing gave.
         """
         return Deferred.fromCoroutine(self._list(user_id, status, limit, cursor))
 
     async def _list(
-        self, user_id: str | None, status: str | None, limit: str | None, cursor: str | None
+        self, user_id: str | None, wanted: SessionStatus | None, size: int, cursor: str | None
     ) -> tuple[Sequence[Session], str | None]:
-        wanted, size = status_filter(status), page_limit(limit)
         after = Position(*decode_cursor(cursor)) if cursor is not None else None
         page: list[Session] = []
         scanned = 0

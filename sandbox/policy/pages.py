@@ -1,4 +1,4 @@
-"""Pages of sessions: what a query may say, and the opaque cursor between one page and the next. Pure."""
+"""Pages of sessions: their size, and the opaque cursor between one page and the next. Pure."""
 
 from __future__ import annotations
 
@@ -8,38 +8,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from sandbox.errors import InvalidRequest
-from sandbox.model import SessionStatus
 
+#: Sessions a page, when a query does not say, and at most.
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-def page_limit(text: str | None) -> int:
-    """The ``limit`` of a query.
-
-    :raises InvalidRequest: when it is not an integer from 1 to 200.
-    """
-    if text is None:
-        return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
-        raise InvalidRequest(f"Query parameter 'limit' must be an integer from 1 to {MAX_LIMIT}")
-    return int(text)
-
-
-def status_filter(text: str | None) -> SessionStatus | None:
-    """The ``status`` of a query.
-
-    :raises InvalidRequest: when it is not one of the four.
-    """
-    if text is None:
-        return None
-    try:
-        return SessionStatus(text)
-    except ValueError:
-        known = ", ".join(status.value for status in SessionStatus)
-        raise InvalidRequest(f"Query parameter 'status' must be one of {known}") from None
 
 
 def encode_cursor(created_at: datetime, session_id: str) -> str:

@@ -70,7 +70,7 @@ class Daemon:
             try:
                 await self.sessions.create(user_id="u", session_id=session_id)
                 say("created", session_id)
-                page, _ = await self.sessions.list(limit="200")
+                page, _ = await self.sessions.list(limit=200)
                 for session in random.sample(page, k=min(len(page), random.randint(0, 2))):
                     say("delete", session.id)
                     await self.sessions.delete(session.id)
@@ -81,7 +81,7 @@ class Daemon:
     async def check(self) -> None:
         """Say what there is, after reconciliation."""
         records = await self.store.page(None, None, 100_000)
-        sessions, cursor = await self.sessions.list(limit="200")
+        sessions, cursor = await self.sessions.list(limit=200)
         assert cursor is None
         again = await self.reconciliation.run()
         say(

@@ -1,4 +1,4 @@
-"""``sandbox.policy.pages``: what a listing's query may say."""
+"""``sandbox.policy.pages``: the cursor between pages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.errors import InvalidRequest
-from sandbox.model import SessionStatus
 from sandbox.policy import pages
-from sandbox.policy.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor, page_limit, status_filter
+from sandbox.policy.pages import decode_cursor, encode_cursor
 
 
 def encoded(text: str) -> str:
@@ -22,28 +21,10 @@ def encoded(text: str) -> str:
 
 
 class PageTests(SynchronousTestCase):
-    """Limits and status."""
+    """The module."""
 
     def test_the_docstrings_examples_hold(self) -> None:
         self.assertEqual(doctest.testmod(pages).failed, 0)
-
-    def test_limit(self) -> None:
-        self.assertEqual(page_limit(None), DEFAULT_LIMIT)
-        self.assertEqual([page_limit(text) for text in ("1", "007", "200")], [1, 7, 200])
-
-    def test_limits_that_are_none(self) -> None:
-        for text in ("", "0", "201", "-1", "+1", "1.0", " 1", "1e2", "x", "\u0661", "9" * 5000):
-            with self.assertRaisesRegex(InvalidRequest, "'limit'"):
-                page_limit(text)
-
-    def test_status(self) -> None:
-        self.assertIsNone(status_filter(None))
-        self.assertEqual([status_filter(one.value) for one in SessionStatus], list(SessionStatus))
-
-    def test_a_status_that_is_none(self) -> None:
-        for text in ("", "RUNNING", "deleting"):
-            with self.assertRaisesRegex(InvalidRequest, "'status' must be one of creating, running, stopped, failed"):
-                status_filter(text)
 
 
 class CursorTests(SynchronousTestCase):

@@ -1,0 +1,45 @@
+"""What the daemon answers beside the endpoints of the internal API, for the description of both."""
+
+from __future__ import annotations
+
+from sandbox.api import answers, faults
+from sandbox.api.faults import fault
+from sandbox.api.operation import Answer, Operation
+from sandbox.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable
+
+_CARRIED = (
+    *faults.PREVIEW,
+    fault(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
+    fault(PreviewUnreachable),
+    fault(PreviewMisbehaved),
+    fault(PreviewTimedOut),
+)
+
+#: The carrying of previews is described by one method of all, and without the paths below the application's root:
+#: OpenAPI has no words for "every method" and "any path".
+ELSEWHERE = (
+    Operation(
+        name="preview_health",
+        text="Whether the application in a session answers: one GET of its `/`, with five seconds.\n\n"
+        "On the public listener, for everybody, whatever the access to the preview is.",
+        tag="previews",
+        method="GET",
+        path="/previews/{sessionId}/health",
+        answers=(Answer(200, "It answers, or why it does not.", answers.HEALTH),),
+        own_faults=faults.PREVIEW,
+        guarded=False,
+    ),
+    Operation(
+        name="carry_preview",
+        text="The application in a session.\n\n"
+        "Every method, every path below this one, and WebSockets are carried alike; what answers is the application. "
+        "Whether a path is one is told by the session's id only, so nothing of it is decoded or normalised. When the "
+        "daemon has to answer itself it does so in the shape of its errors. The public twin, "
+        "`/previews/{sessionId}/…`, is for users: it needs no service key, and obeys the access that the preview was "
+        "registered with.",
+        tag="previews",
+        method="GET",
+        path="/internal-previews/proxy/{sessionId}/",
+        own_faults=_CARRIED,
+    ),
+)

@@ -1,0 +1,78 @@
+"""The endpoints of previews and of links to them (contract section 4)."""
+
+from __future__ import annotations
+
+from sandbox.api import answers, faults, schemas
+from sandbox.api.endpoint import SESSION, Call, endpoint
+from sandbox.api.faults import fault
+from sandbox.api.operation import Answer
+from sandbox.api.views import preview_of
+from sandbox.errors import Conflict, Overloaded
+from sandbox.http.replies import Reply
+from sandbox.model import iso
+from sandbox.operations.links import Links
+from sandbox.operations.previews import Previews
+from sandbox.policy.hostnames import Addresses
+
+
+class PreviewEndpoints:
+    """Of :class:`sandbox.api.app.InternalApi`."""
+
+    _previews: Previews
+    _links: Links
+    _addresses: Addresses
+
+    @endpoint(
+        "POST",
+        SESSION + "/previews",
+        Answer(201, "It is registered.", answers.REGISTRATION),
+        tag="previews",
+        body=schemas.NEW_PREVIEW,
+        faults=(*faults.CONTAINER, *faults.ENGINE, fault(Overloaded, "TOO_MANY_PREVIEWS")),
+    )
+    async def register_preview(self, call: Call) -> Reply:
+        """Register the port whose application is previewed: one a session, and the last one wins.
+
+        Registrations are kept in memory only: they are gone when the daemon is restarted or the session is stopped.
+        """
+        preview = preview_of(call.session_id, call.body)
+        await self._previews.register(preview)
+        return Reply(
+            201,
+            {
+                "sessionId": preview.session_id,
+                "port": preview.port,
+                "registered": True,
+                "url": self._addresses.url(preview.port, preview.session_id),
+                "hostUrl": self._addresses.host_url(preview.port, preview.session_id),
+            },
+        )
+
+    @endpoint(
+        "POST",
+        SESSION + "/previews/links",
+        Answer(201, "The link.", answers.LINK, links={"revoke_link": "linkId"}),
+        tag="previews",
+        body=schemas.NEW_LINK,
+        faults=(*faults.STORE, fault(Overloaded, "TOO_MANY_LINKS"), fault(Conflict, "LINK_EXISTS")),
+    )
+    async def create_link(self, call: Call) -> Reply:
+        """Make a URL that opens the session's preview in a browser, for a while.
+
+        Neither the session nor its preview need exist yet.
+        """
+        made = await self._links.create(call.session_id, call.body.get("ttlSeconds", 3600), call.body.get("userId"))
+        ends = iso(made.link.expires_at)
+        return Reply(201, {"id": made.link.id, "url": made.url, "hostUrl": made.host_url, "expiresAt": ends})
+
+    @endpoint(
+        "DELETE",
+        SESSION + "/previews/links/{linkId}",
+        Answer(204, "The link opens nothing any more."),
+        tag="previews",
+        faults=faults.STORE,
+    )
+    async def revoke_link(self, call: Call) -> Reply:
+        """Revoke a link, and close what it opened; nothing happens when there is none."""
+        await self._links.revoke(call.session_id, call.in_path["linkId"])
+        return Reply(204, None)

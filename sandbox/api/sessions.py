@@ -1,0 +1,112 @@
+"""The endpoints of a session's life (contract section 8)."""
+
+from __future__ import annotations
+
+from sandbox.api import answers, faults, schemas
+from sandbox.api.endpoint import SESSION, Call, endpoint
+from sandbox.api.faults import fault
+from sandbox.api.operation import Answer, Parameter
+from sandbox.api.views import session_view
+from sandbox.errors import Conflict, ContainerNotFound, ImageUnknown, SessionExists, SessionNotFound
+from sandbox.http.replies import Reply
+from sandbox.model import SessionStatus
+from sandbox.operations.sessions import Sessions
+from sandbox.policy.commands import plain, plain_environment
+from sandbox.policy.pages import DEFAULT_LIMIT
+
+#: What can be done with a session that was made.
+_NEXT = dict.fromkeys(
+    ("get_session", "start_session", "stop_session", "delete_session", "exec", "register_preview"), "sessionId"
+)
+_CHANGED = (fault(SessionNotFound), fault(ContainerNotFound), fault(Conflict, "SESSION_CREATING"), *faults.CHANGE)
+
+
+class SessionEndpoints:
+    """Of :class:`sandbox.api.app.InternalApi`."""
+
+    _sessions: Sessions
+
+    @endpoint(
+        "POST",
+        "/sessions",
+        Answer(201, "The session; its container runs.", answers.SESSION, links=_NEXT),
+        tag="sessions",
+        body=schemas.NEW_SESSION,
+        faults=(fault(ImageUnknown), fault(SessionExists), *faults.CHANGE),
+    )
+    async def create_session(self, call: Call) -> Reply:
+        """Create a session: its container running, its workspace a volume.
+
+        When it fails, no container, volume or row stays.
+        """
+        body = call.body
+        session = await self._sessions.create(
+            user_id=plain("userId", body["userId"]),
+            session_id=body.get("id"),
+            image=body.get("image"),
+            env=plain_environment(body.get("env", {})),
+            memory_mb=body.get("memoryMb"),
+            cpus=body.get("cpus"),
+        )
+        return Reply(201, session_view(session))
+
+    @endpoint(
+        "GET",
+        "/sessions",
+        Answer(200, "A page of sessions.", answers.PAGE),
+        tag="sessions",
+        parameters=(
+            Parameter("query", "userId", schemas.USER_ID),
+            Parameter("query", "status", schemas.STATUS),
+            Parameter("query", "limit", schemas.LIMIT),
+            Parameter("query", "cursor", schemas.CURSOR),
+        ),
+        faults=(*faults.STORE, *faults.ENGINE),
+    )
+    async def list_sessions(self, call: Call) -> Reply:
+        """List sessions, newest first, a page at a time.
+
+        A page may be shorter than its limit, or empty, and still have a next one.
+        """
+        given = call.given
+        sessions, cursor = await self._sessions.list(
+            user_id=given["userId"],
+            status=None if given["status"] is None else SessionStatus(given["status"]),
+            limit=DEFAULT_LIMIT if given["limit"] is None else given["limit"],
+            cursor=given["cursor"],
+        )
+        return Reply(200, {"sessions": [session_view(session) for session in sessions], "nextCursor": cursor})
+
+    @endpoint(
+        "GET",
+        SESSION,
+        Answer(200, "The session.", answers.SESSION),
+        tag="sessions",
+        faults=(fault(SessionNotFound), *faults.STORE, *faults.ENGINE),
+    )
+    async def get_session(self, call: Call) -> Reply:
+        """One session, its status as the engine says now."""
+        return Reply(200, session_view(await self._sessions.get(call.session_id)))
+
+    @endpoint("POST", SESSION + "/start", Answer(200, "It runs.", answers.SESSION), tag="sessions", faults=_CHANGED)
+    async def start_session(self, call: Call) -> Reply:
+        """Start a stopped session; nothing happens when it runs."""
+        return Reply(200, session_view(await self._sessions.start(call.session_id)))
+
+    @endpoint(
+        "POST", SESSION + "/stop", Answer(200, "It is stopped.", answers.SESSION), tag="sessions", faults=_CHANGED
+    )
+    async def stop_session(self, call: Call) -> Reply:
+        """Stop a session; its workspace stays.
+
+        Its preview's registration is forgotten.
+        """
+        return Reply(200, session_view(await self._sessions.stop(call.session_id)))
+
+    @endpoint(
+        "DELETE", SESSION, Answer(204, "There is no such session any more."), tag="sessions", faults=faults.CHANGE
+    )
+    async def delete_session(self, call: Call) -> Reply:
+        """Delete a session, its container and its workspace; nothing happens when there is none."""
+        await self._sessions.delete(call.session_id)
+        return Reply(204, None)

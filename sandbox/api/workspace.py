@@ -1,0 +1,125 @@
+"""The endpoints of what goes on in a session's container: commands and files (contract sections 2 and 3)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sandbox.api import answers, faults, schemas
+from sandbox.api.endpoint import SESSION, Call, endpoint
+from sandbox.api.faults import fault
+from sandbox.api.operation import Answer, Parameter
+from sandbox.api.views import exec_spec, metadata_view, result_view
+from sandbox.errors import InvalidRequest
+from sandbox.http.replies import Reply
+from sandbox.model import ExecResult, iso_ns
+from sandbox.operations.execution import Execution
+from sandbox.operations.files import Files
+from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays
+from sandbox.policy.paths import display_name
+
+_PATH = (Parameter("query", "path", schemas.WORKSPACE_PATH, required=True),)
+
+
+class WorkspaceEndpoints:
+    """Of :class:`sandbox.api.app.InternalApi`."""
+
+    _execution: Execution
+    _files: Files
+    _replays: Replays[ExecResult]
+    _output_limit: int
+
+    @endpoint(
+        "POST",
+        SESSION + "/exec",
+        Answer(200, "The command ended, with whatever exit code.", answers.RESULT),
+        tag="commands",
+        parameters=(
+            Parameter("header", "Idempotency-Key", schemas.IDEMPOTENCY_KEY),
+            Parameter("header", "Idempotency-Replay", schemas.IDEMPOTENCY_REPLAY),
+        ),
+        body=schemas.COMMAND,
+        faults=(*faults.COMMAND, fault(IdempotencyKeyUnknown), fault(IdempotencyMismatch)),
+    )
+    async def exec(self, call: Call) -> Reply:
+        """Run a command in a session's container and wait for its end.
+
+        When its time is up, or when the client hangs up, it and every process that it started are killed. It has no
+        standard input; its output comes when it has ended.
+        """
+        spec = exec_spec(call.body, self._output_limit)
+        key, replay = call.given["Idempotency-Key"], call.given["Idempotency-Replay"]
+        if key is None:
+            if replay is not None:
+                raise InvalidRequest("Header Idempotency-Replay needs an Idempotency-Key")
+            return Reply(200, result_view(await self._execution.run(call.session_id, spec)))
+        known = call.session_id, key, hashlib.sha256(call.raw).digest()
+        if replay is None:
+            outcome = self._replays.once(*known, lambda: self._execution.run(call.session_id, spec))
+        else:
+            outcome = self._replays.again(*known)
+        return Reply(200, result_view(await outcome))
+
+    @endpoint(
+        "GET",
+        SESSION + "/files",
+        Answer(200, "The file.", answers.FILE),
+        tag="files",
+        parameters=_PATH,
+        faults=faults.FILE,
+    )
+    async def read_file(self, call: Call) -> Reply:
+        """Read a UTF-8 text file."""
+        path = call.given["path"]
+        found = await self._files.read(call.session_id, path)
+        content = found.content.decode("utf-8")
+        return Reply(
+            200, {"path": path, "content": content, "size": found.size, "modifiedAt": iso_ns(found.modified_ns)}
+        )
+
+    @endpoint(
+        "POST",
+        SESSION + "/files",
+        Answer(201, "It is written.", answers.WRITTEN_FILE),
+        tag="files",
+        body=schemas.NEW_FILE,
+        faults=faults.FILE,
+    )
+    async def write_file(self, call: Call) -> Reply:
+        """Create or atomically replace a text file; parents are made.
+
+        A reader sees the old bytes or the new ones, never a part. An existing file keeps its mode and owner.
+        """
+        path = call.body["path"]
+        try:
+            content = call.body["content"].encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidRequest("Request body field 'content' holds half of a surrogate pair") from None
+        return Reply(201, {"path": path, "size": await self._files.write(call.session_id, path, content)})
+
+    @endpoint(
+        "GET",
+        SESSION + "/dirs",
+        Answer(200, "The directory.", answers.DIRECTORY),
+        tag="files",
+        parameters=_PATH,
+        faults=faults.FILE,
+    )
+    async def list_directory(self, call: Call) -> Reply:
+        """List a directory, hidden entries included, sorted by name."""
+        path = call.given["path"]
+        entries = await self._files.list(call.session_id, path)
+        shown = [{"name": display_name(entry.name), **metadata_view(entry)} for entry in entries]
+        return Reply(200, {"path": path, "entries": shown})
+
+    @endpoint(
+        "GET",
+        SESSION + "/stat",
+        Answer(200, "What it is, or that there is nothing.", answers.METADATA),
+        tag="files",
+        parameters=_PATH,
+        faults=faults.FILE,
+    )
+    async def stat(self, call: Call) -> Reply:
+        """Whether a path exists, and what it is."""
+        entry = await self._files.stat(call.session_id, call.given["path"])
+        return Reply(200, {"exists": False} if entry is None else {"exists": True, **metadata_view(entry)})
