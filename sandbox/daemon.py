@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import attrs
@@ -13,6 +14,7 @@ from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
@@ -26,6 +28,8 @@ from sandbox.http.request import Request
 from sandbox.http.routes import Root, Routes
 from sandbox.http.site import Limits, Site
 from sandbox.logs.output import Output
+from sandbox.notify import Notify
+from sandbox.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
 
@@ -85,6 +89,8 @@ class Daemon(Service):
         open.
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
     :param logs: what twistd is to log to; ``None``: what it takes by itself.
+    :param notify: tells the service manager how the daemon is.
+    :param reload: what SIGHUP does, beside opening the log anew.
     :raises SettingError: for an endpoint that does not parse.
     """
 
@@ -99,12 +105,18 @@ class Daemon(Service):
         listen: Sequence[str] = (),
         *,
         logs: Output | None = None,
+        notify: Notify,
+        reload: Reload,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._store = store
         self._build = build
         self._logs = logs
+        self._notify = notify
+        self._reload = reload
+        self._reloading: Deferred[None] | None = None
+        self._reload_again = False
         limits = Limits.of(settings)
         self._public = self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
         if settings.internal_listen:
@@ -144,14 +156,45 @@ class Daemon(Service):
         super().startService()  # type: ignore[no-untyped-call]
         for name in weak_secrets(self._settings):
             _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
-        self._reactor.callWhenRunning(self._end_well_on_term)
+        self._reactor.callWhenRunning(self._heed_signals)
+        self._notify.start()
+        self._notify.status("starting")
         self._opening = Deferred.fromCoroutine(self._open())
         self._opening.addErrback(self._give_up)
 
-    def _end_well_on_term(self) -> None:
-        # twistd kills itself with the signal once more when everything is closed, so that whoever waits sees a kill.
+    def _heed_signals(self) -> None:
+        # twistd kills itself with SIGTERM once more when everything is closed, so that whoever waits sees a kill.
         # An end that was asked for and went well is exit status 0.
-        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._reactor.stop))
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._heed_term))
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._heed_hup))
+
+    def _heed_term(self) -> None:
+        if self.running:
+            with suppress(ReactorNotRunning):
+                self._reactor.stop()
+        else:
+            # Whoever asks twice does not want to wait.
+            for site in self._sites:
+                site.abort()
+
+    def _heed_hup(self) -> None:
+        self._reload_again = True
+        if self._reloading is None and self.running:
+            self._reloading = Deferred.fromCoroutine(self._read_anew())
+            self._reloading.addErrback(lambda failure: _log.failure("the reload failed", failure=failure))
+            self._reloading.addCallback(self._reloaded)
+
+    async def _read_anew(self) -> None:
+        self._notify.reloading()
+        while self._reload_again:
+            self._reload_again = False
+            if self._logs is not None:
+                self._logs.reopen()
+            await self._reload.run()
+
+    def _reloaded(self, _: object) -> None:
+        self._reloading = None
+        self._notify.reloaded()
 
     async def _open(self) -> None:
         await self._open_store()
@@ -160,7 +203,9 @@ class Daemon(Service):
         for site in self._sites:
             root = application.root(public=site is self._public, internal=site is self._internal)
             site.resource, site.admit = root, root.admit
-        _log.info("ready on {addresses}", addresses=", ".join(map(_address, self._listeners)))
+        addresses = ", ".join(map(_address, self._listeners))
+        _log.info("ready on {addresses}", addresses=addresses)
+        self._notify.ready(f"ready on {addresses}")
 
     def _public_url(self) -> str:
         """Where browsers reach the public site: ``PUBLIC_URL``, else a port of this machine's own."""
@@ -178,6 +223,7 @@ class Daemon(Service):
                 return await self._store.open()
             except StoreUnavailable as error:
                 _log.error("the store cannot be opened: {error}; trying again", error=error.message)
+                self._notify.status(f"waiting for the store: {error.message}")
             await deferLater(self._reactor, delay)
             delay = min(delay * 2, 15.0)
 
@@ -198,6 +244,7 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._notify.stopping("finishing what is in flight")
         for listener in self._listeners:
             if listener.port is not None:
                 await maybeDeferred(listener.port.stopListening)
@@ -215,3 +262,4 @@ class Daemon(Service):
         for site in self._sites:
             site.abort()
         await self._store.close()
+        self._notify.close()

@@ -10,7 +10,8 @@ from typing import Any
 from twisted.python import usage
 
 from sandbox.logs.output import STDERR, STDOUT, Output
-from sandbox.settings import REQUIRED, SettingError, Settings, Variable, parse, variables
+from sandbox.reload import Source
+from sandbox.settings import REQUIRED, SettingError, Settings, Variable, variables
 
 
 def _explain(variable: Variable) -> str:
@@ -18,7 +19,7 @@ def _explain(variable: Variable) -> str:
         default = "required"
     else:
         default = f"default {variable.default}" if variable.default else "unset by default"
-    text = f"{variable.help} Accepts {variable.accepts}; {default}."
+    text = f"{variable.help} Accepts {variable.accepts}; {default}.{' Taken at SIGHUP.' if variable.live else ''}"
     indent = " " * 6
     return f"  {variable.name}\n" + textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent)
 
@@ -26,21 +27,30 @@ def _explain(variable: Variable) -> str:
 class Options(usage.Options):
     """What ``twistd sandbox`` takes.
 
-    :ivar settings: the environment's settings, once the options are parsed.
+    :ivar source: where the settings stand, once the options are parsed.
+    :ivar settings: what stands there.
     :ivar logs: where the log goes; ``None`` when twistd's own ``--logger`` or ``--syslog`` say that.
     """
 
     synopsis = "Usage: twistd [twistd options] sandbox [options]"
-    longdesc = "Settings come from the environment:\n\n" + "\n".join(map(_explain, variables()))
+    longdesc = "Settings come from the environment, and from a file that goes before it:\n\n" + "\n".join(
+        map(_explain, variables())
+    )
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self["listen"] = []
+        self["env-file"] = None
 
     def opt_listen(self, endpoint: str) -> None:
         """A Twisted server endpoint to listen on (tcp:8080:interface=127.0.0.1, unix:/run/sandbox.sock, systemd:…);
         may be given several times; overrides HOST and PORT."""
         self["listen"].append(endpoint)
+
+    def opt_env_file(self, path: str) -> None:
+        """A file of variables, as systemd's EnvironmentFile= takes it; it goes before the environment, and is read
+        anew at SIGHUP."""
+        self["env-file"] = os.path.abspath(path)
 
     def getUsage(self, width: int | None = None) -> str:
         """The options, then every variable; ``usage.Options`` would run the variables together into one paragraph."""
@@ -51,9 +61,10 @@ class Options(usage.Options):
             self.longdesc = text
 
     def postOptions(self) -> None:
-        """Read the environment; anything wrong with it ends the start with one line and exit status 1."""
+        """Read the settings; anything wrong with them ends the start with one line and exit status 1."""
+        self.source = Source(os.environ, self["env-file"])
         try:
-            self.settings = parse(os.environ)
+            self.settings = self.source.read()
         except SettingError as error:
             # twistd answers a UsageError with the whole help and exit status 0.
             raise SystemExit(f"sandbox: {error}") from None

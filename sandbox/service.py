@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.model import ExecResult
+from sandbox.notify import Notify
 from sandbox.operations.access import Access, Keys
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
@@ -36,6 +38,7 @@ from sandbox.options import Options
 from sandbox.policy.access import Mode
 from sandbox.policy.headers import TrustedProxies
 from sandbox.policy.hostnames import Addresses
+from sandbox.reload import Reload
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import SettingError, Settings
@@ -47,14 +50,22 @@ def makeService(options: Options) -> Daemon:
     """The service that ``twistd sandbox`` runs."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
 
-    settings = options.settings
+    settings, logs = options.settings, options.logs
+    reload = Reload(reactor, options.source, settings)
+    if logs is not None:
+        reload.on_change(lambda now: logs.set_level(now.log_level))
     try:
         store = make_store(settings, reactor)
 
         def build(instance: str, public_url: str) -> Parts:
-            return Parts(reactor, settings, store, DockerRuntime(reactor, settings, instance), public_url)
+            # There may have been a reload while the store was not there.
+            now = reload.settings
+            parts = Parts(reactor, now, store, DockerRuntime(reactor, now, instance), public_url)
+            reload.on_change(parts.use)
+            return parts
 
-        return Daemon(reactor, settings, store, build, options["listen"], logs=options.logs)
+        notify = Notify(reactor, os.environ)
+        return Daemon(reactor, settings, store, build, options["listen"], logs=logs, notify=notify, reload=reload)
     except SettingError as error:
         raise SystemExit(f"sandbox: {error}") from None
 
@@ -67,13 +78,14 @@ class Parts:
     ) -> None:
         self._runtime = runtime
         self._settings = settings
+        # Without a secret of the platform's, links end with the daemon, as registrations do.
+        self._spare_secret = secrets.token_bytes(32)
         self._turns = Turns(settings.session_queue)
         self._previews = Previews(runtime, settings.max_previews)
         self._access = Access(
             reactor,
             store,
-            # Without a secret of the platform's, links end with the daemon, as registrations do.
-            Keys(settings.jwt_secrets, spare=secrets.token_bytes(32)),
+            Keys(settings.jwt_secrets, self._spare_secret),
             leeway=settings.jwt_leeway,
             keep=settings.access_cache_seconds,
             keep_nothing=settings.access_negative_cache_seconds,
@@ -148,6 +160,13 @@ class Parts:
         """What was known of a session holds no longer: it begins or ends."""
         self._access.session_changed(session_id)
         self._replays.forget(session_id)
+
+    def use(self, settings: Settings) -> None:
+        """Take the keys of these settings from now on."""
+        self._guard.key = settings.internal_service_key.encode("utf-8")
+        if settings.jwt_secret != self._settings.jwt_secret:
+            self._access.use_keys(Keys(settings.jwt_secrets, self._spare_secret))
+        self._settings = settings
 
     async def open(self) -> None:
         """Follow the engine, and make store and engine agree."""

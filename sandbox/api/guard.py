@@ -15,11 +15,11 @@ from sandbox.http.request import Request
 KEY_FIELD = b"x-internal-service-key"
 
 
-@attrs.frozen
+@attrs.define
 class Guard:
     """Admits requests that carry the service key (contract section 1).
 
-    :ivar key: the key's bytes.
+    :ivar key: the key's bytes; another one may take its place at any time, for the requests from then on.
     :ivar body_limit: bytes of the largest body; 413 beyond.
     """
 

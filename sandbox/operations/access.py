@@ -40,6 +40,7 @@ class Keys:
 
     def __init__(self, jwt_secrets: Sequence[bytes], spare: bytes) -> None:
         secrets = tuple(jwt_secrets) or (spare,)
+        self.secrets = frozenset(secrets)
         self.tokens = Verifier(jwt_secrets)
         self.links = Signer(secrets, Purpose.LINK)
         self.cookies = Signer(secrets, Purpose.COOKIE)
@@ -161,6 +162,17 @@ class Access:
         self._links.forget((session_id, link_id))
         self._authorities.end_link(session_id, link_id)
 
+    def use_keys(self, keys: Keys) -> None:
+        """Verify and sign with other keys from now on; what an old secret let in ends when that is not among them."""
+        dropped = self._keys.secrets - keys.secrets
+        self._keys = keys
+        self._epoch += 1
+        self._tokens.clear()
+        self._cookies.clear()
+        if dropped:
+            # Which of them let in whom is not remembered. Those who still may come back.
+            self._authorities.end_all()
+
     def close(self) -> None:
         """Let go of the clock."""
         self._authorities.close()
@@ -280,6 +292,11 @@ class _Known(Generic[T]):
         self._limit = limit
         self._genuine: OrderedDict[bytes, T] = OrderedDict()
         self._others: OrderedDict[bytes, None] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._genuine.clear()
+        self._others.clear()
 
     def read(self, credential: Credential) -> T | None:
         """What the text says, or ``None``."""

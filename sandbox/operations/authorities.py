@@ -88,6 +88,10 @@ class Authorities:
         """End all that was let into a session's preview: it was deleted."""
         self._end(self._watched.get(session_id, ()))
 
+    def end_all(self) -> None:
+        """End all that was let in by whomever."""
+        self._end(authority for watched in self._watched.values() for authority in watched)
+
     def close(self) -> None:
         """Stop to look at the time. What leans is left to those who carry it."""
         if self._look is not None:

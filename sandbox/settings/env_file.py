@@ -42,8 +42,8 @@ class Assignment:
 def read_env_file(text: str) -> dict[str, Assignment]:
     r"""The variables of a file; the last one of a name counts.
 
-    What it gives is what systemd gives. Lines that systemd ignores or joins (no ``=``, quotes without an end, more behind
-    a quote) are errors: each would be a setting that does not come true.
+    What it gives is what systemd gives. Lines that systemd ignores or joins (no ``=``, quotes without an end, more
+    behind a quote) are errors: each would be a setting that does not come true.
 
     >>> found = read_env_file('# comment\nA=b c # no comment\nB = "d\\"e" \n\nC=f\\\ng')
     >>> {name: (each.value, each.line) for name, each in found.items()}

@@ -23,6 +23,7 @@ class Logs:
         choice("debug", "info", "warn", "error", "critical"),
         "info",
         "The lowest level that is logged.",
+        live=True,
     )
     log_commands: bool = variable(
         "LOG_COMMANDS", FLAG, "true", "Log the text of commands, which may hold secrets; else only the program's name."

@@ -345,6 +345,25 @@ class AccessContract:
         self.access.session_changed("s1")
         self.assertEqual(await self.refusal(credential), "Invalid token")
 
+    async def test_keys_change_under_way(self) -> None:
+        old, new = b"o" * 40, b"n" * 40
+        access = await self.begin(secrets=(old,))
+        by_token = Credential.of(Place.HEADER, token(key=old))
+        by_link = Credential.of(Place.QUERY, access.link_token((await self.link()).link).encode())
+        later = Credential.of(Place.HEADER, token(key=new))
+        grants = [await self.grant(by_token), await self.grant(by_link)]
+        told = [self.told(grant) for grant in grants]
+        self.assertEqual(await self.refusal(later), "Invalid token")
+        access.use_keys(Keys((new, old), b"s" * 32))
+        for credential in (by_token, by_link, later):
+            await self.grant(credential)
+        self.assertEqual(([access.holds(grant) for grant in grants], told), ([False, False], [[], []]))
+        access.use_keys(Keys((new,), b"s" * 32))
+        self.assertEqual(told, [["ended"], ["ended"]])
+        for credential in (by_token, by_link):
+            self.assertEqual(await self.refusal(credential), "Invalid token")
+        await self.grant(later)
+
     async def test_a_forged_link_is_never_looked_up(self) -> None:
         await self.begin()
         made = (await self.link()).link

@@ -1,0 +1,91 @@
+"""What the daemon tells the service manager that started it: sd_notify(3), one datagram a message."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+_log = Logger()
+
+
+class Notify:
+    """Says how the daemon is, and in time that it lives; nothing where no service manager asked for it.
+
+    The signs of life come from the reactor, so that they stop when it hangs: then the service manager kills and starts
+    anew what only looks alive.
+
+    :param environment: with ``NOTIFY_SOCKET``, and with ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` where signs of life are
+        wanted (sd_watchdog_enabled(3)).
+    """
+
+    def __init__(self, clock: IReactorTime, environment: Mapping[str, str]) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        self._period = _watchdog(environment) / 2
+        self._ready = ""
+        self._watchdog = LoopingCall(self._send, "WATCHDOG=1")
+        self._watchdog.clock = clock
+
+    def start(self) -> None:
+        """Begin to give signs of life, where they are wanted, twice as often as they have to come."""
+        if self._address and self._period:
+            self._watchdog.start(self._period)
+
+    def status(self, text: str) -> None:
+        """Say in a line what the daemon is about; ``systemctl status`` shows it."""
+        self._send(f"STATUS={_line(text)}")
+
+    def ready(self, text: str) -> None:
+        """Say that it serves now."""
+        self._ready = text
+        self._send(f"READY=1\nSTATUS={_line(text)}")
+
+    def reloading(self) -> None:
+        """Say that it reads its settings anew, until :meth:`reloaded`; one that is not ready yet says nothing."""
+        if self._ready:
+            # The time is what Type=notify-reload goes by, and has to be CLOCK_MONOTONIC's.
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reading settings anew")
+
+    def reloaded(self) -> None:
+        """Say that it is ready again."""
+        if self._ready:
+            self.ready(self._ready)
+
+    def stopping(self, text: str) -> None:
+        """Say that it ends."""
+        self._ready = ""
+        self._send(f"STOPPING=1\nSTATUS={_line(text)}")
+
+    def close(self) -> None:
+        """Give no more signs of life."""
+        if self._watchdog.running:
+            self._watchdog.stop()
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.setblocking(False)
+                sender.sendto(message.encode(), self._address)
+        except OSError as error:
+            what = message.partition("\n")[0]
+            _log.warn("the service manager cannot be told {what}: {error}", what=what, error=error.strerror)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Seconds within which a sign of life has to come; 0 when none is wanted of this process."""
+    wanted = environment.get("WATCHDOG_USEC", "")
+    ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(wanted) / 1_000_000 if ours and wanted.isascii() and wanted.isdigit() else 0.0

@@ -1,0 +1,102 @@
+"""Where the daemon's variables stand, and what SIGHUP makes of a change there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from sandbox.settings import STRONG, SettingError, Settings, parse, weak_secrets
+from sandbox.settings.changes import change
+from sandbox.settings.env_file import Assignment, parse_with_file, read_env_file
+
+_log = Logger()
+
+
+class Source:
+    """The environment that the process was given, and a file that goes before it and can be read again.
+
+    systemd's ``EnvironmentFile=`` may have put the file's own variables into the environment. So what the file named
+    when it was first read is looked for in the file only: a line that is taken out of it unsets a variable.
+
+    :param file: a path; ``None``: there is only the environment, which nobody can change from outside.
+    """
+
+    def __init__(self, environment: Mapping[str, str], file: str | None = None) -> None:
+        self._environment = dict(environment)
+        self.file = file
+        self._known: frozenset[str] | None = None
+
+    def read(self) -> Settings:
+        """The settings as they stand there now; it may block on the file.
+
+        :raises SettingError: naming the variable, and the file and line where there is a file.
+        """
+        if self.file is None:
+            return parse(self._environment)
+        found = self._read_file(self.file)
+        if self._known is None:
+            self._known = frozenset(found)
+        beside = {name: value for name, value in self._environment.items() if name not in self._known}
+        return parse_with_file(beside, self.file, found)
+
+    def _read_file(self, path: str) -> dict[str, Assignment]:
+        try:
+            return read_env_file(Path(path).read_bytes().decode("utf-8"))
+        except OSError as error:
+            raise SettingError(f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SettingError(f"{path} is not UTF-8") from None
+        except ValueError as error:
+            raise SettingError(f"{path}: {error}") from None
+
+
+class Reload:
+    """Has a running daemon take new settings, all of them or none.
+
+    :ivar settings: what is in force.
+    """
+
+    def __init__(self, reactor: Any, source: Source, settings: Settings) -> None:
+        self._reactor = reactor
+        self._source = source
+        self.settings = settings
+        self._changed: list[Callable[[Settings], None]] = []
+
+    def on_change(self, use: Callable[[Settings], None]) -> None:
+        """Have ``use`` called with the settings in force whenever some changed; it must not fail."""
+        self._changed.append(use)
+
+    async def run(self) -> None:
+        """Read the settings anew and put in force what a running daemon can take; the log tells what came of it."""
+        if self._source.file is None:
+            _log.info("settings stay as they are: without --env-file there is nothing to read anew")
+            return
+        try:
+            found = change(self.settings, await self._read())
+        except SettingError as error:
+            _log.error("settings stay as they are: {error}", error=str(error))
+            return
+        self.settings = found.settings
+        if found.taken:
+            for use in self._changed:
+                use(found.settings)
+        for name in weak_secrets(found.settings):
+            _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
+        for name in found.waiting:
+            _log.warn("{name} has changed: that needs a restart", name=name)
+        _log.info("settings read anew; changed: {names}", names=", ".join(found.taken) or "nothing")
+
+    async def _read(self) -> Settings:
+        # A file can be on a disk that does not answer. The thread is there for this once.
+        pool = ThreadPool(minthreads=0, maxthreads=1, name="reload")
+        pool.start()
+        try:
+            settings: Settings = await deferToThreadPool(self._reactor, pool, self._source.read)
+            return settings
+        finally:
+            pool.stop()

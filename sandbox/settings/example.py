@@ -1,0 +1,46 @@
+"""Prints ``etc/sandbox.env.example``: every variable with its help.
+
+python -m sandbox.settings.example > etc/sandbox.env.example
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+from sandbox.settings import GROUPS, REQUIRED
+from sandbox.settings.variable import Variable, declared
+
+_HEAD = """\
+# Every variable of the daemon. Under systemd this is /etc/sandbox/sandbox.env: the daemon's user's own, and readable by
+# nobody else. Lines are NAME=VALUE; quotes and backslashes mean what they mean to systemd's EnvironmentFile=, and a
+# comment is a line of its own. A variable that is commented out here has that value by default.
+#
+# `systemctl reload sandbox` takes new values of the variables that say so; the others take `systemctl restart sandbox`.
+"""
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def _entry(variable: Variable) -> str:
+    required = variable.default is REQUIRED
+    words = [variable.help, f"Accepts {variable.accepts}{'; required' if required else ''}."]
+    if variable.live:
+        words.append("Taken at a reload.")
+    assignment = f"{variable.name}=" if required else f"#{variable.name}={variable.default or ''}"
+    return f"{_comment(' '.join(words))}\n{assignment}\n"
+
+
+def example() -> str:
+    """The file's text."""
+    parts = [_HEAD]
+    for group in GROUPS:
+        title = (group.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"\n# {'-' * 4} {title}\n\n" + "\n".join(map(_entry, declared(group).values())))
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())
