@@ -186,6 +186,7 @@ class ExecutionFailed(SandboxError):
         "NO_WORKSPACE",
         "USER_UNKNOWN",
         "SUPERVISOR_LOST",
+        "STOPPING",
         EngineUnavailable.code,
         EngineError.code,
         *EngineError.further,

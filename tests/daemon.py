@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.api import conformity
 from tests.engine import BUSYBOX, ENGINE_URL
 
 KEY = "test-service-key-" + "k" * 16
@@ -88,7 +89,10 @@ class Daemon:
             fields = {"X-Internal-Service-Key": KEY, **(headers or {})}
             connection.request(method, target, None if body is None else json.dumps(body), fields)
             response = connection.getresponse()
-            return response.status, response.read()
+            content = response.read()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            conformity.check(method, target, response.status, found, content)
+            return response.status, content
         finally:
             connection.close()
 

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from sandbox import __version__
+from sandbox.cli.api import api
 from sandbox.cli.application import Application, Group, pass_application
 from sandbox.cli.copying import cp
 from sandbox.cli.doctor.command import doctor
@@ -53,7 +54,7 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 add_session_commands(cli)
-for command in (execute, cp, edit, preview, doctor):
+for command in (execute, cp, edit, preview, api, doctor):
     cli.add_command(command)
 cli.commands["completion"] = cli.commands.pop("completion")  # last in the list
 

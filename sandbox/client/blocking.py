@@ -100,6 +100,8 @@ class Client:
     create_link = _carried(calls.create_link)
     revoke_link = _carried(calls.revoke_link)
     preview_health = _carried(calls.preview_health)
+    api_description = _carried(calls.api_description)
+    api_page = _carried(calls.api_page)
 
     def iterate_sessions(
         self, *, user_id: str | None = None, status: SessionStatus | str | None = None

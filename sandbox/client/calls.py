@@ -224,6 +224,17 @@ def preview_health(session_id: str) -> Call[Health]:
     return Call(method="GET", target=target, repeatable=True, work=5.0, public=True, parse=parsing.health)
 
 
+def api_description() -> Call[dict[str, Any]]:
+    """The internal API's description, an OpenAPI 3.1 document."""
+    return Call(method="GET", target="/api/internal/openapi.json", repeatable=True, parse=parsing.document)
+
+
+def api_page() -> Call[str]:
+    """The same as an HTML page to read, complete in itself."""
+    target = "/api/internal/docs"
+    return Call(method="GET", target=target, repeatable=True, accept=b"text/html", parse=parsing.text)
+
+
 def _of(session_id: str, rest: str = "") -> str:
     # Checked here because it becomes part of a path, where ".." would be another endpoint.
     if not _ID.fullmatch(session_id):

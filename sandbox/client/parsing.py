@@ -27,6 +27,16 @@ def nothing(payload: Any) -> None:
     """Of an answer without a body."""
 
 
+def document(payload: Any) -> dict[str, Any]:
+    """A JSON object as it is."""
+    return _checked(payload, dict, "object")
+
+
+def text(payload: Any) -> str:
+    """An answer that is no JSON."""
+    return _checked(payload, str, "text")
+
+
 def session(payload: Any) -> Session:
     """One session."""
     return Session(
@@ -128,7 +138,10 @@ def health(payload: Any) -> Health:
 
 
 def _field(payload: Any, name: str, kind: type[T]) -> T:
-    value = payload[name]
+    return _checked(payload[name], kind, name)
+
+
+def _checked(value: Any, kind: type[T], name: str) -> T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(name)
     return value

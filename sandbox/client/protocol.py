@@ -21,10 +21,8 @@ ANSWER_LIMIT = 128 * 1024 * 1024
 #: Seconds that an answer may take, beyond the time that a command was given.
 TIMEOUT = 90.0
 
-_HEADERS: Headers = (
-    (b"accept", b"application/json"),
-    (b"user-agent", f"sandbox-client/{__version__}".encode("ascii")),
-)
+_JSON = b"application/json"
+_AGENT = f"sandbox-client/{__version__}".encode("ascii")
 
 
 @attrs.frozen
@@ -51,6 +49,7 @@ class Call(Generic[T]):
     :ivar work: seconds that the daemon may need by the call's nature, on top of the client's timeout.
     :ivar family: what its failures are called when neither code nor status says it.
     :ivar public: whether it goes to the public face of the daemon, which the service key must not be shown to.
+    :ivar accept: the media type of its answer; what is no JSON is parsed as text.
     """
 
     method: str
@@ -63,6 +62,7 @@ class Call(Generic[T]):
     work: float = 0.0
     family: type[ApiError] = ApiError
     public: bool = False
+    accept: bytes = _JSON
 
     def body(self) -> bytes | None:
         """The request's body: UTF-8 JSON; lone surrogates, which stand for bytes of file names, as escapes."""
@@ -78,9 +78,13 @@ class Call(Generic[T]):
 
         :param repeated: whether one before this may have been carried out.
         """
-        fields = _HEADERS + self.headers + (self.repeat_headers if repeated else ())
+        fields = (
+            ((b"accept", self.accept), (b"user-agent", _AGENT))
+            + self.headers
+            + (self.repeat_headers if repeated else ())
+        )
         if self.payload is not None:
-            fields += ((b"content-type", b"application/json"),)
+            fields += ((b"content-type", _JSON),)
         return fields if self.public else (*fields, (b"x-internal-service-key", key.encode("utf-8")))
 
     def result(self, answer: Answer) -> T:
@@ -89,7 +93,10 @@ class Call(Generic[T]):
         :raises ApiError: when the daemon says no.
         :raises BadAnswer: when the answer is none of the contract's.
         """
-        payload = _decode(answer)
+        is_text = self.accept != _JSON and answer.headers.get("content-type", "").startswith(
+            self.accept.decode("ascii")
+        )
+        payload = answer.body.decode("utf-8", "replace") if is_text else _decode(answer)
         if not 200 <= answer.status < 300:
             raise _refusal(answer, payload, self.family)
         try:

@@ -21,6 +21,7 @@ from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.service import Parts
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory import MemoryStore
+from tests.api import conformity
 
 KEY = "the-service-key"
 IMAGE = "image:1"
@@ -112,6 +113,8 @@ class ApiCase(TestCase):
         )
         content = await response.content()
         found = {name.lower(): values[-1] for name, values in response.headers.getAllRawHeaders()}
+        described = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.items()}
+        conformity.check(method, url.removeprefix(self.base), response.code, described, content)
         return Answer(response.code, content, found)
 
     async def session(self, session_id: str = "s1", user_id: str = "u1") -> str:

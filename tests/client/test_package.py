@@ -56,6 +56,8 @@ class PackageTests(SynchronousTestCase):
             calls.create_link("s"),
             calls.revoke_link("s", "l"),
             calls.preview_health("s"),
+            calls.api_description(),
+            calls.api_page(),
         ]
         posts = [call.target.rpartition("/")[2] for call in made if call.method == "POST" and call.repeatable]
         self.assertEqual(posts, ["start", "stop", "exec"])

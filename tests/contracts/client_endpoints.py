@@ -54,6 +54,17 @@ class ClientEndpointsMixin:
     async def make(self, **fields: Any) -> Any:
         return await self.do("create_session", "u1", id="s1", **fields)
 
+    # -- the API itself --------------------------------------------------------------------------------------------
+
+    async def test_the_api_is_described_by_a_document_and_a_page(self) -> None:
+        document = await self.do("api_description")
+        self.assertEqual((document["openapi"], document["info"]["title"]), ("3.1.0", "sandbox"))
+        page = await self.do("api_page")
+        self.assertTrue(page.startswith("<!doctype html>"))
+        stranger = self.client(self.base, key="wrong")
+        for name in ("api_description", "api_page"):
+            await self.refusal(errors.Forbidden, name, client=stranger)
+
     # -- sessions --------------------------------------------------------------------------------------------------
 
     async def test_a_session_is_created_found_stopped_started_and_deleted(self) -> None:
