@@ -178,11 +178,11 @@ class Parts:
         """The root of a site that serves one face of the daemon, or both."""
         routes = []
         if public:
-            routes.append(Route(b"/previews/", _stream, self._public_previews))
+            routes.append(Route(b"/previews/", _stream, self._public_previews, "preview"))
         if internal:
-            routes.append(Route(b"/api/internal/", self._guard.admit, self._api))
+            routes.append(Route(b"/api/internal/", self._guard.admit, self._api, "api"))
             guarded = self._guard.before(_stream)
-            routes.append(Route(b"/internal-previews/proxy/", guarded, self._internal_previews))
+            routes.append(Route(b"/internal-previews/proxy/", guarded, self._internal_previews, "internal preview"))
         settings = self._settings
         chained = public and settings.preview_path_form and settings.preview_referer_fallback
         routes.append(Route(b"", _stream, Fallback(enabled=chained)))

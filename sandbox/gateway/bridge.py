@@ -50,6 +50,7 @@ class Bridge:
     :param ended: called once when both connections are gone.
     :ivar browser: the side that asked; its protocol is connected by whoever owns the transport.
     :ivar application: the side in the container.
+    :ivar opened: the clock's time when it was made.
     :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
     """
 
@@ -62,7 +63,7 @@ class Bridge:
         self._deadlines = deadlines
         self._timing = timing
         self._ended = ended
-        self._pinged = self.seconds()
+        self.opened = self._pinged = self.seconds()
         self.browser, self.application = End(self), End(self)
         self.browser.other, self.application.other = self.application, self.browser
 

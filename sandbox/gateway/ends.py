@@ -29,6 +29,7 @@ class End(Protocol):
     :ivar finished: whether nothing more comes from this side.
     :ivar lost: whether its connection is gone.
     :ivar heard: the clock's time when something came last.
+    :ivar received: bytes that came from this side.
     """
 
     # Class attributes stand for what most sockets never have, to keep idle ones small.
@@ -39,6 +40,7 @@ class End(Protocol):
     muted = False
     finished = False
     lost = False
+    received = 0
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
@@ -56,6 +58,7 @@ class End(Protocol):
         """Pass on what came."""
         bridge = self.bridge
         self.heard = bridge.seconds()
+        self.received += len(data)
         data = self.frames.feed(data)
         if bridge.parting:
             self._receive_parting(data)

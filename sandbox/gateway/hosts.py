@@ -36,6 +36,7 @@ class PreviewHosts(Root):
         if found is None:
             return self._routes.admit(request)
         request.resource = _OnHost(self._previews, found)
+        request.route = "preview"
         return STREAM
 
 

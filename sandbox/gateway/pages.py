@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from sandbox.http.replies import Reply, reply_to
 from sandbox.http.request import Request
+from sandbox.logs.context import on_behalf_of
 
 HTML = b"text/html; charset=utf-8"
 _SAFE = {b"GET", b"HEAD"}
@@ -68,7 +69,8 @@ def wants_page(request: Request) -> bool:
 
 def respond_error(request: Request, failure: Failure) -> None:
     """Answer with what an error becomes; nothing happens when the client has left."""
-    reply = reply_to(failure)
+    with on_behalf_of(request.id, request.session_id):
+        reply = reply_to(failure)
     if request.channel is not None:
         respond(request, reply)
 

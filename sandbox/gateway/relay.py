@@ -190,6 +190,7 @@ class Relay:
         end = _CHUNKED_END if self._chunked else _END
         if not request.persistent or self._until_close:
             end = b"Connection: close\r\n" + end
+        end = b"X-Request-Id: %b\r\n%b" % (request.id, end)
         self._pending = [status_line(head), field_lines(fields), end]
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:

@@ -21,6 +21,7 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
+from sandbox.logs.context import ORIGIN, on_behalf_of
 from sandbox.model import Preview, Target
 from sandbox.policy.framing import NONE
 from sandbox.policy.grammar import Malformed, split_list
@@ -35,6 +36,7 @@ from sandbox.policy.headers import (
 from sandbox.settings import Settings
 
 _NO_STORE = ((b"cache-control", b"no-store"),)
+_HEAD = b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n"
 NOT_FOUND = error_reply(404, "NOT_FOUND", "There is nothing here")
 
 
@@ -142,6 +144,8 @@ class PreviewResource(ReverseProxyResource):
         :param port: the port that such a host names, which has to be the registered one.
         """
         place = _Place(session_id, prefix, port)
+        request.session_id = session_id
+        origin = ORIGIN.set((request.id, session_id))
         try:
             verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
             if verdict is None or not isinstance(verdict, Deferred):
@@ -150,6 +154,8 @@ class PreviewResource(ReverseProxyResource):
                 self._wait(request, verdict, lambda found: self._admit(request, place, found))
         except Exception:
             respond_error(request, Failure())
+        finally:
+            ORIGIN.reset(origin)
 
     def _admit(self, request: Request, place: _Place, verdict: Verdict) -> None:
         if isinstance(verdict, Reply):
@@ -200,7 +206,7 @@ class PreviewResource(ReverseProxyResource):
         else:
             uri, lines = passage.target, request_lines(passage.section, way, upgrade) + field_lines(passage.told)
         rewriter = way.rewriter
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, rewriter.target(uri), lines)
+        head = _HEAD % (request.method, rewriter.target(uri), lines, request.id)
         extra = [] if passage is None else passage.response_fields
         authority = None if passage is None else passage.authority
         outbound = Outbound(place.session_id, preview, target, rewriter, head, extra, authority)
@@ -226,6 +232,8 @@ class PreviewResource(ReverseProxyResource):
         :param port: see :meth:`carry`.
         """
 
+        request.session_id = session_id
+
         async def check() -> Reply:
             found = self._resolver.resolve(session_id)
             preview, target = await found if isinstance(found, Deferred) else found
@@ -236,7 +244,9 @@ class PreviewResource(ReverseProxyResource):
                 return Reply(200, {"healthy": True, **payload, "statusCode": status}, _NO_STORE)
             return Reply(200, {"healthy": False, **payload, "error": status}, _NO_STORE)
 
-        self._wait(request, Deferred.fromCoroutine(check()), request.respond)
+        with on_behalf_of(request.id, session_id):
+            checking = Deferred.fromCoroutine(check())
+        self._wait(request, checking, request.respond)
 
 
 def wants_websocket(request: Request) -> bool:

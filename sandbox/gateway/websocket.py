@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.errors import PreviewMisbehaved
@@ -19,13 +20,27 @@ from sandbox.gateway.relay import Relay, status_line
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
-from sandbox.operations.authorities import Authority
 from sandbox.policy.framing import NO_BODY
 from sandbox.policy.grammar import ResponseHead
 from sandbox.policy.headers import VIA, field_lines, response_fields
 
+_log = Logger()
+
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 SERVICE_RESTART = 1012  # IANA's registry of close codes
+
+
+@attrs.define
+class SocketCounters:
+    """What WebSockets have been and carried, for whoever publishes it.
+
+    :ivar from_browsers: bytes that came from browsers to those that are closed.
+    :ivar from_applications: the same from applications.
+    """
+
+    opened: int = 0
+    from_browsers: int = 0
+    from_applications: int = 0
 
 
 class WebSockets:
@@ -41,6 +56,17 @@ class WebSockets:
         self._deadlines = Deadlines(reactor)
         self._open: defaultdict[str, set[Bridge]] = defaultdict(set)
         self._drained: Deferred[None] | None = None
+        self._closed = SocketCounters()
+
+    @property
+    def counters(self) -> SocketCounters:
+        """What they have been and carried by now."""
+        counters = attrs.evolve(self._closed)
+        for bridges in self._open.values():
+            for bridge in bridges:
+                counters.from_browsers += bridge.browser.received
+                counters.from_applications += bridge.application.received
+        return counters
 
     def __len__(self) -> int:
         """WebSockets that are open."""
@@ -61,9 +87,16 @@ class WebSockets:
         :param answer: the whole head of the 101 for the browser.
         :param rest: what the application has sent behind its own.
         """
-        session_id, authority = outbound.session_id, outbound.authority
-        bridge = Bridge(self._deadlines, self._timing, lambda ended: self._ended(session_id, ended, authority, end))
+        session_id, authority, request_id = outbound.session_id, outbound.authority, request.id
+
+        def ended(bridge: Bridge) -> None:
+            if authority is not None:
+                authority.leave(end)
+            self._ended(session_id, request_id, bridge)
+
+        bridge = Bridge(self._deadlines, self._timing, ended)
         end = partial(bridge.close, POLICY_VIOLATION, "Access has ended")
+        self._closed.opened += 1
         self._open[session_id].add(bridge)
         upstream.upgrade(bridge.application)
         request.send(answer)
@@ -94,9 +127,18 @@ class WebSockets:
             self._check_drained()
         return self._drained
 
-    def _ended(self, session_id: str, bridge: Bridge, authority: Authority | None, end: Callable[[], None]) -> None:
-        if authority is not None:
-            authority.leave(end)
+    def _ended(self, session_id: str, request_id: bytes, bridge: Bridge) -> None:
+        received, answered = bridge.browser.received, bridge.application.received
+        self._closed.from_browsers += received
+        self._closed.from_applications += answered
+        _log.info(
+            "WebSocket closed after {seconds} s session={session}",
+            seconds=round(self._deadlines.seconds() - bridge.opened, 3),
+            session=session_id,
+            request_id=request_id.decode("ascii"),
+            bytes_in=received,
+            bytes_out=answered,
+        )
         bridges = self._open[session_id]
         bridges.discard(bridge)
         if not bridges:
@@ -141,5 +183,6 @@ class Negotiation(Relay):
         request.code = head.status
         fields = response_fields(head, NO_BODY, outbound.rewriter, chunked=False)
         fields += [*outbound.response_fields, (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA)]
+        fields.append((b"X-Request-Id", request.id))
         answer = status_line(head) + field_lines(fields) + b"\r\n"
         self._sockets.open(request, outbound, upstream, answer, rest)

@@ -24,6 +24,11 @@ def too_large(limit: int) -> Reply:
     return error_reply(413, "BODY_TOO_LARGE", f"Request body is larger than {limit} bytes")
 
 
+def error_code(reply: Reply) -> str:
+    """The stable code of an error's answer; ``""`` of any other."""
+    return str((reply.payload or {}).get("code", "")) if reply.status >= 400 else ""
+
+
 def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:
     """A whole response; Content-Length and Date are added, and ``Connection: close`` when asked."""
     lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]

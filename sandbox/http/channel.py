@@ -35,6 +35,7 @@ from sandbox.policy.grammar import (
     parse_request_head,
     uri_too_long,
 )
+from sandbox.policy.headers import REQUEST_ID
 
 #: Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
 #: the only way to see that the client left.
@@ -73,6 +74,8 @@ class Channel(Connection):
     _sink: BodySink | None = None
     _decoder: LengthDecoder | ChunkedDecoder | None = None
     _progress = 0
+    # Of the request under way.
+    bytes_in = 0
     _linger_until = NEVER
     _buffer = b""
     _searched = 0
@@ -176,6 +179,7 @@ class Channel(Connection):
         self.deadline = NEVER
         self._keep_alive = keeps_alive(head)
         self._unsent = 0
+        self.bytes_in, self.bytes_out = len(data), 0
         self._expect_body(framing)
         request = self._request = self.site.requestFactory(self, head, framing)
         try:
@@ -239,6 +243,7 @@ class Channel(Connection):
         assert sink is not None
         assert decoder is not None
         self._progress += len(data)
+        self.bytes_in += len(data)
         if self._progress >= sink.min_progress:
             self._progress = 0
             self.deadline = self._reading_deadline()
@@ -252,6 +257,7 @@ class Channel(Connection):
                 sink.body_received(piece)
         if decoder.done:
             self._buffer = decoder.rest
+            self.bytes_in -= len(decoder.rest)
             self._body_ended(sink, decoder.trailers)
 
     def _body_ended(self, sink: BodySink, trailers: Fields) -> None:
@@ -295,6 +301,8 @@ class Channel(Connection):
         if not headers.hasHeader(b"date"):
             lines.append(b"date: %b\r\n" % http_date())
         lines += [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
+        if self._request is not None:
+            lines.append(b"%b: %b\r\n" % (REQUEST_ID, self._request.id))
         if not self.persistent():
             lines.append(b"connection: close\r\n")
         lines.append(b"\r\n")
@@ -350,7 +358,9 @@ class Channel(Connection):
             self._close()
 
     def _refuse(self, reply: Reply) -> None:
-        fields = [*reply.headers, (b"content-type", JSON)]
+        """Answer what is no request."""
+        request_id = self.site.refused(self, reply)
+        fields = [*reply.headers, (REQUEST_ID, request_id), (b"content-type", JSON)]
         self.write(reply_bytes(reply.status, fields, reply.body(), close=True))
         self._linger()
 

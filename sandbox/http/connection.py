@@ -30,6 +30,8 @@ class Connection(Protocol):
     _peer: str | None = None
     # What the peer had not taken when somebody looked last: less of it now is a sign of life.
     _unsent = 0
+    # Of the response under way.
+    bytes_out = 0
 
     def __init__(self, site: Site) -> None:
         self.site = self.factory = site
@@ -42,6 +44,7 @@ class Connection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write response bytes."""
+        self.bytes_out += len(data)
         if self._cork is not None:
             self._cork.append(data)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -13,11 +14,13 @@ from twisted.web.http import parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
-from sandbox.http.answers import JSON, reply_bytes
+from sandbox.http.answers import JSON, error_code, reply_bytes
 from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
+from sandbox.http.traffic import CLIENT_LEFT
 from sandbox.policy.framing import NONE, Framing
 from sandbox.policy.grammar import RequestHead
+from sandbox.policy.headers import REQUEST_ID
 
 if TYPE_CHECKING:
     from sandbox.http.channel import Channel
@@ -34,6 +37,12 @@ class Request(TwistedRequest):
     :ivar known: those that the server needs to know, by lower-case name.
     :ivar framing: how the body is delimited.
     :ivar minor: 0 or 1, of HTTP/1.x.
+    :ivar id: its name in the log and in the answer (:mod:`sandbox.http.identity`).
+    :ivar begun: when its head was there, on the clock of :func:`time.monotonic`.
+    :ivar route: which part of the daemon it belongs to; one of few, whatever clients ask for.
+    :ivar session_id: the session that it is for, as far as one is known.
+    :ivar error: the code of the error that it was answered with.
+    :ivar cut: whether its connection was lost before the response was complete.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
     :ivar on_over: called once in any case: when the response is complete, the connection is lost, or is upgraded.
     """
@@ -49,6 +58,10 @@ class Request(TwistedRequest):
     defaultContentType = None
     queued = False
     upgrading = False
+    route = "other"
+    session_id = ""
+    error = ""
+    cut = False
 
     def __init__(self, channel: Channel, head: RequestHead, framing: Framing) -> None:
         self.channel: Any = channel
@@ -56,6 +69,8 @@ class Request(TwistedRequest):
         self.method, self.uri, self.minor, self.section, self.headers, self.known = head
         self.framing = framing
         self.notifications = []
+        self.begun = monotonic()
+        self.id = channel.site.ids.of(self)
 
     # What twisted.web and Klein ask for.
 
@@ -148,6 +163,10 @@ class Request(TwistedRequest):
 
     def connectionLost(self, reason: Failure) -> None:
         """The channel says that the connection is gone."""
+        self.cut = True
+        if not self.startedWriting:
+            self.code = CLIENT_LEFT
+        self.site.log(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         # From here on there is no channel: whoever gives up now sees that there is nobody to answer.
         on_disconnect, self.on_disconnect = self.on_disconnect, None
@@ -202,8 +221,8 @@ class Request(TwistedRequest):
         self.finished = 1
         # Whoever carried the request knows it, and would be known by it for ever: nothing here needs the collector.
         self.on_disconnect = None
-        channel, self.channel = self.channel, None
         self.site.log(self)
+        channel, self.channel = self.channel, None
         channel.requestDone(self)
         self._be_over()
         if self.notifications:
@@ -225,7 +244,8 @@ class Request(TwistedRequest):
         if body is None:
             body = reply.body()
         self.code = reply.status
-        fields = list(reply.headers)
+        self.error = error_code(reply)
+        fields = [*reply.headers, (REQUEST_ID, self.id)]
         if body:
             fields.append((b"content-type", content_type))
         self.send(reply_bytes(reply.status, fields, body, head_only=self.method == b"HEAD", close=not self.persistent))
@@ -248,8 +268,8 @@ class Request(TwistedRequest):
         Only after :meth:`expect_upgrade`; frames that came early are delivered before this returns.
         """
         self.finished = 1
-        channel, self.channel = self.channel, None
         self.site.log(self)
+        channel, self.channel = self.channel, None
         channel.upgrade(protocol)
         self._be_over()
         self._notify_finished()

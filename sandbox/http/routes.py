@@ -21,11 +21,15 @@ def refuse_unknown(request: Request) -> Admission:
 
 @attrs.frozen
 class Route:
-    """What begins with ``prefix`` is admitted by ``admit`` and rendered by ``resource``."""
+    """What begins with ``prefix`` is admitted by ``admit`` and rendered by ``resource``.
+
+    :ivar name: see :attr:`sandbox.http.request.Request.route`.
+    """
 
     prefix: bytes
     admit: Admit
     resource: IResource
+    name: str = "other"
 
 
 class Root(Resource):
@@ -68,5 +72,6 @@ class Routes(Root):
         for route in self._routes:
             if request.uri.startswith(route.prefix):
                 request.resource = route.resource
+                request.route = route.name
                 return route.admit(request)
         return self._otherwise(request)

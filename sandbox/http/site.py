@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import Site as TwistedSite
 
 from sandbox.http.admission import Admission, Admit, Buffer
+from sandbox.http.answers import error_code
 from sandbox.http.channel import Channel
 from sandbox.http.deadlines import Deadlines
+from sandbox.http.identity import RequestIds
+from sandbox.http.replies import Reply
 from sandbox.http.request import Request
+from sandbox.http.traffic import Traffic
+from sandbox.policy.headers import TrustedProxies
 from sandbox.settings import Settings
+
+_log = Logger()
 
 
 @attrs.frozen(kw_only=True)
@@ -59,9 +68,14 @@ class Limits:
 
 @attrs.define
 class Counters:
-    """What the site has seen, for whoever publishes it."""
+    """What the site has seen, for whoever publishes it.
+
+    :ivar connections: that are open, upgraded ones included.
+    :ivar accepted: connections that were ever opened.
+    """
 
     connections: int = 0
+    accepted: int = 0
     requests: int = 0
 
 
@@ -70,7 +84,10 @@ class Site(TwistedSite):
 
     :param resource: the root of the resource tree.
     :param admit: says of each request, by its head, how it is to be treated; a site without one buffers every body.
-    :param observe: called with each request whose response is complete, for an access log.
+    :param ids: names the requests.
+    :param traffic: where they are counted; sites of one daemon may share it.
+    :param observe: called with each request that is over and the time (:func:`time.monotonic`), for an access log. Its
+        connection is still there.
     :ivar stopping: set it when the daemon ends: responses then close their connections.
     """
 
@@ -84,13 +101,17 @@ class Site(TwistedSite):
         *,
         admit: Admit | None = None,
         limits: Limits | None = None,
-        observe: Callable[[Request], None] | None = None,
+        ids: RequestIds | None = None,
+        traffic: Traffic | None = None,
+        observe: Callable[[Request, float], None] | None = None,
     ) -> None:
         super().__init__(resource, reactor=reactor)  # type: ignore[no-untyped-call]
         self.limits = limits or Limits()
         self.admit = admit or self._buffer
         self.deadlines = Deadlines(reactor)
         self.counters = Counters()
+        self.ids = ids or RequestIds(TrustedProxies())
+        self.traffic = traffic or Traffic()
         self.stopping = False
         self._observe = observe
         self._channels: set[Channel] = set()
@@ -107,6 +128,7 @@ class Site(TwistedSite):
     def channel_opened(self, channel: Channel) -> None:
         """A connection is there."""
         self.counters.connections += 1
+        self.counters.accepted += 1
         self._channels.add(channel)
         self.deadlines.add(channel)
 
@@ -139,10 +161,26 @@ class Site(TwistedSite):
             channel.abortConnection()
 
     def log(self, request: Any) -> None:
-        """A request's response is complete."""
+        """A request is over: its response is complete, its connection lost, or not a site's any more."""
         self.counters.requests += 1
+        now = monotonic()
+        self.traffic.add(request, now - request.begun)
         if self._observe is not None:
-            self._observe(request)
+            self._observe(request, now)
+
+    def refused(self, channel: Channel, reply: Reply) -> bytes:
+        """What came over a connection is no request; gives the name by which the answer is found in the log."""
+        request_id = self.ids.new()
+        self.traffic.refused[reply.status] += 1
+        # Anybody can send such things, as many as they like: the count tells that it happens.
+        _log.debug(
+            "refused what {peer} sent: {status} {error}",
+            peer=channel.peer,
+            status=reply.status,
+            error=error_code(reply),
+            request_id=request_id.decode("ascii"),
+        )
+        return request_id
 
     def startFactory(self) -> None:
         """Nothing: the access log that the base class would open is :attr:`observe`'s business."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-#: A request's id and its session's, ``""`` where it has none.
-Origin = tuple[str, str]
+#: A request's id, and its session's, ``""`` where it has none.
+Origin = tuple[bytes, str]
 
 #: ``Deferred.fromCoroutine`` keeps the context that it was called in, so an operation has its request's to its end.
 #: What runs in it for longer must not keep the request alive: the value is two texts, never the request itself.
@@ -15,7 +15,7 @@ ORIGIN: ContextVar[Origin | None] = ContextVar("sandbox.logs.origin", default=No
 
 
 @contextmanager
-def on_behalf_of(request_id: str, session_id: str) -> Iterator[None]:
+def on_behalf_of(request_id: bytes, session_id: str) -> Iterator[None]:
     """Have what is logged meanwhile carry these ids."""
     token = ORIGIN.set((request_id, session_id))
     try:

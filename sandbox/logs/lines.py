@@ -55,8 +55,8 @@ def json_line(event: LogEvent, origin: Origin | None) -> bytes:
         "logger": _logger(event),
         "message": cut(formatEvent(event), MESSAGE),
     }
-    request_id, session_id = origin or ("", "")
-    if request_id := _text(event.get("request_id")) or request_id:
+    name, session_id = origin or (b"", "")
+    if request_id := _text(event.get("request_id")) or name.decode("ascii"):
         line["request_id"] = request_id
     if session_id := _text(event.get("session")) or session_id:
         line["session"] = session_id
@@ -75,7 +75,8 @@ def text_line(event: LogEvent, origin: Origin | None) -> bytes:
     """The line for people: UTF-8, ends with a newline. A traceback follows it, each of its lines indented."""
     message = one_line(cut(formatEvent(event), MESSAGE))
     words = [f"{_time(event)} {_level(event):<8} {_logger(event)}: {message}"]
-    for name, value in zip(("request_id", "session"), origin or (), strict=False):
+    request_id, session_id = origin or (b"", "")
+    for name, value in (("request_id", request_id.decode("ascii")), ("session", session_id)):
         if value and value not in message:
             words.append(f"{name}={value}")
     lines = [" ".join(words)]

@@ -15,6 +15,9 @@ from sandbox.policy.rewriting import REWRITTEN, Rewriter
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
 VIA = b"1.1 sandbox"
 
+#: The field that names a request, on its way in and out (:mod:`sandbox.http.identity`).
+REQUEST_ID = b"x-request-id"
+
 #: What an application says of its whole origin. Under a path prefix that is everybody's, so it is not said there.
 _OF_AN_ORIGIN = frozenset({b"alt-svc", b"clear-site-data"})
 
@@ -33,10 +36,13 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key"})
+_OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key", REQUEST_ID})
 _FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
 _DROPPED = _REPLACED | _OURS
+# An answer has one name, the one in our log. The application was told it; a name of its own making could pass for
+# another request's.
+_NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID}
 # Named by Connection or not: to drop these would change what the message is, not who it is for.
 _NEVER_DROPPED = frozenset({b"content-length", b"host"})
 
@@ -201,7 +207,7 @@ def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *,
     for field in head.fields:
         name, value = field
         lower = name.lower()
-        if lower in _HOP_BY_HOP or lower in named or (lower in _OF_AN_ORIGIN and rewriter.prefix):
+        if lower in _NOT_ANSWERED or lower in named or (lower in _OF_AN_ORIGIN and rewriter.prefix):
             continue
         if lower in REWRITTEN:
             field = (name, rewriter.response_field(lower, value))  # noqa: PLW2901

@@ -31,7 +31,7 @@ class Logs:
     access_log: float = variable(
         "ACCESS_LOG",
         number(0, 1),
-        "0.01",
+        "0.001",
         "The part of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only those that fail.",
     )
     access_log_rate: int = variable(

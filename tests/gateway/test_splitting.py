@@ -17,8 +17,10 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
+from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
 from sandbox.model import Preview, Target
+from sandbox.policy.headers import TrustedProxies
 
 REQUESTS = {
     "plain": b"GET /previews/s1/a?b HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n",
@@ -77,6 +79,16 @@ class Resolver:
         return Preview(session_id="s1", port=3000), Target("c", "t", "192.0.2.1", 3000)
 
 
+class OneId(RequestIds):
+    """Names all requests alike, so that what became of them can be compared."""
+
+    def new(self) -> bytes:
+        return b"the-request"
+
+    def of(self, request: Any) -> bytes:
+        return self.new()
+
+
 def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, str]:
     """What the application and the client got, and how the client's connection stands.
 
@@ -84,7 +96,8 @@ def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, 
     """
     reactor: Any = MemoryReactorClock()
     pool = Pool(reactor, Deadlines(reactor))
-    site = Site(PreviewResource(reactor, b"/previews/", Resolver(), pool), reactor, admit=lambda request: STREAM)
+    resource = PreviewResource(reactor, b"/previews/", Resolver(), pool)
+    site = Site(resource, reactor, admit=lambda request: STREAM, ids=OneId(TrustedProxies()))
     channel = site.buildProtocol(None)
     client = Transport()
     channel.makeConnection(client)

@@ -49,11 +49,11 @@ class Json(SynchronousTestCase):
         )
 
     def test_it_carries_the_ids_of_the_request_unless_the_event_has_its_own(self) -> None:
-        found = self.read(json_line(event(what=1), ("r-1", "s1")))
+        found = self.read(json_line(event(what=1), (b"r-1", "s1")))
         self.assertEqual((found["request_id"], found["session"]), ("r-1", "s1"))
-        found = self.read(json_line(event(what=1, session="s2", request_id="r-2"), ("r-1", "s1")))
+        found = self.read(json_line(event(what=1, session="s2", request_id="r-2"), (b"r-1", "s1")))
         self.assertEqual((found["request_id"], found["session"]), ("r-2", "s2"))
-        found = self.read(json_line(event(what=1), ("r-1", "")))
+        found = self.read(json_line(event(what=1), (b"r-1", "")))
         self.assertEqual((found["request_id"], found.get("session")), ("r-1", None))
 
     def test_no_value_forges_a_line(self) -> None:
@@ -100,7 +100,7 @@ class Json(SynchronousTestCase):
 
 class Text(SynchronousTestCase):
     def test_a_line_is_for_people(self) -> None:
-        line = text_line(event("exit={exit}", exit=3), ("r-1", "s1"))
+        line = text_line(event("exit={exit}", exit=3), (b"r-1", "s1"))
         self.assertEqual(line, b"2025-11-23T00:00:00.123Z info     sandbox.test: exit=3 request_id=r-1 session=s1\n")
 
     def test_no_value_forges_a_line_or_speaks_to_the_terminal(self) -> None:

@@ -102,10 +102,10 @@ class File(SynchronousTestCase):
             await waiting
             log.info("ended")
 
-        with on_behalf_of("r-1", "s1"):
+        with on_behalf_of(b"r-1", "s1"):
             Deferred.fromCoroutine(operation())
         log.info("between")
-        with on_behalf_of("r-2", ""):
+        with on_behalf_of(b"r-2", ""):
             waiting.callback(None)
         found = [(line["message"], line.get("request_id"), line.get("session")) for line in self.lines()]
         self.assertEqual(found, [("begun", "r-1", "s1"), ("between", None, None), ("ended", "r-1", "s1")])

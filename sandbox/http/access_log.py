@@ -1,0 +1,77 @@
+"""One line a request, or one of many where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger, LogLevel
+
+if TYPE_CHECKING:
+    from sandbox.http.request import Request
+
+_log = Logger(namespace="sandbox.access")
+
+#: Bytes of a path that a line shows. What stands behind the question mark may be a key to something: it is never shown.
+_PATH = 512
+# Where anybody can ask, and does; the rest is the platform's own.
+_MANY = frozenset({"preview", "internal preview", "other", "api"})
+
+
+class AccessLog:
+    """Logs requests that are over; see :class:`sandbox.http.site.Site`.
+
+    A line costs half as much as carrying a preview request. So of those the first ones of each second are logged, and a
+    part of the others. API calls and upgrades are few, and failures (5xx) are what one looks for: they are always
+    logged; API calls without the key are not among them. What machines ask to watch the daemon is logged at the level
+    ``debug``.
+
+    :param share: the part of preview requests that is logged beyond ``rate``; 0: none of them at all.
+    :param rate: how many of them are logged in a second before any is left out.
+    :param watched: the routes of those machines.
+    """
+
+    def __init__(self, share: float, rate: int, watched: Iterable[str] = ()) -> None:
+        self._share = share
+        self._rate = rate if share else 0
+        self._watched = frozenset(watched)
+        self._renewed = 0.0
+        self._left = 0
+        self._owed = 0.0
+
+    def __call__(self, request: Request, now: float) -> None:
+        """Log a request, or leave it out."""
+        if request.code < 500 and request.route in _MANY and request.code != 101:
+            if now - self._renewed >= 1:
+                self._renewed, self._left = now, self._rate
+            if self._left:
+                self._left -= 1
+            elif self._owed + self._share < 1:
+                self._owed += self._share
+                return
+            else:
+                self._owed += self._share - 1
+        watching = request.code < 500 and request.route in self._watched
+        self._write(LogLevel.debug if watching else LogLevel.info, request, now - request.begun)
+
+    def _write(self, level: Any, request: Request, seconds: float) -> None:
+        channel = request.channel
+        fields: dict[str, Any] = {"error": request.error} if request.error else {}
+        if request.session_id:
+            fields["session"] = request.session_id
+        if request.cut:
+            fields["cut"] = True
+        _log.emit(
+            level,
+            "{method} {path} {status} {ms} ms",
+            method=request.method.decode("ascii"),
+            path=request.uri.partition(b"?")[0][:_PATH].decode("ascii", "backslashreplace"),
+            status=int(request.code),
+            ms=round(seconds * 1000, 3),
+            bytes_in=channel.bytes_in,
+            bytes_out=channel.bytes_out,
+            route=request.route,
+            peer=channel.peer or "unix",
+            request_id=request.id.decode("ascii"),
+            **fields,
+        )
