@@ -9,9 +9,7 @@ import socket
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar
 
 import attrs
@@ -55,18 +53,18 @@ class PageCase(SynchronousTestCase):
     """Runs every example of :attr:`page` that is to be run.
 
     :cvar page: its name below ``docs/``.
-    :cvar meant: what stands in the page, and what is meant by it here: ports that are taken, and the like.
+    :ivar meant: what stands in the page, and what is meant by it here: ports that are taken, and the like.
     :ivar directory: where the reader begins.
     """
 
     page: ClassVar[str]
     program: ClassVar[tuple[str, ...]] = ()
-    meant: Mapping[str, str] = MappingProxyType({})
     timeout = 280
 
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="page-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.meant: dict[str, str] = {}
         make_environment(self.directory / ".venv")
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         self.environment = {

@@ -78,12 +78,13 @@ class Upgrade(HowTo):
 
     def test_every_command(self) -> None:
         """A session outlives the daemon; its registration does not."""
-        self.environment["INTERNAL_SERVICE_KEY"] = secrets.token_hex(32)
+        (self.directory / "sandbox.env").write_text(f"INTERNAL_SERVICE_KEY={secrets.token_hex(32)}\n")
         self.run_page()
 
     def before(self) -> None:
-        """The old daemon."""
-        self.shell.leave("twistd -n --pidfile=sandbox.pid sandbox", "ready on")
+        """The old daemon, and who uses it."""
+        self.shell.leave("twistd -n --pidfile=sandbox.pid sandbox --env-file sandbox.env", "ready on")
+        self.shell.run("set -a && . ./sandbox.env")
 
 
 class GVisor(HowTo):
