@@ -45,6 +45,12 @@ class BodyTooLarge(SandboxError):
     code = "BODY_TOO_LARGE"
 
 
+class UnknownPath(SandboxError):
+    """There is nothing under that path."""
+
+    code = "NOT_FOUND"
+
+
 class Conflict(SandboxError):
     """The request cannot be carried out in the state that things are in."""
 

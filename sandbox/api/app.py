@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.api.description import describe
@@ -20,6 +19,7 @@ from sandbox.api.previews import PreviewEndpoints
 from sandbox.api.sessions import SessionEndpoints
 from sandbox.api.workspace import WorkspaceEndpoints
 from sandbox.http.replies import Reply
+from sandbox.http.request import Request
 from sandbox.model import ExecResult
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files

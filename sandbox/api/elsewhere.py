@@ -5,10 +5,11 @@ from __future__ import annotations
 from sandbox.api import answers, faults
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer, Operation
-from sandbox.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable
+from sandbox.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
+_PREVIEW = (fault(UnknownPath), *faults.PREVIEW)
 _CARRIED = (
-    *faults.PREVIEW,
+    *_PREVIEW,
     fault(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
     fault(PreviewUnreachable),
     fault(PreviewMisbehaved),
@@ -26,7 +27,7 @@ ELSEWHERE = (
         method="GET",
         path="/previews/{sessionId}/health",
         answers=(Answer(200, "It answers, or why it does not.", answers.HEALTH),),
-        own_faults=faults.PREVIEW,
+        own_faults=_PREVIEW,
         guarded=False,
     ),
     Operation(

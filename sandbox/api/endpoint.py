@@ -13,16 +13,18 @@ import attrs
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
-from twisted.web.http import Request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.api.faults import Faults
-from sandbox.api.operation import Answer, Operation, Parameter, documented
+from sandbox.api.operation import PREFIX, Answer, Operation, Parameter, documented
 from sandbox.api.schemas import Schema
 from sandbox.api.validation import compiled, load, read
+from sandbox.errors import UnknownPath
+from sandbox.http.answers import error_code
 from sandbox.http.replies import Reply, error_reply, reply_to
+from sandbox.http.request import Request
+from sandbox.logs.context import on_behalf_of
 
-PREFIX = "/api/internal"
 SESSION = "/sessions/{sessionId}"
 
 APP = Klein()
@@ -143,31 +145,36 @@ def endpoint(
             async def act() -> Reply | Page:
                 return await function(self, checks.call(request, in_path))
 
-            work = Deferred.fromCoroutine(act())
+            request.route = operation.path
+            request.session_id = in_path.get("sessionId", "")
+            with on_behalf_of(request.id, request.session_id):
+                work = Deferred.fromCoroutine(act())
             # Whoever hung up does not want the work done: a command is killed, a creation undone.
             request.notifyFinish().addErrback(lambda _: work.cancel())
-            return work.addErrback(_failed).addCallback(send, request)
+            return work.addErrback(_failed, request).addCallback(send, request)
 
         return function
 
     return decorate
 
 
-def _failed(failure: Failure) -> Reply:
+def _failed(failure: Failure, request: Request) -> Reply:
     if failure.check(CancelledError):
         return Reply(499, None)  # The client hung up: nobody reads this, but it ends the request.
-    return reply_to(failure)
+    with on_behalf_of(request.id, request.session_id):
+        return reply_to(failure)
 
 
 def send(reply: Reply | Page, request: Request) -> bytes:
     """Put a reply's head on the request; the answer is the body to write."""
     request.setResponseCode(reply.status)
     if isinstance(reply, Page):
-        request.setHeader(b"content-type", reply.media_type)
+        request.setHeader(b"content-type", reply.media_type)  # type: ignore[no-untyped-call]
     elif reply.payload is not None:
-        request.setHeader(b"content-type", b"application/json; charset=utf-8")
+        request.error = error_code(reply)
+        request.setHeader(b"content-type", b"application/json; charset=utf-8")  # type: ignore[no-untyped-call]
     for name, value in reply.headers:
-        request.setHeader(name, value)
+        request.setHeader(name, value)  # type: ignore[no-untyped-call]
     return reply.body()
 
 
@@ -177,5 +184,5 @@ def refuse_route(request: Request, error: HTTPException) -> bytes:
         methods = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         reply = error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", ((b"allow", methods.encode("ascii")),))
     else:
-        reply = error_reply(404, "NOT_FOUND", "No such endpoint")
+        reply = reply_to(UnknownPath("No such endpoint"))
     return send(reply, request)

@@ -13,6 +13,8 @@ from sandbox.api.faults import Fault, Faults
 from sandbox.api.schemas import LINK_ID, SESSION_ID, Schema
 
 JSON = "application/json"
+#: Where the endpoints are whose parameters and bodies are checked by their schemas.
+PREFIX = "/api/internal"
 #: The parameters that a path may have, by the names that stand in it in braces.
 IN_PATH: Mapping[str, Schema] = {"sessionId": SESSION_ID, "linkId": LINK_ID}
 
@@ -83,7 +85,7 @@ class Operation:
     @property
     def faults(self) -> Faults:
         """All errors that it may end with."""
-        takes_input = self.parameters or self.in_path or self.body is not None
+        takes_input = self.path.startswith(PREFIX) and (self.parameters or self.in_path or self.body is not None)
         found: list[Fault] = [*(faults.INPUT if takes_input else ()), *(faults.KEY if self.guarded else ())]
         return (*found, *(faults.BODY if self.body is not None else ()), *self.own_faults, *faults.ANY)
 

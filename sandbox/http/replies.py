@@ -26,6 +26,7 @@ _TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
     (errors.ServiceKeyRejected, 403, ()),
     (errors.TokenRejected, 401, _BEARER),
     (errors.AccessDenied, 403, ()),
+    (errors.UnknownPath, 404, ()),
     (errors.SessionNotFound, 404, ()),
     (errors.PreviewNotRegistered, 404, ()),
     (errors.Conflict, 409, ()),
