@@ -13,11 +13,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.logger import Logger
 from txpostgres.retrying import simpleBackoffIterator
-from txpostgres.txpostgres import Connection as TxConnection
 from zope.interface import implementer
 
 from sandbox.errors import StoreUnavailable
 from sandbox.settings import SettingError
+from sandbox.stores.connection import Connection
 from sandbox.stores.slots import Slots
 
 _log = Logger()
@@ -35,34 +35,6 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "fallback_application_name": "sandbox",
 }
-
-
-class Connection(TxConnection):  # type: ignore[misc]
-    """txpostgres's connection, which here also notices its death while nobody uses it.
-
-    Its deferreds are never cancelled: psycopg2 would open a second connection to the server for that, and block on it.
-    What takes too long is closed instead, which fails whatever waits.
-    """
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is connected, as far as one can tell without asking."""
-        return self._connection is not None and self.fileno() >= 0
-
-    def doRead(self) -> None:
-        """Read what the server says unasked: when it shuts down, a last word and the end."""
-        try:
-            super().doRead()
-        except (psycopg2.Error, ValueError):
-            # ValueError is the reactor's: libpq read the end and let go of the socket, and told nobody.
-            self.close()
-
-    def close(self) -> None:
-        """Close it, at whatever point it is."""
-        if self._connection is not None:
-            super().close()
-            # txpostgres leaves alone what psycopg2 calls closed because it broke; its socket is still open.
-            self._connection.close()
 
 
 class Connections:

@@ -13,7 +13,8 @@ from zope.interface import implementer
 from sandbox.errors import SessionsReadOnly
 from sandbox.model import Link, SessionRecord
 from sandbox.settings import SettingError
-from sandbox.stores.connections import Connection, Connections
+from sandbox.stores.connection import Connection
+from sandbox.stores.connections import Connections
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.memory import MemoryLinks
 from sandbox.stores.rows import key, not_open

@@ -12,7 +12,8 @@ from zope.interface import implementer
 from sandbox.errors import SessionExists, SessionNotFound
 from sandbox.model import Link, Phase, SessionRecord
 from sandbox.settings import SettingError
-from sandbox.stores.connections import Connection, Connections
+from sandbox.stores.connection import Connection
+from sandbox.stores.connections import Connections
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.migrations import migrations, pending
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
