@@ -30,7 +30,8 @@ of requests that are no HTTP or no endpoint: 400 `MALFORMED_REQUEST`, 404 `NOT_F
 **Again?** After a 503, trying again later may succeed; `Retry-After` says when. `exec` runs a command once, however
 often it is sent, when it carries an `Idempotency-Key`. `HEAD` is answered wherever `GET` is.
 
-**Names.** An operation's `operationId` is the name of its method in the Python SDK, `sandbox.client`.
+**Names.** Every answer has an `X-Request-Id`, which stands in the lines of the daemon's log. An operation's
+`operationId` is the name of its method in the Python SDK, `sandbox.client`.
 """
 
 _TAGS = {
@@ -56,9 +57,18 @@ _ERROR: Schema = {
     },
 }
 
-_FIELDS: Mapping[str, Schema] = {
-    "Retry-After": {"type": "string", "pattern": "^[0-9]+$"},
-    "Content-Security-Policy": {"type": "string"},
+_REQUEST_ID = "X-Request-Id"
+_HEADERS: Mapping[str, dict[str, Any]] = {
+    _REQUEST_ID: {
+        "description": "The request's name in the daemon's log; a trusted proxy's own where it gives one.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which another try makes sense.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
 }
 
 
@@ -88,6 +98,7 @@ def describe(operations: Iterable[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
+            "headers": dict(_HEADERS),
             "securitySchemes": {
                 _KEY: {
                     "type": "apiKey",
@@ -143,7 +154,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": answer.meaning}
+    found: dict[str, Any] = {"description": answer.meaning, "headers": _headers([_REQUEST_ID])}
     if answer.schema is not None:
         found["content"] = {JSON: {"schema": answer.schema}}
     elif answer.text_type is not None:
@@ -162,18 +173,20 @@ def _linked(parameter: str) -> dict[str, str]:
 
 def _refusal(status: int, faults: list[Fault]) -> dict[str, Any]:
     meanings: dict[str, list[str]] = {}
-    fields = set()
+    fields = {_REQUEST_ID}
     for fault in faults:
         meanings.setdefault(fault.meaning, []).extend(fault.codes)
         fields |= {name.decode("ascii").title() for name, _ in fault.headers}
     lines = [f"- {', '.join(f'`{code}`' for code in codes)}: {meaning}" for meaning, codes in meanings.items()]
-    found: dict[str, Any] = {
+    return {
         "description": "\n".join(lines),
+        "headers": _headers(sorted(fields)),
         "content": {JSON: {"schema": _error_schema(status, faults)}},
     }
-    if fields:
-        found["headers"] = {name: {"required": True, "schema": _FIELDS[name]} for name in sorted(fields)}
-    return found
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _error_schema(status: int, faults: list[Fault]) -> Schema:

@@ -19,7 +19,8 @@ from sandbox import errors
 from sandbox.api.app import description
 from sandbox.api.endpoint import OPERATIONS
 from sandbox.api.operation import Parameter
-from sandbox.api.page import curl, render
+from sandbox.api.outline import operations as outlines
+from sandbox.api.page import render
 from sandbox.api.validation import compiled, load, read
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
@@ -86,7 +87,7 @@ class Document(SynchronousTestCase):
                     known = description()["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], {})
                     for example in known.get("examples", ()):
                         body = json.dumps(example).encode()
-                        check(method.upper(), path, int(status), {"content-type": "application/json"}, body)
+                        check(method.upper(), path, int(status), Deviations.JSON, body)
                         seen += 1
         self.assertGreater(seen, 10)
 
@@ -147,7 +148,7 @@ class Clients(SynchronousTestCase):
 class Deviations(SynchronousTestCase):
     """What :mod:`tests.api.conformity` finds, so that it can be trusted when it finds nothing."""
 
-    JSON = {"content-type": "application/json; charset=utf-8"}  # noqa: RUF012
+    JSON = {"content-type": "application/json; charset=utf-8", "x-request-id": "1"}  # noqa: RUF012
     ERROR = {"statusCode": 404, "error": "Not Found", "code": "SESSION_NOT_FOUND", "message": "x"}  # noqa: RUF012
 
     def differs(self, status: int, payload: object, headers: dict[str, str] | None = None, path: str = "s") -> None:
@@ -165,9 +166,10 @@ class Deviations(SynchronousTestCase):
         self.differs(200, {**session, "status": "gone"})
         self.differs(200, {**session, "createdAt": "yesterday"})
         self.differs(201, session)
-        self.differs(200, session, {"content-type": "text/plain"})
+        self.differs(200, session, {**self.JSON, "content-type": "text/plain"})
+        self.differs(200, session, {"content-type": "application/json"})
         self.differs(200, None)
-        self.differs(204, None, {})
+        self.differs(204, None, {"x-request-id": "1"})
 
     def test_errors_that_differ(self) -> None:
         check("GET", "/api/internal/sessions/s", 404, self.JSON, json.dumps(self.ERROR).encode())
@@ -223,7 +225,9 @@ class Page(SynchronousTestCase):
         self.assertNotIn(b"<script", render(document))
 
     def test_every_call_has_a_command(self) -> None:
-        command = curl(description(), "/api/internal/sessions/{sessionId}/files", "GET")
+        found = {one.name: one.curl for tag in description()["tags"] for one in outlines(description(), tag["name"])}
+        self.assertEqual({name for name, command in found.items() if not command}, {"carry_preview"})
+        command = found["read_file"]
         self.assertIn("'http://127.0.0.1:4002/api/internal/sessions/demo/files?path=src/app.py'", command)
         self.assertIn('-H "X-Internal-Service-Key: $INTERNAL_SERVICE_KEY"', command)
 
