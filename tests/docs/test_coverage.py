@@ -12,8 +12,8 @@ from tests.docs.page import PageCase
 from tests.documents import DOCS, READ, RUN, Step, examples, pages
 
 TESTS = Path(__file__).parents[1]
-#: Pages whose commands a test elsewhere runs.
-ELSEWHERE = {"cli.md": "cli/test_docs.py", "sdk.md": "cli/test_docs.py"}
+#: How tests elsewhere take a page's commands: all of its console blocks, or the blocks of a language.
+_TAKEN = re.compile(r'\b(?:steps|type_page|blocks)\((?:[\w.]+, )?"([\w/-]+\.md)"(?:, "(\w+)")?\)')
 #: How many commands are not run. Whoever raises it has a reason that others accept.
 NOT_RUN = 9
 
@@ -25,16 +25,16 @@ class Coverage(SynchronousTestCase):
         """A page with a command needs a test that runs the page."""
         for name in ("test_explanations", "test_how_to", "test_tutorial"):
             importlib.import_module(f"tests.docs.{name}")
-        run = {kind.page for kind in _subclasses(PageCase) if "page" in vars(kind)} | set(ELSEWHERE)
+        run = {(kind.page, each) for kind in _subclasses(PageCase) if "page" in vars(kind) for each in RUN}
+        for test in TESTS.rglob("test_*.py"):
+            run |= {(page, each or "console") for page, each in _TAKEN.findall(test.read_text("utf-8"))}
         forgotten = [
-            f"{each.page}:{each.line}" for page in pages() for each in examples(page) if each.runs and page not in run
+            f"{each.page}:{each.line}"
+            for page in pages()
+            for each in examples(page)
+            if each.runs and (page, each.language) not in run
         ]
         self.assertEqual(forgotten, [], "run by no test, and not marked <!-- not run: WHY -->")
-
-    def test_pages_that_are_run_elsewhere_are_named_there(self) -> None:
-        """A test that forgot its page is found."""
-        for page, test in ELSEWHERE.items():
-            self.assertIn(page, (TESTS / test).read_text("utf-8"))
 
     def test_what_is_not_run_is_listed(self) -> None:
         """With the reason, and no more of it than is known of."""
