@@ -1,0 +1,43 @@
+"""The daemon as it is shipped, with one rule lifted: ``python -m bench.daemon``, its settings from the environment.
+
+A container's address must not be one of the daemon's own machine. Here it is the loopback address, because that is the
+only place where load may go.
+
+With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from twisted.scripts.twistd import run
+
+from sandbox.runtimes.docker import inspection
+
+
+def _any(text: str) -> bool:
+    return True
+
+
+def _count(*_: object) -> None:
+    collections = sum(each["collections"] for each in gc.get_stats())
+    gc.collect()
+    found = sum(each["collected"] for each in gc.get_stats())
+    counts = {"blocks": sys.getallocatedblocks(), "collections": collections, "cyclic": found}
+    path = Path(os.environ["BENCH_COUNTS"])
+    path.with_suffix(".new").write_text(json.dumps(counts))
+    path.with_suffix(".new").rename(path)
+
+
+if __name__ == "__main__":
+    assert not inspection._usable("127.0.0.1"), "the rule that is lifted here is another one by now"
+    inspection._usable = _any
+    if "BENCH_COUNTS" in os.environ:
+        signal.signal(signal.SIGUSR2, _count)
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "sandbox"]
+    run()

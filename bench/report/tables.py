@@ -1,0 +1,93 @@
+"""A run as Markdown: what it was measured on, and a table for each workload. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.figures import Spread, amount, ratios
+from bench.report.plots import Plot
+
+_GROUPS = {
+    "http": "HTTP previews",
+    "websockets": "WebSockets",
+    "engine": "Commands and files",
+    "scale": "Scale",
+}
+
+
+def title(subject: str, run: Any) -> str:
+    """What a subject is called."""
+    found: str = run["titles"].get(subject, subject)
+    return found
+
+
+def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
+    """The page.
+
+    :param source: the name of the file that the run is kept in.
+    :param plots: those that were drawn, in their order.
+    """
+    lines = ["# Results", ""]
+    lines += [
+        f"Written by `bench/run` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
+        f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets; ratios are taken",
+        "round by round. A ratio over 1 means more than the other: good for requests a second, bad for times and memory.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in run["facts"].items()),
+        "",
+    ]
+    for group, heading in _GROUPS.items():
+        workloads = [workload for workload in run["workloads"] if workload["group"] == group]
+        if workloads:
+            lines += [f"## {heading}", ""]
+            lines += [f"![{plot.title}]({plot.name}.svg)" for plot in plots if plot.group == group]
+            lines += [""] if any(plot.group == group for plot in plots) else []
+        for workload in workloads:
+            lines += [f"### {workload['title']}", "", f"{workload['about']} (`{workload['name']}`)", ""]
+            lines += [*table(workload, run), ""]
+    return "\n".join(lines)
+
+
+def table(workload: Mapping[str, Any], run: Any) -> Iterator[str]:
+    """A row a subject: for each metric its median with the spread, and the ratio of ours to it."""
+    ours, metrics = workload["ours"], workload["metrics"]
+    compared = len(workload["values"][metrics[0]["name"]]) > 1
+    head = [metric["title"] for metric in metrics]
+    if compared:
+        head += [f"{title(ours, run)} / it, {_unit(metric['title'])}" for metric in metrics]
+    yield f"| | {' | '.join(head)} |"
+    yield "|---|" + "---:|" * len(head)
+    for subject in workload["values"][metrics[0]["name"]]:
+        cells = [_cell(workload["values"][metric["name"]][subject]) for metric in metrics]
+        if compared:
+            cells += [_ratio(workload["values"][metric["name"]], ours, subject) for metric in metrics]
+        name = title(subject, run)
+        yield f"| {f'**{name}**' if subject == ours else name} | {' | '.join(cells)} |"
+    for subject, why in workload["failures"].items():
+        yield ""
+        yield f"{title(subject, run)} failed: {why}"
+
+
+def _unit(text: str) -> str:
+    """What a column of ratios is called."""
+    return text.removesuffix(" more memory at the peak").strip() if text.startswith("MB ") else text
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    measured = [value for value in values if value is not None]
+    if not measured:
+        return "-"
+    spread = Spread.of(measured)
+    if len(measured) == 1 or spread.least == spread.most:
+        return amount(spread.median)
+    return f"{amount(spread.median)} ({amount(spread.least)} to {amount(spread.most)})"
+
+
+def _ratio(values: Mapping[str, Sequence[float | None]], ours: str, subject: str) -> str:
+    ratio = ratios(values[ours], values[subject]) if subject != ours and ours in values else None
+    if ratio is None:
+        return ""
+    return f"{amount(ratio.median)} ({amount(ratio.least)} to {amount(ratio.most)})"
