@@ -16,7 +16,7 @@ import sandbox.service  # so that every class of errors is there
 from sandbox.errors import SandboxError
 from sandbox.http.replies import answer_to
 
-#: What is meant by codes that stand beside a class's own.
+#: What is meant by codes that stand beside a class's own, and by those whose docstring is for developers.
 MEANINGS = {
     "AGENT_LOST": "The program in the container that runs commands ended meanwhile.",
     "AGENT_UNAVAILABLE": "That program cannot run in this container, for the reason that is given.",
@@ -28,9 +28,13 @@ MEANINGS = {
     "CWD_UNUSABLE": "The working directory is none, or may not be entered.",
     "DIRECTORY_TOO_LARGE": "More entries than `DIRECTORY_LIMIT`.",
     "ENGINE_BUSY": "More than `ENGINE_QUEUE` engine calls wait for a thread.",
+    "ENGINE_ERROR": "The engine refused or failed; the message has its own words.",
     "ENGINE_TLS": "The engine is reached by TLS, over which commands cannot be run.",
+    "EXECUTION_TIMEOUT": "The command's time was up; `stdout` and `stderr` have what came until then.",
     "FILE_NOT_FOUND": "There is no such file or directory.",
     "FILE_TOO_LARGE": "The file is larger than may be read or written.",
+    "INVALID_PATH": "A path that is empty, absolute or too long, or that leads out of the workspace.",
+    "INVALID_REQUEST": "A field of the body, the query or the id is wrong; the message names it.",
     "IS_A_DIRECTORY": "A file was asked for.",
     "KILL_UNCONFIRMED": "Time was up, and the kernel did not confirm in time that all processes are gone.",
     "LINK_EXISTS": "A preview link of that id exists.",
@@ -52,6 +56,7 @@ MEANINGS = {
     "SUPERVISOR_LOST": "The session's own code ended the program that ran the command.",
     "TIMEOUT": "The file operation took longer than `FILE_TIMEOUT`.",
     "TOKEN_EXPIRED": "The token or link is over.",
+    "TOKEN_INVALID": "The token or link is not genuine, not for this, not valid yet, or revoked.",
     "TOKEN_MISSING": "No token was presented, or by another scheme than Bearer.",
     "TOO_MANY_EXECS": "More commands at once than `EXEC_LIMIT`.",
     "TOO_MANY_LINKS": "More than 40 symbolic links in a path (500), or more preview links than are kept (503).",
@@ -66,6 +71,7 @@ PLAIN = {
     "MALFORMED_REQUEST": (400, "What came is not HTTP/1.1, or could be read in two ways."),
     "METHOD_NOT_ALLOWED": (405, "The endpoint has other methods; `Allow` names them."),
     "NOT_FOUND": (404, "There is no such path."),
+    "NOT_READY": (503, "The engine or the store does not answer; the answer says which (`GET /readyz`)."),
     "REQUEST_TIMEOUT": (408, "The request's head took too long."),
     "UPGRADE_NOT_SUPPORTED": (501, "WebSockets are not served here."),
     "UPLOAD_TIMEOUT": (408, "The request's body stalled."),
@@ -83,8 +89,9 @@ class Errors(Generated):
         for kind in _classes(SandboxError):
             status = answer_to(kind)[0]
             if kind is not SandboxError:
-                rows[status, kind.code] = _summary(kind)
-            for code in kind.further:
+                rows[status, kind.code] = _meaning(kind.code)
+            # A narrower class's own status is for its own code: what it inherits keeps that of the wider one.
+            for code in vars(kind).get("further", ()):
                 rows.setdefault((status, code), _meaning(code))
         for code, (status, meaning) in PLAIN.items():
             rows[status, code] = meaning
@@ -112,7 +119,9 @@ def _summary(kind: type[SandboxError]) -> str:
 
 
 def _meaning(code: str) -> str:
-    known = {kind.code: _summary(kind) for kind in _classes(SandboxError)}
+    known: dict[str, str] = {}
+    for kind in _classes(SandboxError):
+        known.setdefault(kind.code, _summary(kind))
     try:
         return MEANINGS.get(code) or known[code]
     except KeyError:
