@@ -13,6 +13,7 @@ release = version = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "api_reference",
     "settings_reference",
     "command_reference",
     "error_reference",

@@ -17,6 +17,10 @@ class SandboxError(Exception):
     code: ClassVar[str] = "INTERNAL"
     further: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls) -> None:
+        # A class's own: what its base class may carry says nothing of it.
+        cls.further = vars(cls).get("further", ())
+
     def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.message = message

@@ -62,7 +62,11 @@ KEY: Faults = (fault(errors.ServiceKeyRejected),)
 INPUT: Faults = (fault(errors.InvalidRequest),)
 BODY: Faults = (fault(errors.BodyTooLarge),)
 STORE: Faults = (_overloaded("STORE_BUSY"), fault(errors.StoreUnavailable))
-ENGINE: Faults = (_overloaded("ENGINE_BUSY"), fault(errors.EngineError), fault(errors.EngineUnavailable))
+ENGINE: Faults = (
+    _overloaded("ENGINE_BUSY"),
+    fault(errors.EngineError, errors.EngineError.code),
+    fault(errors.EngineUnavailable),
+)
 #: Of what needs a container that runs.
 CONTAINER: Faults = (fault(errors.ContainerNotFound), fault(errors.ContainerNotRunning))
 #: Of what changes a session, one change at a time.

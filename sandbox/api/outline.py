@@ -125,6 +125,8 @@ def _bounds(schema: Json) -> str:
     found = []
     if "enum" in schema:
         found.append("one of " + ", ".join(f"`{value}`" for value in schema["enum"]))
+    if "pattern" in schema and "format" not in schema and "\\x00" not in schema["pattern"]:
+        found.append(f"matches `{schema['pattern']}`")
     if "minimum" in schema or "maximum" in schema:
         lowest, highest = schema.get("minimum"), schema.get("maximum")
         found.append(f"at least {lowest}" if highest is None else f"{lowest} to {highest}")

@@ -7,7 +7,7 @@ from sandbox.api.endpoint import SESSION, Call, endpoint
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer, Parameter
 from sandbox.api.views import session_view
-from sandbox.errors import Conflict, ContainerNotFound, ImageUnknown, SessionExists, SessionNotFound
+from sandbox.errors import Conflict, ContainerNotFound, EngineError, ImageUnknown, SessionExists, SessionNotFound
 from sandbox.http.replies import Reply
 from sandbox.model import SessionStatus
 from sandbox.operations.sessions import Sessions
@@ -32,7 +32,7 @@ class SessionEndpoints:
         Answer(201, "The session; its container runs.", answers.SESSION, links=_NEXT),
         tag="sessions",
         body=schemas.NEW_SESSION,
-        faults=(fault(ImageUnknown), fault(SessionExists), *faults.CHANGE),
+        faults=(fault(ImageUnknown), fault(SessionExists), fault(EngineError, "NETWORK_UNSAFE"), *faults.CHANGE),
     )
     async def create_session(self, call: Call) -> Reply:
         """Create a session: its container running, its workspace a volume.
