@@ -3,7 +3,8 @@
 
 prepare() {
   local missing
-  mapfile -t missing < <(missing_packages <<'PROGRAMS'
+  mapfile -t missing < <(
+    missing_packages <<'PROGRAMS'
 nginx nginx-light
 haproxy haproxy
 curl curl

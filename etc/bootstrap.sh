@@ -1,4 +1,4 @@
-# Sourced by ./quickstart and ./run-tests: what has to be there before Python can take over.
+# Sourced by ./quickstart, ./run-tests and bench/run: what has to be there before Python can take over.
 
 # Where engines and firewalls are; `su` alone leaves a root without them.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -67,6 +67,14 @@ install_packages() {
   quietly apt_get install --yes --no-install-recommends "$@" || fail "apt-get install failed"
 }
 
+# missing_packages: of the lines "PROGRAM PACKAGE" on standard input, the packages whose program, or file, is not there.
+missing_packages() {
+  local program package
+  while read -r program package; do
+    command -v "$program" >/dev/null || [ -n "$(compgen -G "$program")" ] || printf '%s\n' "$package"
+  done
+}
+
 # make_environment DIRECTORY: a Python virtual environment, unless it is there and works.
 make_environment() {
   "$1/bin/python" -c '' 2>/dev/null && "$1/bin/pip" --version >/dev/null 2>&1 && return
@@ -79,8 +87,8 @@ make_environment() {
   python3 -m venv "$1" || fail "python3 -m venv failed"
 }
 
-# install_project DIRECTORY: the project, built as a wheel, with the locked dependencies, into a virtual environment; nothing
-# happens when nothing that a wheel is made from changed since.
+# install_project DIRECTORY [EXTRA]: the project, built as a wheel, with the locked dependencies (those of an extra, too), into
+# a virtual environment; nothing happens when nothing that a wheel is made from changed since.
 install_project() {
   local pip=("$1/bin/pip" --disable-pip-version-check) stamp=$1/.installed copy
   if [ -e "$stamp" ]; then
@@ -93,7 +101,7 @@ install_project() {
   touch "$copy/.installed"
   tar -C "$root" -c --exclude=__pycache__ "${sources[@]}" | tar -C "$copy" -x
   quietly "${pip[@]}" install --constraint "$root/requirements.lock" setuptools &&
-    quietly "${pip[@]}" install --constraint "$root/requirements.lock" --no-build-isolation "$copy" ||
+    quietly "${pip[@]}" install --constraint "$root/requirements.lock" --no-build-isolation "$copy${2:+[$2]}" ||
     fail "installing the project failed"
   mv "$copy/.installed" "$stamp"
   rm -rf "$copy"

@@ -15,6 +15,8 @@ _GROUPS = {
     "scale": "Scale",
 }
 
+_QUICK = ["", "**A quick run, which only shows that everything works: its values mean nothing.**"]
+
 
 def title(subject: str, run: Any) -> str:
     """What a subject is called."""
@@ -32,7 +34,8 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
     lines += [
         f"Written by `bench/run` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
         f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets; ratios are taken",
-        "round by round. A ratio over 1 means more than the other: good for requests a second, bad for times and memory.",
+        "round by round. A ratio over 1 means more than the other: good where more is better, bad for times and memory.",
+        *(_QUICK if run["quick"] else []),
         "",
         "| | |",
         "|---|---|",

@@ -1,0 +1,114 @@
+"""What is made of a run: JSON, tables, plots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bench.measurement import Metric, Result, Scale, Workload
+from bench.report.files import RESULTS, record, report, write
+from bench.report.lines import shown
+from bench.report.plots import PLOTS
+from bench.report.tables import table
+
+RATE, COST = Metric("rate", "requests/s", more_is_better=True), Metric("cost", "processor µs a request")
+
+
+def result() -> Result:
+    """Two rounds of three proxies, one of which fails in the second."""
+    workload = Workload(
+        name="http-100b",
+        group="http",
+        title="100 B",
+        about="Small answers.",
+        subjects=("gateway", "nginx", "hpm"),
+        metrics=(RATE, COST),
+        measure=lambda *_: {},
+        seconds=1,
+    )
+    rates = {"gateway": [10.0, 20.0], "nginx": [40.0, 50.0], "hpm": [None, None]}
+    costs = {"gateway": [60.0, 62.0], "nginx": [20.0, 31.0], "hpm": [None, None]}
+    return Result(workload, {"rate": rates, "cost": costs}, {"hpm": "Failed: it ended"}, 1.0)
+
+
+def run() -> Any:
+    """The same as JSON, as it would be read again."""
+    facts = {"date": "2026-11-23 12:00 UTC", "processor": "2 x something"}
+    return json.loads(json.dumps(record([result()], facts, {"hpm": "http-proxy-middleware"}, Scale(2, 1.0, False))))
+
+
+class Report(SynchronousTestCase):
+    def test_row_has_median_spread_and_ratio(self) -> None:
+        rows = list(table(run()["workloads"][0], run()))
+        self.assertEqual(rows[2], "| **gateway** | 15.0 (10.0 to 20.0) | 61.0 (60.0 to 62.0) |  |  |")
+        self.assertEqual(
+            rows[3],
+            "| nginx | 45.0 (40.0 to 50.0) | 25.5 (20.0 to 31.0) | 0.325 (0.250 to 0.400) | 2.50 (2.00 to 3.00) |",
+        )
+
+    def test_failure_is_told_and_not_hidden(self) -> None:
+        rows = list(table(run()["workloads"][0], run()))
+        self.assertEqual(rows[4], "| http-proxy-middleware | - | - |  |  |")
+        self.assertEqual(rows[-1], "http-proxy-middleware failed: Failed: it ended")
+
+    def test_terminal_shows_the_same(self) -> None:
+        text = "\n".join(shown(result()))
+        self.assertIn("gateway / it: 0.325", text)
+        self.assertIn("Failed: it ended", text)
+
+    def test_files_are_the_same_each_time(self) -> None:
+        """Otherwise each run would change every committed plot."""
+        first, second = Path(self.mktemp()), Path(self.mktemp())
+        for folder in (first, second):
+            write(run(), folder)
+        names = sorted(path.name for path in first.iterdir())
+        self.assertEqual(names, ["2026-11-23.json", "http-cost.svg", "http-rate.svg", "results.md"])
+        for name in names:
+            self.assertEqual((first / name).read_bytes(), (second / name).read_bytes(), name)
+
+    def test_plot_is_small_and_has_no_background(self) -> None:
+        """It is put on light pages and on dark ones."""
+        folder = Path(self.mktemp())
+        report(run(), folder, "x.json")
+        plot = folder / "http-cost.svg"
+        self.assertLess(plot.stat().st_size, 100_000)
+        root = ET.parse(plot).getroot()
+        drawn = [each.get("style", "") for each in root.iter() if "patch" in (each.get("id") or "")]
+        styles = [path.get("style", "") for each in root.iter() if each.get("id") == "patch_1" for path in each]
+        self.assertTrue(drawn)
+        self.assertEqual([style for style in styles if "fill: none" not in style and "opacity: 0" not in style], [])
+
+    def test_page_shows_the_plots_that_were_drawn_and_the_machine(self) -> None:
+        folder = Path(self.mktemp())
+        report(run(), folder, "x.json")
+        page = (folder / "results.md").read_text()
+        self.assertIn("(http-cost.svg)", page)
+        self.assertNotIn("(engine.svg)", page)
+        self.assertIn("| processor | 2 x something |", page)
+        self.assertIn("`bench/results/x.json`", page)
+
+    def test_quick_run_says_that_it_means_nothing(self) -> None:
+        folder = Path(self.mktemp())
+        report({**run(), "quick": True}, folder, "x.json")
+        self.assertIn("mean nothing", (folder / "results.md").read_text())
+
+    def test_committed_report_is_that_of_the_committed_run(self) -> None:
+        """The tables and plots of the documentation are those of one run, whose values are beside them."""
+        newest = max(RESULTS.glob("*.json"))
+        folder = Path(self.mktemp())
+        written = report(json.loads(newest.read_text()), folder, newest.name)
+        committed = RESULTS.parents[1] / "docs" / "performance"
+        self.assertEqual({path.name for path in committed.iterdir()}, {path.name for path in written})
+        self.assertEqual((folder / "results.md").read_text(), (committed / "results.md").read_text())
+
+    def test_plots_are_of_workloads_and_metrics_that_there_are(self) -> None:
+        from bench.__main__ import WORKLOADS  # noqa: PLC0415 - brings everything along
+
+        metrics = {each.name: {metric.name for metric in each.metrics} for each in WORKLOADS}
+        for plot in PLOTS:
+            for name in plot.workloads:
+                self.assertIn(plot.metric, metrics[name], f"{plot.name}: {name}")
