@@ -82,18 +82,21 @@ class Follower:
         self._crowded: set[str] = set()
         self._opening: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
+        self._closing = False
         self._delay = _FIRST_RETRY
 
     def open(self) -> Deferred[None]:
         """Begin; fires when the picture is trusted, or the first attempt failed."""
         opened: Deferred[None] = Deferred()
         self._opening.append(opened)
+        self._closing = False
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(self._died)
         return opened
 
     def close(self) -> Deferred[None]:
         """End following; fires when the stream is closed."""
+        self._closing = True
         running, self._running = self._running, None
         self._inspections.close()
         self._open_done()
@@ -129,9 +132,12 @@ class Follower:
                 self._last_event_ns = None
                 _log.error("the engine's event stream is garbled: {error}", error=error)
             except (EngineError, Overloaded) as error:
-                if error.message != self._complaint:
+                if not self._closing and error.message != self._complaint:
                     _log.warn("the engine cannot be followed: {error}", error=error.message)
                 self._complaint = error.message
+            if self._closing:
+                # Cancelled while it asked the engine something, or let go of the stream: neither says so.
+                return
             self._was_away = True
             self._open_done()
             await deferLater(self._clock, self._delay, lambda: None)

@@ -234,7 +234,13 @@ class FollowerTests(PlayedTestCase):
         self.source = Containers()
         self.heard: list[tuple[str, Container | None]] = []
         self.ended: list[str] = []
-        self.follower = Follower(
+        self.follower = self.make()
+        self.follower.watch(lambda session_id, container: self.heard.append((session_id, container)))
+        self.addCleanup(self.follower.close)
+
+    def make(self) -> Follower:
+        """A follower of the played engine."""
+        return Follower(
             reactor,
             self.events,
             self.source,
@@ -244,8 +250,6 @@ class FollowerTests(PlayedTestCase):
             heartbeat=0.3,
             retry_max=0.2,
         )
-        self.follower.watch(lambda session_id, container: self.heard.append((session_id, container)))
-        self.addCleanup(self.follower.close)
 
     async def shows(self, container: Container | None) -> None:
         """Wait until the picture is this."""
@@ -335,6 +339,23 @@ class FollowerTests(PlayedTestCase):
         self.engine.hang_up()
         await until(lambda: len(self.engine.queries) == 2)
         self.assertEqual(self.engine.queries[1][b"since"], [b"1795377599.000000000"])
+
+    async def test_it_closes_whatever_it_is_waiting_for(self) -> None:
+        self.source.put()
+        for silent, pause in ((True, 0.02), *((False, step * 0.0005) for step in range(20))):
+            self.engine.silent = silent
+            follower = self.make()
+            opened = follower.open()
+            await deferLater(reactor, pause)
+            await follower.close()
+            await opened
+
+    async def test_it_closes_while_it_lets_go_of_a_stream(self) -> None:
+        self.source.put()
+        await self.follower.open()
+        self.engine.hang_up()
+        await until(lambda: self.follower.peek("s") is None)
+        await self.follower.close()
 
     async def test_after_garbage_the_picture_is_taken_anew(self) -> None:
         self.source.put()
