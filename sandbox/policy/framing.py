@@ -11,10 +11,12 @@ from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead,
 # As many digits as fit into 63 bits: whoever counts in C agrees on the number.
 _MAX_LENGTH_DIGITS = 18
 # chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): 15 hexadecimal digits hold any size; extensions are names and
-# values, ignored, within the line's limit. Every beginning of a good line matches, so that half a line can be judged.
-_CHUNK_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,15})"
-    rb"(?:;(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]*+|\"[\t !#-\[\]-~]*+\"?))?)?)*+"
+# values, ignored, within the line's limit.
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;%b(?:=(?:%b|\"[\t !#-\[\]-~]*+\"))?)*+" % (_TOKEN, _TOKEN))
+# What a good line may begin with, so that half a line can be judged.
+_CHUNK_LINE_BEGUN = re.compile(
+    rb"[0-9A-Fa-f]{1,15}(?:;(?:%b(?:=(?:%b|\"[\t !#-\[\]-~]*+\"?)?)?)?)*+" % (_TOKEN, _TOKEN)
 )
 
 #: Bytes of a chunk's size line, extensions included (Go's CVE-2023-39326: unbounded ones made servers read for ever).
@@ -187,7 +189,7 @@ class ChunkedDecoder:
             # What there is of the line must be the beginning of one: a digit first, no bare CR or LF.
             self._buffer = data[position:]
             begun = self._buffer.removesuffix(b"\r")
-            if begun and not _CHUNK_LINE.fullmatch(begun):
+            if begun and not _CHUNK_LINE_BEGUN.fullmatch(begun):
                 raise Malformed("A chunk's size line is malformed")
             return -1
         line = _CHUNK_LINE.fullmatch(data, position, end)

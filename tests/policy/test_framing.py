@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.policy.framing import MAX_CHUNK_LINE, MAX_TRAILERS, ChunkedDecoder, chunk, keeps_alive, last_chunk
 from sandbox.policy.grammar import Malformed, parse_request_head, parse_response_head
 
-GOOD = b"3\r\nabc\r\n00a;x=y;z\r\n0123456789\r\n1;\r\n\n\r\n0\r\nA: b\r\nC: d\r\n\r\nrest"
+GOOD = b"3\r\nabc\r\n00a;x=y;z\r\n0123456789\r\n1;z\r\n\n\r\n0\r\nA: b\r\nC: d\r\n\r\nrest"
 
 
 class Decoding(SynchronousTestCase):
@@ -49,6 +49,7 @@ class Decoding(SynchronousTestCase):
             b"1\na", b"1\ra", b"1;a\nb\r\na", b"1;a\rb\r\n", b"1;\0\r\n", b"1;\x01\r\n", b"1 ;a\r\na", b"1\r\nab\r\n",
             b"1\r\na\n0\r\n", b"1\r\na\r0\r\n", b"f" * 16 + b"\r\n", b"0\r\nA : b\r\n\r\n",
             b"0\r\n A: b\r\n\r\n", b"0\r\nA\r\n\r\n", b"0;A: b\r\n",
+            b"0;\r\n", b"0;a=\r\n", b"0;a=\"b\r\n", b"0;;a\r\n", b"0;=b\r\n", b"0;a=b\"c\"\r\n",
         ):  # fmt: skip
             with self.assertRaises(Malformed, msg=bad):
                 ChunkedDecoder().feed(bad)
@@ -65,6 +66,13 @@ class Decoding(SynchronousTestCase):
                 for _ in range(2):
                     decoder.feed(bad)
         ChunkedDecoder().feed(b"1;" + b"a" * (MAX_CHUNK_LINE - 2) + b"\r\n")
+
+    def test_extensions_are_read_over(self) -> None:
+        for good in (b";a", b";a=b", b';a="b; \t!"', b';a="";b=c;d', b""):
+            decoder = ChunkedDecoder()
+            body = b"1" + good + b"\r\nx\r\n0" + good + b"\r\n\r\n"
+            self.assertEqual(b"".join(b"".join(decoder.feed(bytes([byte]))) for byte in body), b"x")
+            self.assertTrue(decoder.done, good)
 
     def test_what_is_encoded_is_decoded(self) -> None:
         decoder = ChunkedDecoder()
