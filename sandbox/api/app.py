@@ -14,7 +14,7 @@ from sandbox.api.description import describe
 from sandbox.api.elsewhere import ELSEWHERE
 from sandbox.api.endpoint import APP, OPERATIONS, Call, Page, endpoint, refuse_route
 from sandbox.api.operation import Answer
-from sandbox.api.page import fields, render
+from sandbox.api.page import FIELDS, render
 from sandbox.api.previews import PreviewEndpoints
 from sandbox.api.sessions import SessionEndpoints
 from sandbox.api.workspace import WorkspaceEndpoints
@@ -34,6 +34,12 @@ from sandbox.policy.hostnames import Addresses
 def description() -> dict[str, Any]:
     """The API's description, an OpenAPI 3.1 document."""
     return describe([*OPERATIONS, *ELSEWHERE])
+
+
+@cache
+def page() -> bytes:
+    """The description as an HTML page; made once, because it takes some 20 ms."""
+    return render(description())
 
 
 class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
@@ -77,4 +83,4 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
     @endpoint("GET", "/docs", Answer(200, "A page, complete in itself.", text_type="text/html"), tag="description")
     async def api_page(self, call: Call) -> Page:
         """This description as a page to read."""
-        return Page(render(description()), b"text/html; charset=utf-8", fields())
+        return Page(page(), b"text/html; charset=utf-8", FIELDS)

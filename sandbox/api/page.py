@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,23 +17,17 @@ from sandbox.api.outline import Json, Outline, Row, codes, operations, shape
 _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*")
 
 
-@cache
-def _style() -> str:
-    return Path(__file__).with_name("page.css").read_text("utf-8")
+_STYLE = Path(__file__).with_name("page.css").read_text("utf-8")
+_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode("utf-8")).digest()).decode("ascii")
+_POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'"
 
 
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_style().encode("utf-8")).digest()).decode("ascii")
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-def fields() -> tuple[tuple[bytes, bytes], ...]:
-    """The header fields that the page is served with: a browser then runs and fetches nothing for it."""
-    return (
-        (b"content-security-policy", f"{_policy()}; frame-ancestors 'none'".encode("ascii")),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-    )
+#: The header fields that the page is served with: a browser then runs and fetches nothing for it.
+FIELDS = (
+    (b"content-security-policy", f"{_POLICY}; frame-ancestors 'none'".encode("ascii")),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 def render(document: Json) -> bytes:
@@ -44,9 +37,9 @@ def render(document: Json) -> bytes:
         tags.head(
             tags.meta(charset="utf-8"),
             tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
-            tags.meta(**{"http-equiv": "Content-Security-Policy", "content": _policy()}),
+            tags.meta(**{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
             tags.title(f"{info['title']} API {info['version']}"),
-            tags.style(_style()),
+            tags.style(_STYLE),
         ),
         tags.body(
             tags.header(tags.h1(f"{info['title']} API"), tags.p(f"version {info['version']}", class_="version")),

@@ -63,6 +63,8 @@ WORKSPACE_PATH: Schema = {
     "examples": ["src/app.py"],
 }
 
+DIRECTORY_PATH: Schema = {**WORKSPACE_PATH, "examples": ["src"]}
+
 LIMIT: Schema = {
     "type": "integer",
     "minimum": 1,

@@ -108,7 +108,9 @@ def read(name: str, values: Sequence[bytes], validator: jsonschema.protocols.Val
     schema = validator.schema
     try:
         # In the name of a file any byte may stand; :mod:`sandbox.policy.paths` says how.
-        text = values[0].decode("utf-8", "surrogateescape" if schema is WORKSPACE_PATH else "strict")
+        text = values[0].decode(
+            "utf-8", "surrogateescape" if schema.get("format") == WORKSPACE_PATH["format"] else "strict"
+        )
     except UnicodeDecodeError:
         raise InvalidRequest(f"{name} is not UTF-8") from None
     value = int(text) if schema.get("type") == "integer" and _INTEGER.fullmatch(text) else text

@@ -18,6 +18,7 @@ from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMis
 from sandbox.policy.paths import display_name
 
 _PATH = (Parameter("query", "path", schemas.WORKSPACE_PATH, required=True),)
+_DIRECTORY_PATH = (Parameter("query", "path", schemas.DIRECTORY_PATH, required=True),)
 
 
 class WorkspaceEndpoints:
@@ -101,7 +102,7 @@ class WorkspaceEndpoints:
         SESSION + "/dirs",
         Answer(200, "The directory.", answers.DIRECTORY),
         tag="files",
-        parameters=_PATH,
+        parameters=_DIRECTORY_PATH,
         faults=faults.FILE,
     )
     async def list_directory(self, call: Call) -> Reply:
