@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -21,25 +21,18 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from sandbox.errors import Overloaded, StoreUnavailable
-from sandbox.http.admission import Admission, Refuse
-from sandbox.http.replies import reply_to
-from sandbox.http.request import Request
-from sandbox.http.routes import Root, Routes
-from sandbox.http.site import Limits, Site
+from sandbox.api.health import Check
+from sandbox.errors import StoreUnavailable
+from sandbox.http.routes import Root
+from sandbox.http.site import Site
 from sandbox.logs.output import Output
 from sandbox.notify import Notify
 from sandbox.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
+from sandbox.watching import Watching
 
 _log = Logger()
-
-_STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING")))
-
-
-def _starting(request: Request) -> Admission:
-    return _STARTING
 
 
 def _endpoint(settings: Settings) -> str:
@@ -74,6 +67,9 @@ class Application(Protocol):
     def root(self, *, public: bool, internal: bool) -> Root:
         """The root of a site that serves one face of the daemon, or both."""
 
+    def checks(self) -> Mapping[str, Check]:
+        """What tells whether it can do its work."""
+
     def drain(self) -> None:
         """Begin to close what would go on for ever: the sites wait for it as for requests."""
 
@@ -89,6 +85,7 @@ class Daemon(Service):
         open.
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
     :param logs: what twistd is to log to; ``None``: what it takes by itself.
+    :param watching: makes the sites, and tells whoever asks how the daemon is.
     :param notify: tells the service manager how the daemon is.
     :param reload: what SIGHUP does, beside opening the log anew.
     :raises SettingError: for an endpoint that does not parse.
@@ -105,6 +102,7 @@ class Daemon(Service):
         listen: Sequence[str] = (),
         *,
         logs: Output | None = None,
+        watching: Watching,
         notify: Notify,
         reload: Reload,
     ) -> None:
@@ -113,14 +111,14 @@ class Daemon(Service):
         self._store = store
         self._build = build
         self._logs = logs
+        self._watching = watching
         self._notify = notify
         self._reload = reload
         self._reloading: Deferred[None] | None = None
         self._reload_again = False
-        limits = Limits.of(settings)
-        self._public = self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
+        self._public = self._internal = watching.site("public", inside=False)
         if settings.internal_listen:
-            self._internal = Site(Routes([]), reactor, admit=_starting, limits=limits)
+            self._internal = watching.site("internal", inside=True)
         self._sites = [self._public] if self._internal is self._public else [self._public, self._internal]
         public = [("--listen", text) for text in listen] or [("HOST and PORT", _endpoint(settings))]
         self._listeners = [self._listener(source, text, self._public) for source, text in public]
@@ -157,6 +155,7 @@ class Daemon(Service):
         for name in weak_secrets(self._settings):
             _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
         self._reactor.callWhenRunning(self._heed_signals)
+        self._watching.start()
         self._notify.start()
         self._notify.status("starting")
         self._opening = Deferred.fromCoroutine(self._open())
@@ -203,6 +202,7 @@ class Daemon(Service):
         for site in self._sites:
             root = application.root(public=site is self._public, internal=site is self._internal)
             site.resource, site.admit = root, root.admit
+        self._watching.health.ready(application.checks())
         addresses = ", ".join(map(_address, self._listeners))
         _log.info("ready on {addresses}", addresses=addresses)
         self._notify.ready(f"ready on {addresses}")
@@ -224,6 +224,7 @@ class Daemon(Service):
             except StoreUnavailable as error:
                 _log.error("the store cannot be opened: {error}; trying again", error=error.message)
                 self._notify.status(f"waiting for the store: {error.message}")
+                self._watching.health.starting(f"The store cannot be opened: {error.message}")
             await deferLater(self._reactor, delay)
             delay = min(delay * 2, 15.0)
 
@@ -244,6 +245,7 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._watching.health.draining()
         self._notify.stopping("finishing what is in flight")
         for listener in self._listeners:
             if listener.port is not None:
@@ -262,4 +264,5 @@ class Daemon(Service):
         for site in self._sites:
             site.abort()
         await self._store.close()
+        self._watching.stop()
         self._notify.close()

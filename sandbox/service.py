@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.python.failure import Failure
 
 from sandbox.api.app import InternalApi
 from sandbox.api.guard import Guard
+from sandbox.api.health import Check
+from sandbox.api.watch import Watch
 from sandbox.daemon import Daemon
 from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
@@ -23,6 +26,7 @@ from sandbox.http.admission import STREAM, Admission
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
+from sandbox.metrics import gateway, work
 from sandbox.model import ExecResult
 from sandbox.notify import Notify
 from sandbox.operations.access import Access, Keys
@@ -44,6 +48,8 @@ from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import SettingError, Settings
 from sandbox.stores.factory import make_store
 from sandbox.stores.interface import ISessionStore
+from sandbox.stores.measured import MeasuredStore
+from sandbox.watching import Watching
 
 
 def makeService(options: Options) -> Daemon:
@@ -54,18 +60,36 @@ def makeService(options: Options) -> Daemon:
     reload = Reload(reactor, options.source, settings)
     if logs is not None:
         reload.on_change(lambda now: logs.set_level(now.log_level))
+    guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
+    reload.on_change(lambda now: setattr(guard, "key", now.internal_service_key.encode("utf-8")))
+    watching = Watching(reactor, settings, guard, logs)
     try:
-        store = make_store(settings, reactor)
+        store = MeasuredStore(make_store(settings, reactor))
+        watching.publish_calls("sandbox_store", "database", store.calls)
+        watching.publish_workers(lambda: {"database": store.workers})
 
         def build(instance: str, public_url: str) -> Parts:
             # There may have been a reload while the store was not there.
             now = reload.settings
-            parts = Parts(reactor, now, store, DockerRuntime(reactor, now, instance), public_url)
+            runtime = DockerRuntime(reactor, now, instance)
+            watching.publish_calls("sandbox_engine", "Docker engine", runtime.calls)
+            watching.publish_workers(lambda: runtime.workers)
+            watching.publish(lambda: work.engine(runtime.stream, runtime.sessions, reactor.seconds()))
+            parts = Parts(reactor, now, store, runtime, public_url, watching=watching)
             reload.on_change(parts.use)
             return parts
 
-        notify = Notify(reactor, os.environ)
-        return Daemon(reactor, settings, store, build, options["listen"], logs=logs, notify=notify, reload=reload)
+        return Daemon(
+            reactor,
+            settings,
+            store,
+            build,
+            options["listen"],
+            logs=logs,
+            watching=watching,
+            notify=Notify(reactor, os.environ),
+            reload=reload,
+        )
     except SettingError as error:
         raise SystemExit(f"sandbox: {error}") from None
 
@@ -74,8 +98,18 @@ class Parts:
     """What stands between the sites and the two seams."""
 
     def __init__(
-        self, reactor: Any, settings: Settings, store: ISessionStore, runtime: IRuntime, public_url: str
+        self,
+        reactor: Any,
+        settings: Settings,
+        store: ISessionStore,
+        runtime: IRuntime,
+        public_url: str,
+        *,
+        watching: Watching,
     ) -> None:
+        self._store = store
+        self._watching = watching
+        self._guard = watching.guard
         self._runtime = runtime
         self._settings = settings
         # Without a secret of the platform's, links end with the daemon, as registrations do.
@@ -109,17 +143,17 @@ class Parts:
         )
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
         self._replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
+        execution, files = Execution(runtime, settings.log_commands), Files(runtime, settings.file_size_limit)
         api = InternalApi(
             sessions=self._sessions,
-            execution=Execution(runtime, settings.log_commands),
-            files=Files(runtime, settings.file_size_limit),
+            execution=execution,
+            files=files,
             previews=self._previews,
             replays=self._replays,
             addresses=self._addresses,
             links=Links(store, self._access, self._previews, self._addresses),
             output_limit=settings.exec_output_limit,
         )
-        self._guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
         self._api = api.app.resource()
         self._pool = Pool.of(reactor, Deadlines(reactor), settings)
         timing = Timing(
@@ -155,6 +189,14 @@ class Parts:
             public_health=False,
         )
         self._stop_following: Callable[[], None] = _nothing
+        for source in (
+            partial(gateway.previews, self._previews),
+            partial(gateway.upstream, self._pool),
+            partial(gateway.websockets, self._sockets),
+            partial(work.executions, execution.counts),
+            partial(work.files, files),
+        ):
+            watching.publish(source)
 
     def _changed(self, session_id: str) -> None:
         """What was known of a session holds no longer: it begins or ends."""
@@ -162,8 +204,7 @@ class Parts:
         self._replays.forget(session_id)
 
     def use(self, settings: Settings) -> None:
-        """Take the keys of these settings from now on."""
-        self._guard.key = settings.internal_service_key.encode("utf-8")
+        """Take the secrets of these settings from now on."""
         if settings.jwt_secret != self._settings.jwt_secret:
             self._access.use_keys(Keys(settings.jwt_secrets, self._spare_secret))
         self._settings = settings
@@ -185,8 +226,22 @@ class Parts:
             routes.append(Route(b"/internal-previews/proxy/", guarded, self._internal_previews, "internal preview"))
         settings = self._settings
         chained = public and settings.preview_path_form and settings.preview_referer_fallback
-        routes.append(Route(b"", _stream, Fallback(enabled=chained)))
+        routes.append(self._last_route(Fallback(enabled=chained), self._watching.watch(inside=not public)))
         return PreviewHosts(self._addresses, self._public_previews, Routes(routes)) if public else Routes(routes)
+
+    def _last_route(self, fallback: Fallback, watch: Watch) -> Route:
+        """What no other route takes: a path of an application's that does not know its prefix, else one of ours."""
+
+        def admit(request: Request) -> Admission:
+            if fallback.preview(request) is None:
+                watch.takes(request)
+            return STREAM
+
+        return Route(b"", admit, fallback)
+
+    def checks(self) -> Mapping[str, Check]:
+        """What tells whether it can do its work."""
+        return {"engine": self._runtime.ping, "store": self._store.ping}
 
     def drain(self) -> None:
         """Begin to close what would go on for ever: the sites wait for it as for requests."""

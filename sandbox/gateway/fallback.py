@@ -43,10 +43,16 @@ class Fallback(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._enabled = enabled
 
+    def preview(self, request: Request) -> bytes | None:
+        """The prefix of the preview that a request goes into, if it does."""
+        if not self._enabled or not request.uri.startswith(b"/"):
+            return None
+        return preview_of(request.known.get(b"referer", b""), request.known.get(b"host", b""))
+
     def render(self, request: Request) -> int:
         """Redirect or refuse. The method and body survive a 307."""
-        prefix = preview_of(request.known.get(b"referer", b""), request.known.get(b"host", b""))
-        if self._enabled and prefix is not None and request.uri.startswith(b"/"):
+        prefix = self.preview(request)
+        if prefix is not None:
             location = prefix + request.uri
             fields = ((b"location", location), (b"cache-control", b"no-store"), (b"vary", b"referer"))
             request.respond(Reply(307, None, fields))

@@ -83,6 +83,11 @@ class Channel(Connection):
     _parsing = False
     _paused = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._request is not None
+
     # From the transport.
 
     def connectionMade(self) -> None:

@@ -140,6 +140,11 @@ class Site(TwistedSite):
         if self._drained is not None and not self._channels and not self._drained.called:
             self._drained.callback(None)
 
+    @property
+    def in_progress(self) -> int:
+        """Requests that are not over."""
+        return sum(channel.busy for channel in self._channels)
+
     def drain(self, seconds: float) -> Deferred[None]:
         """End idle connections now, others after their response; fires when none is left, or it took too long.
 

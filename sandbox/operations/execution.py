@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from sandbox.counting import Durations
 from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout
 from sandbox.model import Container, ExecResult, ExecSpec
 from sandbox.runtimes.interface import IRuntime
@@ -16,6 +21,45 @@ _log = Logger()
 SHELL = [b"/bin/sh", b"-c"]
 #: Characters of a command that the log keeps.
 _LOGGED = 200
+
+
+class ExecutionCounts:
+    """What became of commands.
+
+    :ivar running: commands that run now.
+    :ivar outcomes: how commands ended, in a word.
+    :ivar durations: of those that were run, by the container's clock.
+    """
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.outcomes: Counter[str] = Counter()
+        self.durations = Durations()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a command that is about to run; one that does not come to its end is counted as what ended it."""
+        self.running += 1
+        try:
+            yield
+        except CancelledError:
+            self.outcomes["cancelled"] += 1
+            raise
+        except Exception:
+            self.outcomes["not run"] += 1
+            raise
+        finally:
+            self.running -= 1
+
+    def ended(self, result: ExecResult) -> None:
+        """Count a command's end."""
+        self.durations.add(result.duration_ms / 1000)
+        if result.timed_out:
+            self.outcomes["timed out"] += 1
+        elif result.oom_killed:
+            self.outcomes["out of memory"] += 1
+        else:
+            self.outcomes["exit 0" if result.exit_code == 0 else "exit not 0"] += 1
 
 
 async def running_container(runtime: IRuntime, session_id: str) -> Container:
@@ -50,6 +94,7 @@ class Execution:
 
     runtime: IRuntime
     log_commands: bool = True
+    counts: ExecutionCounts = attrs.field(factory=ExecutionCounts)
 
     def run(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
         """Run a command to its end. Cancelling kills it.
@@ -63,11 +108,19 @@ class Execution:
 
     async def _run(self, session_id: str, spec: ExecSpec) -> ExecResult:
         try:
-            container = await running_container(self.runtime, session_id)
-            result = await self.runtime.execute(container, spec)
+            with self.counts.one():
+                container = await running_container(self.runtime, session_id)
+                result = await self.runtime.execute(container, spec)
         except EngineError as error:
-            _log.warn("exec session={session} failed: {error}", session=session_id, error=error.message)
+            _log.warn(
+                "exec session={session} failed: {error}",
+                session=session_id,
+                error=error.message,
+                code=error.reason_code,
+                command=self._shown(spec),
+            )
             raise ExecutionFailed(error.message, error.reason_code) from error
+        self.counts.ended(result)
         _log.info(
             "exec session={session} container={container} command={command!r} exit={exit} ms={ms}{note}",
             session=session_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -27,10 +28,12 @@ class Files:
     ``WorkspaceError`` in the contract's words when the engine or the file system refuses.
 
     :ivar size_limit: bytes of the largest file that :meth:`read` returns.
+    :ivar outcomes: how many there were, by what was to be done and whether it was.
     """
 
     runtime: IRuntime
     size_limit: int
+    outcomes: Counter[tuple[str, str]] = attrs.field(factory=Counter)
 
     def read(self, session_id: str, path: str) -> Deferred[FileContent]:
         """A file's bytes, which are UTF-8.
@@ -73,6 +76,7 @@ class Files:
                 container = await running_container(self.runtime, session_id)
                 result = await act(container, raw)
             except (EngineError, WorkspaceError) as error:
+                self.outcomes[verb, "failed"] += 1
                 _log.warn(
                     "{verb} session={session} path={path!r}: {code}",
                     verb=verb,
@@ -81,7 +85,23 @@ class Files:
                     code=error.reason_code,
                 )
                 raise WorkspaceError(f"Failed to {verb}: {error.message}", code=error.reason_code) from error
-            _log.info("{verb} session={session} path={path!r}", verb=verb, session=session_id, path=path)
+            self.outcomes[verb, "done"] += 1
+            _log.info(
+                "{verb} session={session} path={path!r} size={size}",
+                verb=verb,
+                session=session_id,
+                path=path,
+                size=_size(result),
+            )
             return result
 
         return Deferred.fromCoroutine(run())
+
+
+def _size(result: object) -> int | None:
+    """What the log tells of a result: the bytes of a file, the entries of a directory."""
+    if isinstance(result, FileContent | Entry):
+        return result.size
+    if isinstance(result, int):
+        return result
+    return len(result) if isinstance(result, Sequence) else None

@@ -49,6 +49,10 @@ class Previews:
         self._registered: dict[str, Preview] = {}
         self._dropped: list[Callable[[str], None]] = []
 
+    def __len__(self) -> int:
+        """Registrations there are."""
+        return len(self._registered)
+
     def on_drop(self, listener: Callable[[str], None]) -> None:
         """Have ``listener(session_id)`` called when what carries a session's preview must end at once."""
         self._dropped.append(listener)

@@ -48,6 +48,12 @@ class Daemon:
     state_directory: str = variable(
         "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Where the embedded database lives (systemd sets it)."
     )
+    health_timeout: float = variable(
+        "HEALTH_TIMEOUT",
+        number(0.1, 600),
+        "2",
+        "Seconds that engine and store have to answer when /readyz asks them.",
+    )
     drain_seconds: float = variable(
         "DRAIN_SECONDS",
         number(0, 3600),

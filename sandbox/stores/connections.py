@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from txpostgres.retrying import simpleBackoffIterator
 from zope.interface import implementer
 
+from sandbox.counting import Workers
 from sandbox.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
@@ -86,6 +87,11 @@ class Connections:
         """Twelve hexadecimal digits that stand for the database's address."""
         address = "\n".join(self._parameters.get(name, "") for name in ("host", "port", "dbname"))
         return hashlib.sha256(address.encode()).hexdigest()[:12]
+
+    @property
+    def workers(self) -> Workers:
+        """How many of them are in use, and how many calls wait."""
+        return self._slots.workers
 
     def open(self) -> Deferred[None]:
         """Accept calls, and make a first connection.

@@ -44,6 +44,10 @@ class ISessionStore(Interface):
         memory."""
     )
 
+    workers = Attribute(
+        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.counting.Workers``."""
+    )
+
     def open() -> Deferred[None]:
         """Connect, and create or migrate the schema.
 

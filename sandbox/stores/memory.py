@@ -10,6 +10,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from sandbox.counting import Workers
 from sandbox.errors import Overloaded, SessionExists, SessionNotFound
 from sandbox.model import Link, SessionRecord
 from sandbox.stores.interface import ISessionStore, Position
@@ -71,6 +72,10 @@ class MemoryStore:
         self._instance = secrets.token_hex(6)
         self._sessions: dict[str, SessionRecord] = {}
         self._links = MemoryLinks()
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(0)
 
     def open(self) -> Deferred[None]:
         self._open = True

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, execute, fail
 from zope.interface import implementer
 
+from sandbox.counting import Workers
 from sandbox.errors import SessionsReadOnly
 from sandbox.model import Link, SessionRecord
 from sandbox.settings import SettingError
@@ -66,6 +67,10 @@ class PlatformStore:
         self._lookup = _OTHER
         self._links = MemoryLinks()
         self._open = False
+
+    @property
+    def workers(self) -> Workers:
+        return self._connections.workers
 
     def open(self) -> Deferred[None]:
         self._open = True

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from sandbox.counting import Workers
 from sandbox.errors import SessionExists, SessionNotFound
 from sandbox.model import Link, Phase, SessionRecord
 from sandbox.settings import SettingError
@@ -67,6 +68,10 @@ class PostgresStore:
     def __init__(self, reactor: Any, url: str, *, size: int = 4, queue: int = 512, timeout: float = 5.0) -> None:
         self._migrations = migrations("postgres")
         self._connections = Connections(reactor, url, self._migrate, size=size, queue=queue, timeout=timeout)
+
+    @property
+    def workers(self) -> Workers:
+        return self._connections.workers
 
     def open(self) -> Deferred[None]:
         return self._connections.open()

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from sandbox.counting import Workers
 from sandbox.errors import Overloaded, StoreUnavailable
 from sandbox.stores.rows import not_open
 
@@ -45,6 +46,11 @@ class Slots:
         self._running = 0
         self._waiting: dict[_Call, None] = {}
         self._emptied: list[Deferred[None]] = []
+
+    @property
+    def workers(self) -> Workers:
+        """How many of them are in use, and how many calls wait."""
+        return Workers(self._size, self._running, len(self._waiting))
 
     def open(self) -> None:
         """Accept calls."""

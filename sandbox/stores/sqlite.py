@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
+from sandbox.counting import Workers
 from sandbox.errors import SessionExists, SessionNotFound
 from sandbox.model import Link, Phase, SessionRecord
 from sandbox.stores.interface import ISessionStore, Position
@@ -57,6 +58,10 @@ class SqliteStore:
         self._slots = Slots(reactor, size=threads, queue=queue, timeout=timeout)
         self._pool: ConnectionPool | None = None
         self._changing = DeferredLock()  # a close that comes while opening closes what was opened
+
+    @property
+    def workers(self) -> Workers:
+        return self._slots.workers
 
     def open(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._prepare()))

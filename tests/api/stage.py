@@ -15,12 +15,14 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 
+from sandbox.api.guard import Guard
 from sandbox.http.site import Site
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.service import Parts
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory import MemoryStore
+from sandbox.watching import Watching
 from tests.api import conformity
 
 KEY = "the-service-key"
@@ -77,13 +79,16 @@ class ApiCase(TestCase):
         self.runtime = MemoryRuntime({IMAGE: ""}, self.agents)
         self.store = MemoryStore()
         await self.store.open()
-        self.site = Site(Resource(), reactor)
+        guard = Guard(KEY.encode(), self.settings.body_limit)
+        self.watching = Watching(reactor, self.settings, guard, None)
+        self.site = self.watching.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"
-        self.parts = Parts(reactor, self.settings, self.store, self.runtime, public_url)
+        self.parts = Parts(reactor, self.settings, self.store, self.runtime, public_url, watching=self.watching)
         await self.parts.open()
         root = self.parts.root(public=True, internal=True)
         self.site.resource, self.site.admit = root, root.admit
+        self.watching.health.ready(self.parts.checks())
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.base = f"http://127.0.0.1:{self.port.getHost().port}"
 

@@ -67,7 +67,7 @@ class Agents:
 
     def install(self, container_id: str) -> Deferred[None]:
         """Copy the agent into a container that was created, so that its first command does not wait for that."""
-        return self._engine.call(lambda client: program.install(client, container_id))
+        return self._engine.call(lambda client: program.install(client, container_id), "install agent")
 
     def drop(self, container_id: str) -> None:
         """The container stopped, or is about to: kill what runs in it on our behalf."""

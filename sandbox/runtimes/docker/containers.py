@@ -89,7 +89,7 @@ class Containers:
             return self._found(client, container_id)
 
         with self._change():
-            return await self._do(work)
+            return await self._do(work, "start")
 
     async def stop(self, container_id: str) -> Container:
         """As ``IRuntime.stop``."""
@@ -100,7 +100,7 @@ class Containers:
 
         with self._change():
             self._agents.drop(container_id)
-            return await self._do(work)
+            return await self._do(work, "stop")
 
     async def remove(self, session_id: str) -> None:
         """As ``IRuntime.remove``."""
@@ -127,8 +127,8 @@ class Containers:
         finally:
             self._creating.discard(session_id)
 
-    def _do(self, work: Callable[[docker.APIClient], T]) -> Deferred[T]:
-        return uninterrupted(self._control.call(work))
+    def _do(self, work: Callable[[docker.APIClient], T], operation: str) -> Deferred[T]:
+        return uninterrupted(self._control.call(work, operation))
 
     def _found(self, client: docker.APIClient, container_id: str) -> Container:
         container = self._lookup.inspection(client, container_id)
@@ -158,7 +158,7 @@ class Containers:
             self._remove_volume(client, name)
             return (image.get("Config") or {}).get("User") or ""
 
-        return await self._do(work)
+        return await self._do(work, "look at image")
 
     async def _make(self, spec: ContainerSpec, user: str) -> Container:
         settings, instance = self._settings, self._instance
@@ -183,7 +183,7 @@ class Containers:
             return created
 
         try:
-            container_id = await self._do(create)
+            container_id = await self._do(create, "create")
         except EngineRefused as error:
             if error.status == 400 and spec.cpus is not None and "CPU" in error.message:
                 # Within our maximum, and more than the engine's machine has.
@@ -197,7 +197,7 @@ class Containers:
             client.start(container_id)
             return self._found(client, container_id)
 
-        container = await self._do(start)
+        container = await self._do(start, "start")
         if not container.running:
             raise EngineError(f"its main process ended at once (state {container.state.value})")
         if container.address is None and settings.session_network != "none":
@@ -218,7 +218,7 @@ class Containers:
             return isolation.network_fault(described, settings)
 
         # Engines let two networks have one name when they are made at the same time.
-        fault = await uninterrupted(self._network.run(lambda: self._do(work)))
+        fault = await uninterrupted(self._network.run(lambda: self._do(work, "look at network")))
         if fault is not None:
             raise EngineError(fault, code="NETWORK_UNSAFE")
 
@@ -233,7 +233,7 @@ class Containers:
                 parent, _, name = isolation.WORKSPACE.rpartition("/")
                 client.put_archive(container_id, parent or "/", workspaces.directory_archive(name, owner))
 
-        await self._do(work)
+        await self._do(work, "give workspace")
 
     def _mine(self, session_id: str) -> list[str]:
         return [f"{name}={value}" for name, value in self._labels(session_id).items()]
@@ -260,7 +260,7 @@ class Containers:
             self._remove_volume(client, isolation.resource_name(self._instance, session_id))
             return [row["Id"] for row in found]
 
-        for container_id in await self._do(work):
+        for container_id in await self._do(work, "remove"):
             self._agents.drop(container_id)
 
     def _remove_volume(self, client: docker.APIClient, name: str) -> None:

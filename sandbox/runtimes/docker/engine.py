@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 import docker
@@ -17,6 +19,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from sandbox.counting import Calls, Workers
 from sandbox.errors import EngineError, EngineUnavailable, Overloaded
 
 T = TypeVar("T")
@@ -43,11 +46,23 @@ class Engine:
     :param threads: calls at once.
     :param queue: calls that may wait for a thread before more are refused with ``Overloaded``.
     :param timeout: seconds until a call that gets no answer fails with ``EngineUnavailable``.
+    :param calls: where calls are counted, by what they do; several engines may count into the same.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, url: str, *, threads: int, queue: int, timeout: float) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        url: str,
+        *,
+        threads: int,
+        queue: int,
+        timeout: float,
+        calls: defaultdict[str, Calls] | None = None,
+    ) -> None:
         self.url = url
+        self.calls = defaultdict(Calls) if calls is None else calls
         self._reactor = reactor
+        self._threads = threads
         self._limit = threads + queue
         self._pending = 0
         self._open = False
@@ -80,29 +95,46 @@ class Engine:
         threading.Thread(target=stop, name="engine-close", daemon=True).start()
         return finished
 
-    def call(self, work: Callable[[docker.APIClient], T]) -> Deferred[T]:
+    @property
+    def workers(self) -> Workers:
+        """How much of its threads is in use."""
+        busy = min(self._pending, self._threads)
+        return Workers(self._threads, busy, self._pending - busy)
+
+    def call(self, work: Callable[[docker.APIClient], T], operation: str = "other") -> Deferred[T]:
         """Run ``work`` with the client in a thread.
 
         Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things wait
         for it with :func:`sandbox.cancellation.uninterrupted`.
 
+        :param operation: what it does, one of few words, for the count.
         :raises Overloaded: when too many calls wait already.
         :raises EngineRefused: when the engine answers with an error.
         :raises EngineUnavailable: when it does not answer.
         """
         if not self._open:
             return fail(EngineUnavailable("The connection to the Docker engine is closed"))
+        calls = self.calls[operation]
         if self._pending >= self._limit:
+            calls.errors["too many"] += 1
             return fail(Overloaded("The engine has too many calls waiting", code="ENGINE_BUSY"))
         self._pending += 1
         # The count is of threads' work, so it must not end when a caller stops waiting: that one gets its own Deferred.
-        running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, lambda: work(self._ready()))
+        begun: list[float] = []
+
+        def work_in_thread() -> T:
+            begun.append(monotonic())  # the wait for a thread is not the engine's
+            return work(self._ready())
+
+        running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work_in_thread)
         outcome: Deferred[T] = Deferred(lambda _: None)
 
         def done(result: Any) -> None:
             self._pending -= 1
+            calls.durations.add(monotonic() - begun[0] if begun else 0.0)
             if isinstance(result, Failure):
                 result = _translate(result)
+                calls.errors[_kind(result)] += 1
                 if result.check(EngineUnavailable):
                     # It may come back as another version.
                     self._client = None
@@ -122,6 +154,12 @@ class Engine:
                 client = docker.APIClient(version=oldest, **self._options)
             self._client = client
         return client
+
+
+def _kind(failure: Failure) -> str:
+    if failure.check(EngineUnavailable):
+        return "unavailable"
+    return "refused" if failure.check(EngineRefused) else "other"
 
 
 def _translate(failure: Failure) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from twisted.web.client import URI, Agent
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
+from sandbox.counting import Calls
 from sandbox.errors import EngineUnavailable
 
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
@@ -68,9 +70,11 @@ class EngineEvents:
     """Signs of life and events of one engine.
 
     :param timeout: seconds to wait for a sign of life, and for the head of the event stream.
+    :param pings: where signs of life are counted.
     """
 
-    def __init__(self, reactor: IReactorTime, url: str, *, timeout: float) -> None:
+    def __init__(self, reactor: IReactorTime, url: str, *, timeout: float, pings: Calls | None = None) -> None:
+        self._pings = pings or Calls()
         self._clock = reactor
         self._timeout = timeout
         self._agent = Agent.usingEndpointFactory(reactor, EngineEndpoints(reactor, url))
@@ -88,7 +92,15 @@ class EngineEvents:
                 raise EngineUnavailable(f"The Docker engine answers {response.code}")
             return _moment(response.headers.getRawHeaders(b"date"))
 
-        return self._bounded(Deferred.fromCoroutine(ask()))
+        begun = monotonic()
+
+        def count(result: Any) -> Any:
+            self._pings.durations.add(monotonic() - begun)
+            if isinstance(result, Failure):
+                self._pings.errors["unavailable"] += 1
+            return result
+
+        return self._bounded(Deferred.fromCoroutine(ask())).addBoth(count)
 
     def stream(
         self, filters: Mapping[str, Any], since: str, receive: Callable[[dict[str, Any]], None]

@@ -37,6 +37,20 @@ class Source(Protocol):
         """One container, or ``None`` when it is gone."""
 
 
+class StreamCounts:
+    """How the event stream has been.
+
+    :ivar since: the clock's time since which the picture is trusted; ``None`` while it is not.
+    :ivar events: messages that came.
+    :ivar breaks: how often the stream ended, or could not be had.
+    """
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.events = 0
+        self.breaks = 0
+
+
 class Follower:
     """Follows one engine for as long as it is open, through every absence of it.
 
@@ -49,6 +63,7 @@ class Follower:
     :param inspections: inspections at once.
     :param heartbeat: seconds between signs of life; without one the stream is given up.
     :param retry_max: seconds at most between attempts.
+    :ivar counts: how the stream has been.
     """
 
     def __init__(
@@ -73,6 +88,7 @@ class Follower:
         self._heartbeat = heartbeat
         self._retry_max = retry_max
         self._trusted = False
+        self.counts = StreamCounts()
         self._last_event_ns: int | None = None
         self._was_away = False
         self._complaint = ""
@@ -109,6 +125,10 @@ class Follower:
         """The session's container, when the picture can be trusted about it now."""
         return self._picture.peek(session_id) if self._trusted else None
 
+    def sessions(self) -> int:
+        """How many sessions have containers, as far as is known."""
+        return len(self._picture.sessions())
+
     def mark(self, session_id: str) -> int:
         """A number that is another one after each event about the session."""
         return self._picture.mark(session_id)
@@ -139,6 +159,7 @@ class Follower:
                 # Cancelled while it asked the engine something, or let go of the stream: neither says so.
                 return
             self._was_away = True
+            self.counts.breaks += 1
             self._open_done()
             await deferLater(self._clock, self._delay, lambda: None)
             self._delay = min(self._delay * 2, self._retry_max)
@@ -160,6 +181,7 @@ class Follower:
             await reading.ended
         finally:
             self._trusted = False
+            self.counts.since = None
             beats.stop()
             stock.cancel()
             reading.stop()
@@ -180,6 +202,7 @@ class Follower:
             reading.stop()
 
     def _received(self, message: dict[str, Any]) -> None:
+        self.counts.events += 1
         event = event_from(message, self._label)
         if event is None:
             return
@@ -203,6 +226,7 @@ class Follower:
             self._picture.claim(container_id, session_id)
         await self._inspections.settled()
         self._trusted = True
+        self.counts.since = self._clock.seconds()
         self._delay = _FIRST_RETRY
         self._complaint = ""
         _log.info("following the engine: {count} sessions have containers", count=len(self._picture.sessions()))

@@ -28,18 +28,18 @@ class Lookup:
 
     def inspect(self, container_id: str) -> Deferred[Container | None]:
         """The container by its id; ``None`` when it is gone or carries no session label."""
-        return self._engine.call(lambda client: self.inspection(client, container_id))
+        return self._engine.call(lambda client: self.inspection(client, container_id), "inspect")
 
     async def find(self, session_id: str) -> Container:
         """As ``IRuntime.find``."""
-        found = choose(await self._engine.call(lambda client: self._labelled(client, session_id)))
+        found = choose(await self._engine.call(lambda client: self._labelled(client, session_id), "find"))
         if found is None:
             raise ContainerNotFound(session_id)
         return found
 
     def containers(self) -> Deferred[Sequence[Container]]:
         """As ``IRuntime.list``."""
-        return self._engine.call(self._labelled)
+        return self._engine.call(self._labelled, "list")
 
     def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
         """Container ids and session ids of all that carry the session label, in one cheap call."""
@@ -49,7 +49,7 @@ class Lookup:
             rows = client.containers(all=True, filters={"label": label})
             return [(row["Id"], row["Labels"][label]) for row in rows if row["Labels"].get(label)]
 
-        return self._engine.call(work)
+        return self._engine.call(work, "list ids")
 
     def workspaces(self) -> Deferred[Sequence[str]]:
         """As ``IRuntime.workspaces``."""
@@ -59,7 +59,7 @@ class Lookup:
             found = client.volumes(filters={"label": [f"{INSTANCE_LABEL}={self._instance}", label]})["Volumes"] or []
             return [volume["Labels"][label] for volume in found]
 
-        return self._engine.call(work)
+        return self._engine.call(work, "list workspaces")
 
     def _labelled(self, client: docker.APIClient, session_id: str | None = None) -> Sequence[Container]:
         label = self._settings.session_label

@@ -127,7 +127,9 @@ class Opener:
         self, container: Container, link: AgentLink, *, as_root: bool
     ) -> tuple[AgentLink, protocol.Refusal | str | None]:
         try:
-            started = await self.call(container, lambda client: start(client, container, as_root=as_root))
+            started = await self.call(
+                container, lambda client: start(client, container, as_root=as_root), "start agent"
+            )
         except EngineRefused as error:
             # Newer engines refuse at once what older ones say on the stream.
             if error.status in (400, 500):
@@ -152,7 +154,7 @@ class Opener:
 
     async def _install(self, container: Container) -> None:
         try:
-            await self.call(container, lambda client: program.install(client, container.id))
+            await self.call(container, lambda client: program.install(client, container.id), "install agent")
         except EngineRefused as error:
             raise _unavailable(f"it cannot be copied into it: {error.message}") from error
 
@@ -173,20 +175,21 @@ class Opener:
 
         :raises ContainerNotRunning: when that is not among ``allowed``, or it was started anew.
         """
-        state = await self.call(container, lambda client: client.inspect_container(container.id)["State"])
+        state = await self.call(container, lambda client: client.inspect_container(container.id)["State"], "inspect")
         now: str = state["Status"]
         if now not in allowed or (container.started_at and state["StartedAt"] != container.started_at):
             raise ContainerNotRunning(container.session_id, now)
         return now
 
-    async def call(self, container: Container, work: Callable[[docker.APIClient], Any]) -> Any:
+    async def call(self, container: Container, work: Callable[[docker.APIClient], Any], operation: str) -> Any:
         """An engine call about a container, which must come to its end once begun.
 
+        :param operation: as :meth:`Engine.call` takes it.
         :raises ContainerNotFound: when the engine knows no such container.
         :raises ContainerNotRunning: when it refuses because of the container's state.
         """
         try:
-            return await uninterrupted(self._engine.call(work))
+            return await uninterrupted(self._engine.call(work, operation))
         except EngineRefused as error:
             if error.status == 404:
                 raise ContainerNotFound(container.session_id) from error

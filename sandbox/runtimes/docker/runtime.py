@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from sandbox.counting import Calls, Workers
 from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
-from sandbox.runtimes.docker.follower import Follower
+from sandbox.runtimes.docker.follower import Follower, StreamCounts
 from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
@@ -29,6 +31,7 @@ class DockerRuntime:
 
     :param reactor: provides time, threads and connections.
     :param instance: the installation's name, from the store; what it labels is managed by us, the rest is only served.
+    :ivar calls: the engine's calls, by what they do.
     """
 
     def __init__(self, reactor: Any, settings: Settings, instance: str) -> None:
@@ -39,7 +42,10 @@ class DockerRuntime:
                 threads=threads,
                 queue=settings.engine_queue,
                 timeout=settings.engine_timeout,
+                calls=self.calls,
             )
+
+        self.calls: defaultdict[str, Calls] = defaultdict(Calls)
 
         self._agents = Agents(reactor, settings)
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
@@ -52,7 +58,9 @@ class DockerRuntime:
             instance=instance,
             command=program.idle_command(),
         )
-        self._events = EngineEvents(reactor, settings.docker_host, timeout=settings.engine_heartbeat)
+        self._events = EngineEvents(
+            reactor, settings.docker_host, timeout=settings.engine_heartbeat, pings=self.calls["ping"]
+        )
         self._follower = Follower(
             reactor,
             self._events,
@@ -64,6 +72,21 @@ class DockerRuntime:
             heartbeat=settings.engine_heartbeat,
             retry_max=settings.engine_retry_max,
         )
+
+    @property
+    def workers(self) -> Mapping[str, Workers]:
+        """How much is in use of the threads for changes and of those for questions."""
+        return {"engine changes": self._control.workers, "engine queries": self._queries.workers}
+
+    @property
+    def stream(self) -> StreamCounts:
+        """How the engine's event stream has been."""
+        return self._follower.counts
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions have containers, as far as is known."""
+        return self._follower.sessions()
 
     def open(self) -> Deferred[None]:
         """As ``IRuntime.open``."""

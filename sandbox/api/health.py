@@ -1,0 +1,145 @@
+"""Whether the daemon can do its work, for those who start it, watch it, or send it requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from time import monotonic
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.errors import SandboxError
+
+_log = Logger()
+
+#: Seconds for which an answer is everybody's: whoever asks more often learns nothing newer, and costs nothing.
+FRESH = 1.0
+
+Check = Callable[[], Deferred[None]]
+
+
+class Status(Enum):
+    """How the daemon is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UNAVAILABLE = "unavailable"
+    DRAINING = "draining"
+
+
+@attrs.frozen
+class Finding:
+    """What a check found.
+
+    :ivar seconds: how long it took.
+    :ivar error: what is wrong; ``None`` when nothing is.
+    """
+
+    seconds: float
+    error: str | None = None
+
+
+@attrs.frozen
+class Report:
+    """How the daemon is.
+
+    :ivar reason: why it is not ready, in a sentence.
+    :ivar findings: of each check that was made.
+    """
+
+    status: Status
+    reason: str = ""
+    findings: Mapping[str, Finding] = attrs.field(factory=dict)
+
+
+class Health:
+    """Asks what the daemon stands on, at most once a second however often it is asked itself.
+
+    :param timeout: seconds that a check may take.
+    :ivar began: when the daemon began, on the clock of :func:`time.monotonic`.
+    """
+
+    def __init__(self, clock: IReactorTime, timeout: float) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._checks: Mapping[str, Check] = {}
+        self._state = Report(Status.STARTING, "The daemon is starting")
+        self._known: Report | None = None
+        self._until = 0.0
+        self._asking: Deferred[Report] | None = None
+        self.began = monotonic()
+
+    @property
+    def status(self) -> Status:
+        """How the daemon is, as far as it knows without asking: never ``UNAVAILABLE``."""
+        return self._state.status
+
+    def starting(self, reason: str) -> None:
+        """The daemon waits for something."""
+        self._state = Report(Status.STARTING, reason)
+
+    def ready(self, checks: Mapping[str, Check]) -> None:
+        """The daemon has all that it needs; from now on ``checks`` tell whether it still has."""
+        self._checks = checks
+        self._state = Report(Status.READY)
+
+    def draining(self) -> None:
+        """The daemon ends, and wants no new work."""
+        self._state = Report(Status.DRAINING, "The daemon is ending")
+
+    def report(self) -> Deferred[Report]:
+        """How the daemon is; fires within the checks' time, and never fails."""
+        if self._state.status is not Status.READY:
+            return succeed(self._state)
+        if self._known is not None and self._clock.seconds() < self._until:
+            return succeed(self._known)
+        asking = self._asking
+        if asking is None:
+            asking = self._asking = Deferred.fromCoroutine(self._ask())
+            asking.addBoth(self._asked)
+        waiter: Deferred[Report] = Deferred()
+
+        def tell(report: Report) -> Report:
+            waiter.callback(report)
+            return report
+
+        asking.addCallback(tell)
+        return waiter
+
+    async def _ask(self) -> Report:
+        names = list(self._checks)
+        findings = dict(zip(names, await gatherResults([self._check(name) for name in names]), strict=True))
+        wrong = [f"{name}: {finding.error}" for name, finding in findings.items() if finding.error is not None]
+        if wrong:
+            return Report(Status.UNAVAILABLE, "; ".join(wrong), findings)
+        return Report(Status.READY, "", findings)
+
+    def _asked(self, report: Report | Failure) -> Report:
+        if isinstance(report, Failure):
+            _log.failure("the daemon cannot tell how it is", report)
+            report = Report(Status.UNAVAILABLE, "The daemon cannot tell how it is")
+        self._known, self._asking = report, None
+        self._until = self._clock.seconds() + FRESH
+        # It may have begun to end meanwhile.
+        return report if self._state.status is Status.READY else self._state
+
+    def _check(self, name: str) -> Deferred[Finding]:
+        begun = monotonic()
+
+        def found(result: object) -> Finding:
+            seconds = monotonic() - begun
+            if not isinstance(result, Failure):
+                return Finding(seconds)
+            if isinstance(result.value, SandboxError):
+                return Finding(seconds, result.value.message)
+            if isinstance(result.value, DeferredTimeout):
+                return Finding(seconds, f"no answer within {self._timeout:g} s")
+            _log.failure("the check of {name} failed by a fault of ours", result, name=name)
+            return Finding(seconds, "the check failed")
+
+        return self._checks[name]().addTimeout(self._timeout, self._clock).addBoth(found)

@@ -1,0 +1,104 @@
+"""What those ask who watch the daemon: ``/healthz``, ``/readyz`` and ``/metrics``.
+
+They are no part of the API: they answer while there is none yet, and programs ask that know no more than a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from sandbox import __version__
+from sandbox.api.guard import Guard
+from sandbox.api.health import Health, Report, Status
+from sandbox.http.replies import Reply, error_reply
+from sandbox.http.request import Request
+
+HEALTHZ, READYZ, METRICS = b"/healthz", b"/readyz", b"/metrics"
+#: The names under which they are counted.
+ROUTES = frozenset(path.decode("ascii") for path in (HEALTHZ, READYZ, METRICS))
+
+_NO_STORE = ((b"cache-control", b"no-store"),)
+_ALLOWED = frozenset({b"GET", b"HEAD"})
+
+
+class Watch(Resource):
+    """Answers them, on one site.
+
+    Anybody learns whether the daemon lives and is ready, in one word. How it is in detail, and its metrics, are for
+    those who have the service key; without it there is no ``/metrics``.
+
+    :param metrics: makes the page of metrics; gives its bytes and their media type.
+    :param guard: knows the service key.
+    :param inside: whether the site is one of the daemon's operator's own (``INTERNAL_LISTEN``), where no key is needed.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self, health: Health, metrics: Callable[[], tuple[bytes, bytes]], guard: Guard, *, inside: bool
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._health = health
+        self._metrics = metrics
+        self._guard = guard
+        self._inside = inside
+
+    def takes(self, request: Request) -> bool:
+        """Whether a request is for this; then it becomes its resource."""
+        path = request.uri.partition(b"?")[0]
+        if path not in {HEALTHZ, READYZ, METRICS} or (path == METRICS and not self._knows(request)):
+            return False
+        request.route = path.decode("ascii")
+        request.resource = self
+        return True
+
+    def _knows(self, request: Request) -> bool:
+        return self._inside or self._guard.knows(request)
+
+    def render(self, request: Request) -> int:
+        """Answer at once, or when the checks have been made."""
+        if request.method not in _ALLOWED:
+            allow = ((b"allow", b"GET, HEAD"),)
+            request.respond(error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", allow))
+        elif request.route == METRICS.decode("ascii"):
+            body, media_type = self._metrics()
+            request.respond(Reply(200, None, _NO_STORE), body, media_type)
+        elif request.route == HEALTHZ.decode("ascii"):
+            request.respond(self._alive(request))
+        else:
+            told = self._health.report().addCallback(self._tell, request)
+            told.addErrback(request.processingFailed).addErrback(lambda _: None)
+        return NOT_DONE_YET
+
+    def _alive(self, request: Request) -> Reply:
+        payload: dict[str, Any] = {"status": "alive"}
+        if self._knows(request):
+            uptime = round(monotonic() - self._health.began, 3)
+            payload |= {"state": self._health.status.value, "version": __version__, "uptimeSeconds": uptime}
+        return Reply(200, payload, _NO_STORE)
+
+    def _tell(self, report: Report, request: Request) -> None:
+        if request.channel is None:
+            return
+        told: dict[str, Any] = {"status": report.status.value}
+        detailed = self._knows(request)
+        if detailed:
+            told["checks"] = {
+                name: {
+                    "ok": finding.error is None,
+                    "latencyMs": round(finding.seconds * 1000, 3),
+                    **({} if finding.error is None else {"error": finding.error}),
+                }
+                for name, finding in report.findings.items()
+            }
+        if report.status is Status.READY:
+            request.respond(Reply(200, told, _NO_STORE))
+            return
+        reason = report.reason if detailed else f"The daemon is {report.status.value}"
+        refusal = error_reply(503, "NOT_READY", reason)
+        request.respond(Reply(503, {**(refusal.payload or {}), **told}, _NO_STORE))

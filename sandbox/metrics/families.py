@@ -1,0 +1,49 @@
+"""Prometheus's families of metrics, made from plain counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from sandbox.counting import Durations
+
+Labels = tuple[str, ...]
+
+
+def gauge(name: str, help: str, values: float | Mapping[Labels, float], labels: Sequence[str] = ()) -> Metric:
+    """What goes up and down."""
+    family = GaugeMetricFamily(name, help, labels=labels)
+    for words, value in _by_labels(values).items():
+        family.add_metric(words, value)
+    return family
+
+
+def counter(name: str, help: str, values: float | Mapping[Labels, float], labels: Sequence[str] = ()) -> Metric:
+    """What only goes up; ``_total`` is added to its name."""
+    family = CounterMetricFamily(name, help, labels=labels)
+    for words, value in _by_labels(values).items():
+        family.add_metric(words, value)
+    return family
+
+
+def histogram(name: str, help: str, durations: Mapping[Labels, Durations], labels: Sequence[str] = ()) -> Metric:
+    """How long things took."""
+    family = HistogramMetricFamily(name, help, labels=labels)
+    for words, each in durations.items():
+        family.add_metric(words, _buckets(each), each.total)
+    return family
+
+
+def _by_labels(values: float | Mapping[Labels, float]) -> Mapping[Labels, float]:
+    return values if isinstance(values, Mapping) else {(): values}
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    """Prometheus's buckets are cumulative, and the last has no end."""
+    found, below = [], 0
+    bounds: Iterable[str] = (*map(str, durations.bounds), "+Inf")
+    for bound, count in zip(bounds, durations.counts, strict=True):
+        below += count
+        found.append((bound, float(below)))
+    return found

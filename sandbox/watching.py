@@ -1,0 +1,117 @@
+"""All by which the daemon is watched, put together: names of requests, access log, health, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from sandbox.api.guard import Guard
+from sandbox.api.health import Health
+from sandbox.api.watch import ROUTES, Watch
+from sandbox.counting import Calls, Workers
+from sandbox.errors import Overloaded
+from sandbox.http.access_log import AccessLog
+from sandbox.http.admission import STREAM, Admission, Refuse
+from sandbox.http.identity import RequestIds
+from sandbox.http.replies import reply_to
+from sandbox.http.request import Request
+from sandbox.http.routes import Root
+from sandbox.http.site import Limits, Site
+from sandbox.http.traffic import Traffic
+from sandbox.logs.output import Output
+from sandbox.metrics import gateway, process, work
+from sandbox.metrics.lag import Lag
+from sandbox.metrics.page import Page
+from sandbox.policy.headers import TrustedProxies
+from sandbox.policy.hostnames import Addresses
+from sandbox.settings import Settings
+
+_STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING")))
+
+
+class Starting(Root):
+    """What a site serves until there is more: how the daemon is, and 503.
+
+    :param addresses: tell previews' hosts, where every path is the application's.
+    """
+
+    def __init__(self, watch: Watch, addresses: Addresses) -> None:
+        super().__init__()
+        self._watch = watch
+        self._addresses = addresses
+
+    def admit(self, request: Request) -> Admission:
+        """The door of the site."""
+        if self._addresses.read_host(request.known.get(b"host", b"")) is None and self._watch.takes(request):
+            return STREAM
+        return _STARTING
+
+
+class Watching:
+    """Begins before there is anything to serve, and ends with the process.
+
+    :ivar guard: knows the service key, which opens the details.
+    :param logs: where the log goes, if that is ours.
+    :ivar health: is told how the daemon is.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings, guard: Guard, logs: Output | None) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self.guard = guard
+        self.health = Health(reactor, settings.health_timeout)
+        self._ids = RequestIds(TrustedProxies(settings.trusted_proxies))
+        self._access_log = AccessLog(settings.access_log, settings.access_log_rate, ROUTES)
+        self._traffic = Traffic()
+        self._sites: dict[str, Site] = {}
+        self._lag = Lag(reactor)
+        self._page = Page()
+        self.publish = self._page.add
+        for source in (process.build, partial(process.state, self.health), partial(process.lag, self._lag)):
+            self.publish(source)
+        if logs is not None:
+            self.publish(partial(process.log, logs))
+        self.publish(partial(gateway.requests, self._traffic))
+        self.publish(partial(gateway.connections, self._sites))
+        self._pools: list[Callable[[], Mapping[str, Workers]]] = []
+        self.publish(lambda: work.workers({name: each for pools in self._pools for name, each in pools().items()}))
+
+    def site(self, name: str, *, inside: bool) -> Site:
+        """A site whose requests are named, logged and counted, and which tells how the daemon is from the beginning.
+
+        :param name: what its connections are counted as.
+        :param inside: see :class:`sandbox.api.watch.Watch`.
+        """
+        settings = self._settings
+        root = Starting(self.watch(inside=inside), Addresses("", settings.preview_domain))
+        self._sites[name] = site = Site(
+            root,
+            self._reactor,
+            admit=root.admit,
+            limits=Limits.of(settings),
+            ids=self._ids,
+            traffic=self._traffic,
+            observe=self._access_log,
+        )
+        return site
+
+    def watch(self, *, inside: bool) -> Watch:
+        """Tells how the daemon is."""
+        return Watch(self.health, self._page.render, self.guard, inside=inside)
+
+    def publish_calls(self, prefix: str, of: str, calls: Mapping[str, Calls]) -> None:
+        """Have calls of something on the page of metrics; see :func:`sandbox.metrics.work.calls`."""
+        self.publish(partial(work.calls, prefix, of, calls))
+
+    def publish_workers(self, pools: Callable[[], Mapping[str, Workers]]) -> None:
+        """Have pools of threads or connections on the page of metrics, by their names."""
+        self._pools.append(pools)
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._lag.start()
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._lag.stop()
