@@ -194,3 +194,60 @@ HEALTH = _either(
         {"healthy": False, "sessionId": "demo", "port": 3000, "error": "Connection refused"},
     ),
 )
+
+ALIVE = _object(
+    "Alive",
+    {
+        "status": {"const": "alive"},
+        "state": {"type": "string", "enum": ["starting", "ready", "draining"]},
+        "version": {"type": "string"},
+        "uptimeSeconds": {"type": "number", "minimum": 0},
+    },
+    {"status": "alive", "state": "ready", "version": "1.0.0", "uptimeSeconds": 86400.5},
+    optional=frozenset({"state", "version", "uptimeSeconds"}),
+)
+
+_CHECKS: Schema = {
+    "type": "object",
+    "description": "What the daemon stands on, by name; for those who have the key.",
+    "additionalProperties": _object(
+        "Check",
+        {
+            "ok": {"type": "boolean"},
+            "latencyMs": {"type": "number", "minimum": 0},
+            "error": {"type": "string", "description": "What is wrong."},
+        },
+        {"ok": True, "latencyMs": 1.204},
+        optional=frozenset({"error"}),
+    ),
+}
+
+READY = _object(
+    "Ready",
+    {"status": {"const": "ready"}, "checks": _CHECKS},
+    {
+        "status": "ready",
+        "checks": {"engine": {"ok": True, "latencyMs": 1.204}, "store": {"ok": True, "latencyMs": 0.31}},
+    },
+    optional=frozenset({"checks"}),
+)
+
+NOT_READY = _object(
+    "NotReady",
+    {
+        "statusCode": {"const": 503},
+        "error": {"type": "string"},
+        "code": {"const": "NOT_READY"},
+        "message": {"type": "string", "description": "Why; in detail for those who have the key."},
+        "status": {"type": "string", "enum": ["starting", "unavailable", "draining"]},
+        "checks": _CHECKS,
+    },
+    {
+        "statusCode": 503,
+        "error": "Service Unavailable",
+        "code": "NOT_READY",
+        "message": "The daemon is starting",
+        "status": "starting",
+    },
+    optional=frozenset({"checks"}),
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import __version__
 from sandbox.api.faults import Fault
-from sandbox.api.operation import JSON, Answer, Operation, Parameter
+from sandbox.api.operation import JSON, Answer, Key, Operation, Parameter
 from sandbox.api.schemas import Schema
 
 _TEXT = """\
@@ -44,6 +44,11 @@ _TAGS = {
 }
 
 _KEY = "ServiceKey"
+_SECURITY: Mapping[Key, list[dict[str, list[str]]]] = {
+    Key.NEEDED: [{_KEY: []}],
+    Key.TAKEN: [{_KEY: []}, {}],
+    Key.NOTHING: [],
+}
 
 _ERROR: Schema = {
     "title": "Error",
@@ -117,7 +122,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": summary.rstrip("."),
-        "security": [{_KEY: []}] if operation.guarded else [],
+        "security": _SECURITY[operation.key],
     }
     if text.strip():
         found["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.api import answers, faults
 from sandbox.api.faults import fault
-from sandbox.api.operation import Answer, Operation
+from sandbox.api.operation import Answer, Key, Operation
 from sandbox.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
 _PREVIEW = (fault(UnknownPath), *faults.PREVIEW)
@@ -28,7 +28,7 @@ ELSEWHERE = (
         path="/previews/{sessionId}/health",
         answers=(Answer(200, "It answers, or why it does not.", answers.HEALTH),),
         own_faults=_PREVIEW,
-        guarded=False,
+        key=Key.NOTHING,
     ),
     Operation(
         name="carry_preview",
@@ -42,5 +42,40 @@ ELSEWHERE = (
         method="GET",
         path="/internal-previews/proxy/{sessionId}/",
         own_faults=_CARRIED,
+    ),
+    Operation(
+        name="alive",
+        text="Whether the daemon runs.\n\nAnswered while it is starting and ending, too. With the key it says more.",
+        tag="operations",
+        method="GET",
+        path="/healthz",
+        answers=(Answer(200, "It runs.", answers.ALIVE),),
+        key=Key.TAKEN,
+        always=faults.UNFORESEEN,
+    ),
+    Operation(
+        name="ready",
+        text="Whether the daemon can do its work: whether engine and store answer.\n\n"
+        "Asked of them at most once a second. With the key it says how each of them is.",
+        tag="operations",
+        method="GET",
+        path="/readyz",
+        answers=(
+            Answer(200, "It can.", answers.READY),
+            Answer(503, "It cannot, and this is why.", answers.NOT_READY),
+        ),
+        key=Key.TAKEN,
+        always=faults.UNFORESEEN,
+    ),
+    Operation(
+        name="metrics",
+        text="Metrics for Prometheus, in its text format.\n\n"
+        "Without the key there is no such path, but for a listener of the operator's own (`INTERNAL_LISTEN`).",
+        tag="operations",
+        method="GET",
+        path="/metrics",
+        answers=(Answer(200, "The metrics.", text_type="text/plain"),),
+        own_faults=(fault(UnknownPath),),
+        key=Key.TAKEN,
     ),
 )

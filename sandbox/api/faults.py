@@ -56,8 +56,9 @@ def _overloaded(*codes: str) -> Fault:
     return fault(errors.Overloaded, *codes)
 
 
-#: Of every operation of the daemon's own.
-ANY: Faults = (_overloaded("STARTING"), fault(SandboxError, details=INCIDENT))
+UNFORESEEN: Faults = (fault(SandboxError, details=INCIDENT),)
+#: Of every operation that needs the daemon to be ready.
+ANY: Faults = (_overloaded("STARTING"), *UNFORESEEN)
 KEY: Faults = (fault(errors.ServiceKeyRejected),)
 INPUT: Faults = (fault(errors.InvalidRequest),)
 BODY: Faults = (fault(errors.BodyTooLarge),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,14 @@ JSON = "application/json"
 PREFIX = "/api/internal"
 #: The parameters that a path may have, by the names that stand in it in braces.
 IN_PATH: Mapping[str, Schema] = {"sessionId": SESSION_ID, "linkId": LINK_ID}
+
+
+class Key(enum.Enum):
+    """What the service key is to an operation."""
+
+    NEEDED = "needed"
+    TAKEN = "taken"
+    NOTHING = "nothing"
 
 
 @attrs.frozen
@@ -63,7 +72,8 @@ class Operation:
     :ivar body: the schema of its JSON body, when it takes one.
     :ivar answer: of a success; ``None`` when whatever a container says is the answer.
     :ivar own_faults: the errors that are not plain from the rest.
-    :ivar guarded: whether it needs the service key.
+    :ivar key: whether it needs the service key, or tells more to those who have it.
+    :ivar always: the errors that have nothing to do with what is asked.
     """
 
     name: str
@@ -75,7 +85,8 @@ class Operation:
     body: Schema | None = None
     answers: tuple[Answer, ...] = ()
     own_faults: Faults = ()
-    guarded: bool = True
+    key: Key = Key.NEEDED
+    always: Faults = faults.ANY
 
     @property
     def in_path(self) -> Mapping[str, Schema]:
@@ -86,8 +97,8 @@ class Operation:
     def faults(self) -> Faults:
         """All errors that it may end with."""
         takes_input = self.path.startswith(PREFIX) and (self.parameters or self.in_path or self.body is not None)
-        found: list[Fault] = [*(faults.INPUT if takes_input else ()), *(faults.KEY if self.guarded else ())]
-        return (*found, *(faults.BODY if self.body is not None else ()), *self.own_faults, *faults.ANY)
+        found: list[Fault] = [*(faults.INPUT if takes_input else ()), *(faults.KEY if self.key is Key.NEEDED else ())]
+        return (*found, *(faults.BODY if self.body is not None else ()), *self.own_faults, *self.always)
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from sandbox.api.app import description
 #: The refusals that no operation lists because they are not its own: the document's introduction does.
 GENERAL = {
     (400, "MALFORMED_REQUEST"),
+    (404, "NOT_FOUND"),  # a listener that has no such face of the daemon
     (408, "REQUEST_TIMEOUT"),
     (408, "UPLOAD_TIMEOUT"),
     (413, "BODY_TOO_LARGE"),

@@ -119,7 +119,8 @@ class ApiCase(TestCase):
         content = await response.content()
         found = {name.lower(): values[-1] for name, values in response.headers.getAllRawHeaders()}
         described = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.items()}
-        conformity.check(method, url.removeprefix(self.base), response.code, described, content)
+        if not {"Host", "Referer"} & set(headers or {}):  # By these a path may be an application's.
+            conformity.check(method, url.removeprefix(self.base), response.code, described, content)
         return Answer(response.code, content, found)
 
     async def session(self, session_id: str = "s1", user_id: str = "u1") -> str:

@@ -45,6 +45,7 @@ MEANT = {
 ELSEWHERE = {
     daemon.SandboxError,
     daemon.EngineError,
+    daemon.UnknownPath,
     daemon.ExecutionFailed,
     daemon.WorkspaceError,
     daemon.PreviewUnreachable,
