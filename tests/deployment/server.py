@@ -46,7 +46,7 @@ _CAPABILITIES = """
     SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
     MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ
 """
-_SOURCES = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "requirements.lock", "sandbox", "docs")
+_SOURCES = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "requirements.lock", ".dockerignore", "sandbox")
 _ETC = ("*.service", "*.socket", "*example*", "Dockerfile", "compose.yaml")
 #: PostgreSQL as the official image has it: its variables, its directories, trust on its socket.
 _POSTGRES = """#!/bin/sh
@@ -155,9 +155,9 @@ class Server:
             self._engine.start(self.id)
             self.put("/etc", {"pip.conf": b"[global]\nno-index = true\nfind-links = /opt/wheels\n"})
             self._put_checkout()
-            self._make_images()
             self.run("mkdir /opt/wheels")
             self.put("/opt/wheels", wheels.files())
+            self._make_images()
         except BaseException:
             self.close()
             raise
