@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from sandbox.counting import Durations
-from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout
+from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
 from sandbox.model import Container, ExecResult, ExecSpec
 from sandbox.runtimes.interface import IRuntime
 
@@ -111,7 +111,7 @@ class Execution:
             with self.counts.one():
                 container = await running_container(self.runtime, session_id)
                 result = await self.runtime.execute(container, spec)
-        except EngineError as error:
+        except SandboxError as error:
             _log.warn(
                 "exec session={session} failed: {error}",
                 session=session_id,
@@ -119,6 +119,8 @@ class Execution:
                 code=error.reason_code,
                 command=self._shown(spec),
             )
+            if not isinstance(error, EngineError):
+                raise
             raise ExecutionFailed(error.message, error.reason_code) from error
         self.counts.ended(result)
         _log.info(

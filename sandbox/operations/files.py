@@ -10,7 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sandbox.errors import EngineError, WorkspaceError
+from sandbox.errors import EngineError, SandboxError, WorkspaceError
 from sandbox.model import Container, Entry, FileContent
 from sandbox.operations.execution import running_container
 from sandbox.policy.paths import workspace_path
@@ -71,11 +71,11 @@ class Files:
         self, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
     ) -> Deferred[T]:
         async def run() -> T:
-            raw = workspace_path(path)
             try:
+                raw = workspace_path(path)
                 container = await running_container(self.runtime, session_id)
                 result = await act(container, raw)
-            except (EngineError, WorkspaceError) as error:
+            except SandboxError as error:
                 self.outcomes[verb, "failed"] += 1
                 _log.warn(
                     "{verb} session={session} path={path!r}: {code}",
@@ -84,6 +84,8 @@ class Files:
                     path=path,
                     code=error.reason_code,
                 )
+                if not isinstance(error, EngineError | WorkspaceError):
+                    raise
                 raise WorkspaceError(f"Failed to {verb}: {error.message}", code=error.reason_code) from error
             self.outcomes[verb, "done"] += 1
             _log.info(
