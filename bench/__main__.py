@@ -61,9 +61,13 @@ def seconds(workload: Workload, scale: Scale, subjects: Sequence[str]) -> float:
     return workload.seconds * short * workload.rounds_of(scale) * len(subjects)
 
 
-def perform(chosen: Sequence[Workload], scale: Scale, peers: dict[str, Peer], scratch: Path) -> list[Result]:
-    """Run what was chosen, and say so."""
-    results = []
+def perform(
+    chosen: Sequence[Workload], scale: Scale, peers: dict[str, Peer], scratch: Path, results: list[Result]
+) -> None:
+    """Run what was chosen, and say so.
+
+    :param results: gets each as soon as it is there.
+    """
     with Stage(scratch, peers, 0 if scale.quick else 1.0) as stage:
         for number, workload in enumerate(chosen, 1):
             subjects = present(workload, peers)
@@ -72,7 +76,6 @@ def perform(chosen: Sequence[Workload], scale: Scale, peers: dict[str, Peer], sc
             result = measure(workload, stage, scale, subjects)
             print("\n".join(shown(result)), f"    {result.seconds:.1f} s", sep="\n", flush=True)
             results.append(result)
-    return results
 
 
 def present(workload: Workload, peers: dict[str, Peer]) -> list[str]:
@@ -90,9 +93,11 @@ def main(arguments: Sequence[str]) -> int:
     scale = QUICK if asked.quick else FULL
     scale = Scale(asked.rounds or scale.rounds, scale.seconds, scale.quick)
     chosen = [each for each in WORKLOADS if not asked.only or any(name in each.name for name in asked.only)]
+    if not chosen:
+        raise Failed("no workload has that in its name; see bench/run --list")
     found = nodes()
     peers = {peer.name: peer for peer in (*NATIVE, STOCK, *GATEWAYS, *node_peers(found, STATE / "node"))}
-    expected = sum(seconds(each, scale, present(each, peers)) for each in chosen) + 20
+    expected = sum(seconds(each, scale, present(each, peers)) for each in chosen) + (5 if scale.quick else 60)
     if asked.list:
         for each in chosen:
             print(f"{seconds(each, scale, present(each, peers)):6.0f} s  {each.name:18} {each.title}")
@@ -103,15 +108,19 @@ def main(arguments: Sequence[str]) -> int:
     install_packages(STATE / "node")
     os.sched_setaffinity(0, {LOAD})
     print(f"{len(chosen)} workloads, {scale.rounds} rounds, about {expected / 60:.1f} minutes", flush=True)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        scratch = Path(name)
-        scratch.chmod(0o755)
-        results = perform(chosen, scale, peers, scratch)
-    facts["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
-    whole = not (asked.quick or asked.only)
-    run = record(results, facts, NAMES | {peer.name: peer.title for peer in peers.values()}, scale)
-    for path in write(run, asked.output or (None if whole else STATE / "latest")):
-        print(f"wrote {path}")
+    results: list[Result] = []
+    whole = False
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as name:
+            Path(name).chmod(0o755)
+            perform(chosen, scale, peers, Path(name), results)
+        whole = not (asked.quick or asked.only)
+    finally:
+        # What was measured before something went wrong is not lost.
+        facts["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"
+        run = record(results, facts, NAMES | {peer.name: peer.title for peer in peers.values()}, scale)
+        for path in write(run, asked.output or (None if whole else STATE / "latest")):
+            print(f"wrote {path}")
     failures = [f"{each.workload.name}: {subject}: {why}" for each in results for subject, why in each.failures.items()]
     print(f"took {facts['took']}; expected were {expected / 60:.1f} minutes")
     print("\n".join(failures) or "everything was measured")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
@@ -98,6 +99,11 @@ class Stage:
         socket = self.scratch / f"engine-{count}.sock"
         command = [sys.executable, "-m", "bench.engine", str(socket), str(count), *self.routes]
         with running(command, core=LOAD, log=self.scratch / "engine.log", directory=_ROOT):
+            end = time.monotonic() + 30
+            while not socket.exists():
+                if time.monotonic() > end:
+                    raise Failed("the simulated engine does not listen")
+                time.sleep(0.01)
             yield socket
         socket.unlink(missing_ok=True)
 

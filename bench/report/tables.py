@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.figures import Spread, amount, ratios
+from bench.report.bars import verdicts
 from bench.report.plots import Plot
 
 _GROUPS = {
@@ -34,7 +35,7 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
     lines += [
         f"Written by `bench/run` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
         f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets; ratios are taken",
-        "round by round. A ratio over 1 means more than the other: good where more is better, bad for times and memory.",
+        "round by round. A ratio over 1 means more than the other: good where more is better, bad for times.",
         *(_QUICK if run["quick"] else []),
         "",
         "| | |",
@@ -42,6 +43,10 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
         *(f"| {name} | {value} |" for name, value in run["facts"].items()),
         "",
     ]
+    rows = list(verdicts(run))
+    if rows:
+        lines += ["## Against the bars", "", "What was asked of the project before it was built.", ""]
+        lines += ["| bar | measured | |", "|---|---:|---|", *rows, ""]
     for group, heading in _GROUPS.items():
         workloads = [workload for workload in run["workloads"] if workload["group"] == group]
         if workloads:
@@ -49,9 +54,22 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
             lines += [f"![{plot.title}]({plot.name}.svg)" for plot in plots if plot.group == group]
             lines += [""] if any(plot.group == group for plot in plots) else []
         for workload in workloads:
-            lines += [f"### {workload['title']}", "", f"{workload['about']} (`{workload['name']}`)", ""]
+            lines += [
+                f"### {workload['title']}",
+                "",
+                f"{workload['about']}{_rounds(workload, run)} (`{workload['name']}`)",
+                "",
+            ]
             lines += [*table(workload, run), ""]
     return "\n".join(lines)
+
+
+def _rounds(workload: Mapping[str, Any], run: Any) -> str:
+    """How often it was measured, where that is not as often as the rest."""
+    number = max(len(values) for subjects in workload["values"].values() for values in subjects.values())
+    if number == run["rounds"]:
+        return ""
+    return " One round." if number == 1 else f" {number} rounds."
 
 
 def table(workload: Mapping[str, Any], run: Any) -> Iterator[str]:

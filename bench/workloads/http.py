@@ -73,7 +73,7 @@ def _added(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
 def _at_rate(rate: int, stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
     proxy = stage.proxy(subject)
     small = request(proxy.path("bench", "/small"), proxy.headers)
-    seconds = scale.seconds * 2
+    seconds = scale.seconds * 1.6
     return latencies(
         stage.load.open(proxy.port("bench"), [small], connections=64, rate=rate, seconds=seconds).latencies
     )
@@ -113,7 +113,7 @@ def _rates(rate: int, subjects: Sequence[str]) -> Workload:
         subjects=subjects,
         metrics=_OPEN,
         measure=partial(_at_rate, rate),
-        seconds=2.1,
+        seconds=1.7,
     )
 
 

@@ -62,7 +62,7 @@ def _upload(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
 
 def _events(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
     proxy = stage.proxy(subject)
-    streams, events = scale.size(1000, 50), scale.size(8, 2)
+    streams, events = scale.size(1000, 50), scale.size(6, 2)
     before = processor_seconds(proxy.pid) if proxy.pid else 0.0
     seen = stage.streams.fan_out(proxy, streams, events, 0.25)
     found = {**latencies(seen.latencies), "lost": float(seen.lost)}
@@ -80,7 +80,7 @@ def _transfers(name: str, title: str, about: str, measure: Measure) -> Workload:
         subjects=("direct", *MOST),
         metrics=_METRICS,
         measure=measure,
-        seconds=2.0,
+        seconds=3.0,
     )
 
 
@@ -91,7 +91,7 @@ TRANSFERS = (
         name="http-events",
         group="http",
         title="Server-sent events to 1,000 streams",
-        about="8 events, one each 250 ms, to every stream; latency from when the application began to send it to all.",
+        about="6 events, one each 250 ms, to every stream; latency from when the application began to send it to all.",
         subjects=("direct", "nginx", "haproxy", "gateway", "hpm", "chp"),
         metrics=(
             Metric("p50", "p50 ms"),
@@ -100,6 +100,6 @@ TRANSFERS = (
             Metric("cost", "processor µs a delivery"),
         ),
         measure=_events,
-        seconds=3.5,
+        seconds=3.0,
     ),
 )

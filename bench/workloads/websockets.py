@@ -93,5 +93,6 @@ WEBSOCKETS = (
         _idle,
         metrics=(Metric("memory", "KiB each"),),
         seconds=4.0,
+        rounds=3,
     ),
 )

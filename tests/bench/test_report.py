@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bench.__main__ import WORKLOADS
+from bench.figures import Spread
 from bench.measurement import Metric, Result, Scale, Workload
+from bench.report import bars
 from bench.report.files import RESULTS, record, report, write
 from bench.report.lines import shown
 from bench.report.plots import PLOTS
@@ -39,6 +43,31 @@ def run() -> Any:
     """The same as JSON, as it would be read again."""
     facts = {"date": "2026-11-23 12:00 UTC", "processor": "2 x something"}
     return json.loads(json.dumps(record([result()], facts, {"hpm": "http-proxy-middleware"}, Scale(2, 1.0, False))))
+
+
+class Bars(SynchronousTestCase):
+    def test_examples(self) -> None:
+        self.assertEqual(doctest.testmod(bars).failed, 0)
+
+    def test_verdict_is_by_the_median_and_tells_of_rounds_that_differ(self) -> None:
+        least, most = bars.Bar("", "", "", least=5), bars.Bar("", "", "", most=300)
+        self.assertEqual(least.verdict(Spread(6, 5, 7)), "met")
+        self.assertEqual(least.verdict(Spread(4, 3, 4.9)), "**not met**")
+        self.assertEqual(least.verdict(Spread(4, 3, 6)), "**not met**, but in some rounds")
+        self.assertEqual(most.verdict(Spread(200, 100, 301)), "met, not in every round")
+        self.assertEqual(most.verdict(Spread(301, 250, 400)), "**not met**, but in some rounds")
+
+    def test_page_has_a_row_for_each_bar_that_was_measured(self) -> None:
+        """0.3 of nginx in the median of two rounds, 0.25 in one of them."""
+        rows = list(bars.verdicts(run()))
+        self.assertEqual(rows, ["| 0.3 times nginx, 100 B | 0.325 (0.250 to 0.400) | met, not in every round |"])
+
+    def test_bars_are_of_workloads_metrics_and_subjects_that_there_are(self) -> None:
+        known = {each.name: each for each in WORKLOADS}
+        for bar in bars.BARS:
+            workload = known[bar.workload]
+            self.assertIn(bar.metric, [metric.name for metric in workload.metrics], bar.text)
+            self.assertIn(bar.other or workload.ours, workload.subjects, bar.text)
 
 
 class Report(SynchronousTestCase):
@@ -91,6 +120,11 @@ class Report(SynchronousTestCase):
         self.assertIn("| processor | 2 x something |", page)
         self.assertIn("`bench/results/x.json`", page)
 
+    def test_fewer_rounds_than_the_rest_are_told(self) -> None:
+        folder = Path(self.mktemp())
+        report({**run(), "rounds": 5}, folder, "x.json")
+        self.assertIn("Small answers. 2 rounds. (`http-100b`)", (folder / "results.md").read_text())
+
     def test_quick_run_says_that_it_means_nothing(self) -> None:
         folder = Path(self.mktemp())
         report({**run(), "quick": True}, folder, "x.json")
@@ -106,8 +140,6 @@ class Report(SynchronousTestCase):
         self.assertEqual((folder / "results.md").read_text(), (committed / "results.md").read_text())
 
     def test_plots_are_of_workloads_and_metrics_that_there_are(self) -> None:
-        from bench.__main__ import WORKLOADS  # noqa: PLC0415 - brings everything along
-
         metrics = {each.name: {metric.name for metric in each.metrics} for each in WORKLOADS}
         for plot in PLOTS:
             for name in plot.workloads:
