@@ -30,6 +30,7 @@ _ADVICE = {
     "CONTAINER_NOT_RUNNING": "The session's container is stopped. Start the session, then try again.",
     "CONTAINER_PAUSED": "The session's container is paused. Start the session, then try again.",
     "CONTAINER_NOT_FOUND": "The session has no container any more.",
+    "CROSS_ORIGIN": "Another page asked for this. Open the preview itself, then try again there.",
     "OVERLOADED": "Too much is going on at once. Try again in a moment.",
 }
 
