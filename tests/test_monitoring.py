@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.daemon import KEY, Daemon, twistd
-from tests.documents import DOCS
+from tests.documents import DOCS, examples
 from tests.engine import Lab
 from tests.policy.jwts import SECRET, attacks, token
 
@@ -343,6 +343,13 @@ class Monitored(SynchronousTestCase):
         self.assertNotEqual(names, [], query)
         for name in names:
             self.assertIn(name, set(self.known()), query)
+
+    def test_every_rule_of_the_page_on_monitoring_asks_for_what_there_is(self) -> None:
+        (rules,) = [each.text for each in examples("how-to/monitor.md") if "alert:" in each.text]
+        queries = re.findall(r"expr: (?:>\n)?(.*?)\n +(?:for|annotations):", rules, re.DOTALL)
+        self.assertEqual(len(queries), rules.count("alert:"))
+        for query in queries[1:]:  # The first is Prometheus's own.
+            self.check_query(query)
 
     def test_every_query_of_the_dashboard_asks_for_what_there_is(self) -> None:
         board = json.loads((ROOT / "etc/grafana-dashboard.json").read_text())

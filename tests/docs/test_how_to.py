@@ -87,6 +87,14 @@ class Upgrade(HowTo):
         self.shell.run("set -a && . ./sandbox.env")
 
 
+class Monitor(HowTo):
+    page = "how-to/monitor.md"
+
+    def test_every_command(self) -> None:
+        """What the daemon says of itself."""
+        self.run_page()
+
+
 class GVisor(HowTo):
     page = "how-to/gvisor.md"
 
