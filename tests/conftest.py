@@ -28,13 +28,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make the session image where collected tests run in it: its minute is no part of a test's time."""
-    image = sys.modules.get("tests.session_image")
+    """Make the images that collected tests run in: their minutes are no part of a test's time."""
     capture = session.config.pluginmanager.get_plugin("capturemanager")
-    if image is not None and session.items and not session.config.option.collectonly:
-        # Where it cannot be made, the tests that need it say so.
-        with capture.global_and_fixture_disabled(), contextlib.suppress(Failed, DockerException):
+    if not session.items or session.config.option.collectonly:
+        return
+    # Where one cannot be made, the tests that need it say so.
+    with capture.global_and_fixture_disabled(), contextlib.suppress(Failed, DockerException, AssertionError):
+        if (image := sys.modules.get("tests.session_image")) is not None:
             image.ensure_session_image()
+        if (server := sys.modules.get("tests.deployment.server")) is not None:
+            server.ensure_image()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -75,6 +75,7 @@ def ensure_image() -> str:
             return name
         if shutil.which("mmdebstrap") is None:
             install(["mmdebstrap"], dict(os.environ), Console())
+        Console().say("Making the server that tests deploy on, with mmdebstrap (about a minute)")
         with tempfile.TemporaryDirectory(prefix="server-") as folder:
             archive = Path(folder, "root.tar")
             command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
