@@ -342,11 +342,11 @@ class FollowerTests(PlayedTestCase):
 
     async def test_it_closes_whatever_it_is_waiting_for(self) -> None:
         self.source.put()
-        for silent, pause in ((True, 0.02), *((False, step * 0.0005) for step in range(20))):
+        for silent, seconds in ((True, 0.02), *((False, step * 0.0005) for step in range(20))):
             self.engine.silent = silent
             follower = self.make()
             opened = follower.open()
-            await deferLater(reactor, pause)
+            await deferLater(reactor, seconds)
             await follower.close()
             await opened
 
