@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import tarfile
 import threading
+import time
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ from bench.measurement import Failed
 
 #: The label of containers that are made without the API, to find and remove them by.
 LABEL = "sandbox.bench"
+#: Seconds that an idle connection is used again: fewer than the daemon keeps it.
+_KEPT = 30.0
 
 
 class Hands(Protocol):
@@ -69,8 +72,9 @@ class Api:
 
         :raises Failed: when it is refused.
         """
-        if not hasattr(self._local, "connection"):
+        if time.monotonic() - getattr(self._local, "used", -_KEPT) >= _KEPT:
             self._local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        self._local.used = time.monotonic()
         connection: http.client.HTTPConnection = self._local.connection
         data = None if body is None else json.dumps(body).encode()
         fields = {"X-Internal-Service-Key": self.key, "Content-Type": "application/json"}

@@ -26,6 +26,8 @@ _GRANTED = (
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 )
 _READ = 1 << 18
+#: WebSockets that are opened together.
+_AT_ONCE = 50
 
 #: A client's socket and the application's for it.
 Pair = tuple[socket.socket, socket.socket]
@@ -100,7 +102,8 @@ class WebSockets:
     def opened(self, proxy: Proxy, number: int) -> Iterator[Sequence[Pair]]:
         """So many open WebSockets through a proxy."""
         with ExitStack() as stack:
-            yield [pair for _ in range(number) for pair in self._open(proxy, 1, stack)]
+            numbers = range(0, number, _AT_ONCE)
+            yield [pair for done in numbers for pair in self._open(proxy, min(_AT_ONCE, number - done), stack)]
 
     def _open(self, proxy: Proxy, number: int, stack: ExitStack) -> list[Pair]:
         headers = "".join(f"{field}\r\n" for field in proxy.headers)
