@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.engine import ENGINE_URL
 
 def ensure_session_image() -> str:
     """Have the engine know the image, made by its recipe where it is missing or old; its name."""
-    with tempfile.TemporaryDirectory(prefix="sandbox-image-") as scratch:
+    lock = Path(tempfile.gettempdir(), f"sandbox-session-image.{os.getuid()}.lock")
+    with lock.open("w") as held, tempfile.TemporaryDirectory(prefix="sandbox-image-") as scratch:
+        # The tests run in several processes, and one of them makes it for all.
+        fcntl.flock(held, fcntl.LOCK_EX)
         SessionImage(ENGINE_URL, DEFAULT_IMAGE, Console(), dict(os.environ), Path(scratch)).ensure()
     return DEFAULT_IMAGE
