@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from time import time
-from typing import Generic, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -16,14 +14,13 @@ from sandbox.errors import AccessDenied, AccessUnavailable, Overloaded, SandboxE
 from sandbox.model import Link
 from sandbox.operations.answers import Answers, Unknown
 from sandbox.operations.authorities import Authorities, Authority
+from sandbox.operations.known import Known
 from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, admit_user
 from sandbox.policy.cookies import SessionCookie, read_cookie, write_cookie
 from sandbox.policy.links import LinkToken, read_link, write_link
 from sandbox.policy.signing import Purpose, Signer
 from sandbox.policy.tokens import Claims, Verifier, expired, invalid, judge, missing
 from sandbox.stores.interface import ISessionStore
-
-T = TypeVar("T")
 
 #: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
 LONGEST = 86_400
@@ -101,8 +98,8 @@ class Access:
         self._leeway = leeway
         self._cookie_lifetime = cookie_lifetime
         self._now = now
-        self._tokens = _Known(self._token_holder, limit)
-        self._cookies = _Known(self._cookie_holder, limit)
+        self._tokens = Known(self._token_holder, limit)
+        self._cookies = Known(self._cookie_holder, limit)
         self._owners: Answers[str, str] = Answers(clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit)
         # By session and link: a token is bound to both.
         self._links: Answers[tuple[str, str], Link] = Answers(
@@ -277,44 +274,3 @@ class Access:
 
     def _is_fresh(self, cookie: SessionCookie, now: int) -> bool:
         return (cookie.expires - now) * 2 > self._cookie_lifetime
-
-
-class _Known(Generic[T]):
-    """What texts say, remembered by digest, genuine or not; the least used go first.
-
-    Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.
-
-    :param read: what a text says whenever it is read; ``None`` when it is not genuine.
-    """
-
-    def __init__(self, read: Callable[[bytes], T | None], limit: int) -> None:
-        self._read = read
-        self._limit = limit
-        self._genuine: OrderedDict[bytes, T] = OrderedDict()
-        self._others: OrderedDict[bytes, None] = OrderedDict()
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._genuine.clear()
-        self._others.clear()
-
-    def read(self, credential: Credential) -> T | None:
-        """What the text says, or ``None``."""
-        digest = credential.digest
-        found = self._genuine.get(digest)
-        if found is not None:
-            self._genuine.move_to_end(digest)
-            return found
-        if digest in self._others:
-            self._others.move_to_end(digest)
-            return None
-        found = self._read(credential.text)
-        if found is not None:
-            self._genuine[digest] = found
-            if len(self._genuine) > self._limit:
-                self._genuine.popitem(last=False)
-        else:
-            self._others[digest] = None
-            if len(self._others) > self._limit:
-                self._others.popitem(last=False)
-        return found

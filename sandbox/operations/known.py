@@ -1,0 +1,52 @@
+"""What texts say, remembered, so that each is verified once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sandbox.policy.access import Credential
+
+T = TypeVar("T")
+
+
+class Known(Generic[T]):
+    """What texts say, remembered by digest, genuine or not; the least used go first.
+
+    Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.
+
+    :param read: what a text says whenever it is read; ``None`` when it is not genuine.
+    """
+
+    def __init__(self, read: Callable[[bytes], T | None], limit: int) -> None:
+        self._read = read
+        self._limit = limit
+        self._genuine: OrderedDict[bytes, T] = OrderedDict()
+        self._others: OrderedDict[bytes, None] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._genuine.clear()
+        self._others.clear()
+
+    def read(self, credential: Credential) -> T | None:
+        """What the text says, or ``None``."""
+        digest = credential.digest
+        found = self._genuine.get(digest)
+        if found is not None:
+            self._genuine.move_to_end(digest)
+            return found
+        if digest in self._others:
+            self._others.move_to_end(digest)
+            return None
+        found = self._read(credential.text)
+        if found is not None:
+            self._genuine[digest] = found
+            if len(self._genuine) > self._limit:
+                self._genuine.popitem(last=False)
+        else:
+            self._others[digest] = None
+            if len(self._others) > self._limit:
+                self._others.popitem(last=False)
+        return found
