@@ -179,14 +179,15 @@ class Channel(Connection):
             raise uri_too_long()
         if len(data) > limits.head:
             raise head_too_large()
+        self.bytes_in, self.bytes_out = len(data), 0
+        request_id, data = self.site.ids.take(self, data)
         head = parse_request_head(data, limits.fields)
         framing = request_framing(head)
         self.deadline = NEVER
         self._keep_alive = keeps_alive(head)
         self._unsent = 0
-        self.bytes_in, self.bytes_out = len(data), 0
         self._expect_body(framing)
-        request = self._request = self.site.requestFactory(self, head, framing)
+        request = self._request = self.site.requestFactory(self, head, framing, request_id)
         try:
             admission = self.site.admit(request)
         except Exception:

@@ -7,11 +7,12 @@ import secrets
 from itertools import count
 from typing import TYPE_CHECKING
 
-from sandbox.policy.headers import REQUEST_ID, TrustedProxies
+from sandbox.policy.headers import TrustedProxies
 
 if TYPE_CHECKING:
-    from sandbox.http.request import Request
+    from sandbox.http.channel import Channel
 
+_FIELD = re.compile(rb"\r\nX-Request-Id:([^\r\n]*)(?=\r\n)", re.IGNORECASE)
 # A token (RFC 9110 section 5.6.2): it goes into header fields and log lines as it is.
 _WELL_FORMED = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 
@@ -26,7 +27,7 @@ class RequestIds:
     """
 
     def __init__(self, trusted: TrustedProxies) -> None:
-        self._trusts = trusted.trusts
+        self._trusts = trusted.trusts if trusted else None
         self._form = b"%b-%%x" % secrets.token_hex(6).encode("ascii")
         self._numbers = count(1)
 
@@ -34,10 +35,16 @@ class RequestIds:
         """A name that no request had before."""
         return self._form % next(self._numbers)
 
-    def of(self, request: Request) -> bytes:
-        """The request's name."""
-        if REQUEST_ID in request.known and self._trusts(request.channel.peer):
-            given = request.known[REQUEST_ID]
-            if _WELL_FORMED.fullmatch(given):
-                return given
-        return self._form % next(self._numbers)
+    def take(self, channel: Channel, head: bytes) -> tuple[bytes, bytes]:
+        """A request's name, and its head, from which a name that is taken is cut.
+
+        The rest is then like that of the client's other requests, and what was read from it is remembered
+        (:func:`sandbox.policy.grammar.read_section`).
+        """
+        if self._trusts is not None and self._trusts(channel.peer):
+            found = [*_FIELD.finditer(head)]
+            if len(found) == 1:
+                name = found[0][1].strip(b" \t")
+                if _WELL_FORMED.fullmatch(name):
+                    return name, head[: found[0].start()] + head[found[0].end() :]
+        return self._form % next(self._numbers), head

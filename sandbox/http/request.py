@@ -63,14 +63,14 @@ class Request(TwistedRequest):
     error = ""
     cut = False
 
-    def __init__(self, channel: Channel, head: RequestHead, framing: Framing) -> None:
+    def __init__(self, channel: Channel, head: RequestHead, framing: Framing, request_id: bytes) -> None:
         self.channel: Any = channel
         self.site = channel.site
         self.method, self.uri, self.minor, self.section, self.headers, self.known = head
         self.framing = framing
         self.notifications = []
         self.begun = monotonic()
-        self.id = channel.site.ids.of(self)
+        self.id = request_id
 
     # What twisted.web and Klein ask for.
 

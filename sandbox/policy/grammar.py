@@ -47,7 +47,6 @@ _INDEXED = frozenset(
         b"sec-fetch-mode",
         b"referer",
         b"origin",
-        b"x-request-id",
     }
 )
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})

@@ -60,6 +60,10 @@ class TrustedProxies:
         self._networks = [ipaddress.ip_network(word, strict=False) for word in words - {"unix"}]
         self.trusts = lru_cache(1024)(self._trusts)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self._unix or bool(self._networks)
+
     def _trusts(self, peer: str | None) -> bool:
         if peer is None:
             return self._unix

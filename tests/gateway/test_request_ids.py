@@ -9,6 +9,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from sandbox.http.access_log import AccessLog
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Limits
+from sandbox.policy.grammar import read_section
 from sandbox.policy.headers import TrustedProxies
 from tests.gateway.stage import GET, GatewayCase, values
 from tests.gateway.test_websocket import WebSocketTestCase, asking, granting
@@ -46,6 +47,35 @@ class Names(GatewayCase):
     async def test_a_trusted_proxy_s_is_taken(self) -> None:
         self.trust("127.0.0.0/8")
         self.assertEqual(await self.named(NAMED % b"its_own-1.2"), (b"its_own-1.2", b"its_own-1.2"))
+
+    async def test_what_it_stood_in_is_read_once_for_all_the_client_s_requests(self) -> None:
+        self.trust("127.0.0.1")
+        read_section.__globals__["_remember"].cache_clear()
+        for number in range(3):
+            seen, _ = await self.exchange(NAMED % b"name-%d" % number, OK)
+            self.assertEqual(values(seen, b"x-request-id"), [b"name-%d" % number])
+        self.assertEqual(read_section.__globals__["_remember"].cache_info().misses, 1)
+
+    async def test_its_place_and_case_among_the_fields_do_not_matter(self) -> None:
+        self.trust("127.0.0.1")
+        for text in (
+            b"GET /previews/s1/ HTTP/1.1\r\nx-request-ID:\tits-own \r\nHost: x\r\nAccept: */*\r\n\r\n",
+            b"GET /previews/s1/ HTTP/1.1\r\nHost: x\r\nX-REQUEST-ID:its-own\r\nAccept: */*\r\n\r\n",
+        ):
+            seen, answer = await self.exchange(text, OK)
+            self.assertEqual(answer.get(b"x-request-id"), b"its-own")
+            self.assertIn(b"\r\nAccept: */*\r\n", seen)
+
+    async def test_a_broken_head_is_no_better_for_it(self) -> None:
+        self.trust("127.0.0.1")
+        for broken in (
+            b"X-Request-Id : x",
+            b"A: b\r\n X-Request-Id: x",
+            b"A: b\nX-Request-Id: x",
+            b"X-Request-Id: x\0",
+        ):
+            answer = await (await self.wire()).ask(b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % broken)
+            self.assertEqual(answer.status, 400, broken)
 
     async def test_what_is_no_token_is_not_taken_even_from_there(self) -> None:
         self.trust("127.0.0.1")

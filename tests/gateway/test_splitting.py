@@ -85,8 +85,8 @@ class OneId(RequestIds):
     def new(self) -> bytes:
         return b"the-request"
 
-    def of(self, request: Any) -> bytes:
-        return self.new()
+    def take(self, channel: Any, head: bytes) -> tuple[bytes, bytes]:
+        return self.new(), head
 
 
 def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, str]:
