@@ -18,7 +18,7 @@ PAGE = ((200, 2048), (80, 8192), (15, 61_440), (5, 307_200))
 
 #: Of both nginx, the backend and the proxy: one worker, no log, room for every connection.
 NGINX = """worker_processes 1; daemon off; pid {scratch}/{name}.pid; error_log stderr crit;
-events {{ worker_connections 9500; }}
+events {{ worker_connections 11000; }}
 http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; client_max_body_size 0;
 client_body_temp_path {scratch}/{name}-1; proxy_temp_path {scratch}/{name}-2; fastcgi_temp_path {scratch}/{name}-3;
 uwsgi_temp_path {scratch}/{name}-4; scgi_temp_path {scratch}/{name}-5;

@@ -3,7 +3,8 @@
 A container's address must not be one of the daemon's own machine. Here it is the loopback address, because that is the
 only place where load may go.
 
-With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds.
+With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds; with ``BENCH_TRACE``,
+too, also how many bytes CPython has allocated, which makes it slow.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import tracemalloc
 from pathlib import Path
 
 from twisted.scripts.twistd import run
@@ -28,7 +30,12 @@ def _count(*_: object) -> None:
     collections = sum(each["collections"] for each in gc.get_stats())
     gc.collect()
     found = sum(each["collected"] for each in gc.get_stats())
-    counts = {"blocks": sys.getallocatedblocks(), "collections": collections, "cyclic": found}
+    counts = {
+        "blocks": sys.getallocatedblocks(),
+        "bytes": tracemalloc.get_traced_memory()[0],
+        "collections": collections,
+        "cyclic": found,
+    }
     path = Path(os.environ["BENCH_COUNTS"])
     path.with_suffix(".new").write_text(json.dumps(counts))
     path.with_suffix(".new").rename(path)
@@ -39,5 +46,7 @@ if __name__ == "__main__":
     inspection._usable = _any
     if "BENCH_COUNTS" in os.environ:
         signal.signal(signal.SIGUSR2, _count)
+    if "BENCH_TRACE" in os.environ:
+        tracemalloc.start()
     sys.argv = ["twistd", "--nodaemon", "--pidfile=", "sandbox"]
     run()

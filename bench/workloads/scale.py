@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import cast
 
 from bench.load.requests import request
@@ -72,23 +73,33 @@ def _number(subject: str) -> int:
     return int(subject.split(maxsplit=1)[0].replace(",", ""))
 
 
+def _counts(pid: int, file: Path) -> Mapping[str, int]:
+    """What a daemon that was started with ``BENCH_COUNTS`` holds."""
+    file.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR2)
+    end = time.monotonic() + 20
+    while not file.exists():
+        if time.monotonic() > end:
+            raise Failed("the daemon does not count")
+        time.sleep(0.01)
+    found: Mapping[str, int] = json.loads(file.read_text())
+    return found
+
+
 def _memory(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
-    count = scale.size(10_000, 200)
+    count, file = scale.size(10_000, 200), stage.scratch / "counts"
     routes = dict.fromkeys((f"session-{number}" for number in range(count)), stage.routes["bench"])
-    with stage.engine(1) as engine, daemon(Place(stage.scratch, {}, engine), {}) as (pid, _, _):
-        empty = resident(pid)
+    settings = {"BENCH_COUNTS": str(file), "BENCH_TRACE": "1"}
+    with stage.engine(1) as engine, daemon(Place(stage.scratch, {}, engine), settings) as (pid, _, _):
+        empty = _counts(pid, file)["bytes"]
     with (
         stage.engine(count + len(stage.routes)) as engine,
-        daemon(Place(stage.scratch, {}, engine), {}) as (pid, port, _),
+        daemon(Place(stage.scratch, {}, engine), settings) as (pid, port, _),
     ):
-        known = resident(pid)
+        known = _counts(pid, file)["bytes"]
         register(port, routes)
-        registered = resident(pid)
-    return {
-        "session": (known - empty) / count / _KIB,
-        "preview": (registered - known) / count / _KIB,
-        "whole": registered / 1e6,
-    }
+        registered = _counts(pid, file)["bytes"]
+    return {"session": (known - empty) / count / _KIB, "preview": (registered - known) / count / _KIB}
 
 
 def _start(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
@@ -109,15 +120,7 @@ def _left(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
         def counts(number: int) -> Mapping[str, int]:
             stage.load.closed(port, [small], connections=32, count=number)
             time.sleep(0.3)  # the last connections are closed
-            file.unlink(missing_ok=True)
-            os.kill(pid, signal.SIGUSR2)
-            end = time.monotonic() + 10
-            while not file.exists():
-                if time.monotonic() > end:
-                    raise Failed("the daemon does not count")
-                time.sleep(0.01)
-            found: Mapping[str, int] = json.loads(file.read_text())
-            return found
+            return _counts(pid, file)
 
         before, after = counts(2000), counts(requests)
     return {name: (after[name] - before[name]) / requests * 1000 for name in ("blocks", "cyclic", "collections")}
@@ -150,15 +153,14 @@ SCALE = (
         name="scale-memory",
         group="scale",
         title="Memory of 10,000 sessions and registered previews",
-        about="Resident memory of the daemon; the engine and its containers are simulated.",
+        about="What CPython has allocated for each (tracemalloc); the engine and its containers are simulated.",
         subjects=("gateway",),
         metrics=(
             Metric("session", "KiB a session"),
             Metric("preview", "KiB a registered preview"),
-            Metric("whole", "MB in all"),
         ),
         measure=_memory,
-        seconds=45.0,
+        seconds=60.0,
         rounds=1,
     ),
     Workload(
