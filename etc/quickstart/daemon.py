@@ -22,7 +22,7 @@ START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 #: What a person may set for the tour too; everything else of the daemon's environment is decided here.
 _PASSED_ON = {"DOCKER_HOST", "SESSION_IMAGE"}
-_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\S* \[([^]]*)\] (.*)$")
+_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\S+ \w+ +[\w.]+: (.*)$")
 
 
 def key_file(state: Path) -> Path:
@@ -51,13 +51,13 @@ def free_port(preferred: int) -> int:
 
 
 def readable(line: str) -> str:
-    """A line of twistd's log with the time of day and the message only.
+    """A line of the daemon's log with the time of day and the message only.
 
-    >>> readable("2026-01-25T12:00:01+0000 [sandbox.gateway#info] Started")
+    >>> readable("2026-01-25T12:00:01.250Z info     sandbox.gateway: Started")
     '12:00:01  Started'
     """
     found = _LOG_LINE.match(line)
-    return f"{found[1]}  {found[3]}" if found else f"          {line}"
+    return f"{found[1]}  {found[2]}" if found else f"          {line}"
 
 
 class Daemon:
@@ -128,6 +128,7 @@ def start(environment: Mapping[str, str], engine_url: str, state: Path, console:
     settings = {name: value for name, value in environment.items() if name not in known and name != "PYTHONPATH"}
     settings["INTERNAL_SERVICE_KEY"] = key.read_text().strip().partition(": ")[2]
     settings["DOCKER_HOST"], settings["PORT"], settings["STATE_DIRECTORY"] = engine_url, str(port), str(state)
+    settings["LOG_FORMAT"] = "text"
     # Whoever ends the tour does not want to wait for what a browser still has open.
     settings["DRAIN_SECONDS"] = str(STOP_TIMEOUT / 2)
     console.say(f"Starting the daemon: twistd -n sandbox; its log: {log}")

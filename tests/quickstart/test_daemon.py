@@ -49,8 +49,9 @@ class DaemonTests(SynchronousTestCase):
         self.assertEqual(daemon.free_port(port), port)
 
     def test_log_lines_are_for_people(self) -> None:
-        """The time of day and the message; what is not twistd's stays as it is."""
-        self.assertEqual(daemon.readable("2026-01-25T12:00:01+0000 [a.b#info] Hello [1]"), "12:00:01  Hello [1]")
+        """The time of day and the message; what is none of the daemon's stays as it is."""
+        line = "2026-01-25T12:00:01.250Z info     a.b_c: Hello: [1]"
+        self.assertEqual(daemon.readable(line), "12:00:01  Hello: [1]")
         self.assertEqual(daemon.readable("\tTraceback").strip(), "Traceback")
 
     def test_daemon_that_ignores_sigterm_is_killed_and_told(self) -> None:
