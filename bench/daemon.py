@@ -3,8 +3,8 @@
 A container's address must not be one of the daemon's own machine. Here it is the loopback address, because that is the
 only place where load may go.
 
-With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds; with ``BENCH_TRACE``,
-too, also how many bytes CPython has allocated, which makes it slow.
+With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds; with
+``BENCH_TRACE``, too, also how many bytes CPython has allocated, which makes it slow.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""A simulated Docker engine: ``python -m bench.engine SOCKET COUNT NAME…``.
+"""A simulated Docker engine: ``python -m bench.engine SOCKET COUNT EVENTS NAME…``.
 
 It knows ``COUNT`` running containers with session labels, all of them at the loopback address, and answers what the
 daemon asks at its start and while it follows the engine; nothing can be done in them. To whoever follows it, it tells
-first that each of them was started just now. So that previews can be measured
+first that some of them were started just now. So that previews can be measured
 without an engine, and more sessions than fit on one machine.
 
 :param SOCKET: path of the Unix socket to listen on.
+:param EVENTS: of how many containers it tells that.
 :param NAME: session ids of the first containers; the others are called ``session-N``.
 """
 
@@ -33,12 +34,12 @@ def container_id(number: int) -> str:
 class SimulatedEngine:
     """The answers."""
 
-    def __init__(self, names: Sequence[str], count: int) -> None:
+    def __init__(self, names: Sequence[str], count: int, events: int) -> None:
         self._names = [*names, *(f"session-{number}" for number in range(count))][:count]
         self._list = json.dumps([self._row(number) for number in range(count)]).encode()
         self._inspections = {container_id(n): json.dumps(self._inspection(n)).encode() for n in range(count)}
 
-        self._events = [json.dumps(self._event(number)).encode() + b"\n" for number in range(count)]
+        self._events = [json.dumps(self._event(number)).encode() + b"\n" for number in range(events)]
 
     def _event(self, number: int) -> dict[str, Any]:
         actor = {"ID": container_id(number), "Attributes": {_LABEL: self._names[number]}}
@@ -95,8 +96,8 @@ class SimulatedEngine:
             writer.close()
 
 
-async def _main(path: str, count: int, names: Sequence[str]) -> None:
-    engine = SimulatedEngine(names, count)
+async def _main(path: str, count: int, events: int, names: Sequence[str]) -> None:
+    engine = SimulatedEngine(names, count, events)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     server = await asyncio.start_unix_server(engine.serve, path)
@@ -105,4 +106,4 @@ async def _main(path: str, count: int, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
+    asyncio.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

@@ -94,10 +94,13 @@ class Stage:
         }
 
     @contextmanager
-    def engine(self, count: int) -> Iterator[Path]:
-        """A simulated engine with so many containers, the routes' sessions first; gives its socket."""
+    def engine(self, count: int, events: int = 0) -> Iterator[Path]:
+        """A simulated engine with so many containers, the routes' sessions first; gives its socket.
+
+        :param events: of how many of them it tells that they were started just now.
+        """
         socket = self.scratch / f"engine-{count}.sock"
-        command = [sys.executable, "-m", "bench.engine", str(socket), str(count), *self.routes]
+        command = [sys.executable, "-m", "bench.engine", str(socket), str(count), str(events), *self.routes]
         with running(command, core=LOAD, log=self.scratch / "engine.log", directory=_ROOT):
             end = time.monotonic() + 30
             while not socket.exists():
