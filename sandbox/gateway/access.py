@@ -15,6 +15,7 @@ from sandbox.gateway.doors import Passage, Verdict
 from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
+from sandbox.logs.context import on_behalf_of
 from sandbox.operations.access import Access, Grant
 from sandbox.operations.authorities import Authority
 from sandbox.operations.previews import Previews
@@ -127,7 +128,9 @@ class PreviewAccess:
         credentials = with_query(seen.credentials, request.uri)
         if mode is not Mode.PUBLIC and any(found.place is Place.COOKIE for found in credentials):
             credentials = self._without_borrowed_cookies(request, seen, credentials)
-        grant = self._access.admit(session_id, mode, credentials)
+        # Who is not known yet may be asked for in the store, which has something to say when it does not answer.
+        with on_behalf_of(request.id, session_id):
+            grant = self._access.admit(session_id, mode, credentials)
         if isinstance(grant, Deferred):
             return grant.addCallback(lambda found: self._granted(request, visit, seen, credentials, found))
         return self._granted(request, visit, seen, credentials, grant)

@@ -190,8 +190,7 @@ class Relay:
         end = _CHUNKED_END if self._chunked else _END
         if not request.persistent or self._until_close:
             end = b"Connection: close\r\n" + end
-        end = b"X-Request-Id: %b\r\n%b" % (request.id, end)
-        self._pending = [status_line(head), field_lines(fields), end]
+        self._pending = [status_line(head), field_lines(fields), b"X-Request-Id: ", request.id, b"\r\n", end]
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
         if trailers is not None:

@@ -21,7 +21,7 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
-from sandbox.logs.context import ORIGIN, on_behalf_of
+from sandbox.logs.context import on_behalf_of
 from sandbox.model import Preview, Target
 from sandbox.policy.framing import NONE
 from sandbox.policy.grammar import Malformed, split_list
@@ -145,7 +145,6 @@ class PreviewResource(ReverseProxyResource):
         """
         place = _Place(session_id, prefix, port)
         request.session_id = session_id
-        origin = ORIGIN.set((request.id, session_id))
         try:
             verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
             if verdict is None or not isinstance(verdict, Deferred):
@@ -154,8 +153,6 @@ class PreviewResource(ReverseProxyResource):
                 self._wait(request, verdict, lambda found: self._admit(request, place, found))
         except Exception:
             respond_error(request, Failure())
-        finally:
-            ORIGIN.reset(origin)
 
     def _admit(self, request: Request, place: _Place, verdict: Verdict) -> None:
         if isinstance(verdict, Reply):

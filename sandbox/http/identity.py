@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,12 @@ class RequestIds:
 
     def __init__(self, trusted: TrustedProxies) -> None:
         self._trusts = trusted.trusts if trusted else None
-        self._form = b"%b-%%x" % secrets.token_hex(6).encode("ascii")
-        self._numbers = count(1)
+        form = b"%b-%%x" % secrets.token_hex(6).encode("ascii")
+        self._names: Iterator[bytes] = map(form.__mod__, count(1))
 
     def new(self) -> bytes:
         """A name that no request had before."""
-        return self._form % next(self._numbers)
+        return next(self._names)
 
     def take(self, channel: Channel, head: bytes) -> tuple[bytes, bytes]:
         """A request's name, and its head, from which a name that is taken is cut.
@@ -47,4 +48,4 @@ class RequestIds:
                 name = found[0][1].strip(b" \t")
                 if _WELL_FORMED.fullmatch(name):
                     return name, head[: found[0].start()] + head[found[0].end() :]
-        return self._form % next(self._numbers), head
+        return next(self._names), head
