@@ -18,40 +18,60 @@ _PATH = 512
 _MANY = frozenset({"preview", "internal preview", "other", "api"})
 
 
-class AccessLog:
-    """Logs requests that are over; see :class:`sandbox.http.site.Site`.
+class _Portion:
+    """The first of each second, and a part of the others.
 
-    A line costs half as much as carrying a preview request. So of those the first ones of each second are logged, and a
-    part of the others. API calls and upgrades are few, and failures (5xx) are what one looks for: they are always
-    logged; API calls without the key are not among them. What machines ask to watch the daemon is logged at the level
-    ``debug``.
-
-    :param share: the part of preview requests that is logged beyond ``rate``; 0: none of them at all.
-    :param rate: how many of them are logged in a second before any is left out.
-    :param watched: the routes of those machines.
+    :param rate: how many in a second before any is left out.
+    :param share: the part of the others.
     """
 
-    def __init__(self, share: float, rate: int, watched: Iterable[str] = ()) -> None:
+    def __init__(self, rate: int, share: float) -> None:
+        self._rate = rate
         self._share = share
-        self._rate = rate if share else 0
-        self._watched = frozenset(watched)
         self._renewed = 0.0
         self._left = 0
         self._owed = 0.0
 
+    def has(self, now: float) -> bool:
+        """Whether the next one is among them."""
+        if now - self._renewed >= 1:
+            self._renewed, self._left = now, self._rate
+        if self._left:
+            self._left -= 1
+            return True
+        self._owed += self._share
+        if self._owed < 1:
+            return False
+        self._owed -= 1
+        return True
+
+
+class AccessLog:
+    """Logs requests that are over; see :class:`sandbox.http.site.Site`.
+
+    A line costs half as much as carrying a preview request, and anybody can have them written. So of those the first
+    ones of each second are logged, and a part of the others. Failures (5xx) and upgrades are what one looks for, and
+    are counted apart: no number of other requests hides them. API calls with the key are always logged. What machines
+    ask to watch the daemon is logged at the level ``debug``.
+
+    :param share: the part of preview requests that is logged beyond ``rate``; 0: only failures and upgrades are.
+    :param rate: how many of either kind are logged in a second before any is left out.
+    :param watched: the routes of those machines.
+    """
+
+    def __init__(self, share: float, rate: int, watched: Iterable[str] = ()) -> None:
+        self._usual = _Portion(rate if share else 0, share)
+        self._notable = _Portion(rate, share)
+        self._watched = frozenset(watched)
+
     def __call__(self, request: Request, now: float) -> None:
         """Log a request, or leave it out."""
-        if request.code < 500 and request.route in _MANY and request.code != 101:
-            if now - self._renewed >= 1:
-                self._renewed, self._left = now, self._rate
-            if self._left:
-                self._left -= 1
-            elif self._owed + self._share < 1:
-                self._owed += self._share
+        code = request.code
+        if request.route in _MANY:
+            portion = self._notable if code >= 500 or code == 101 else self._usual
+            if not portion.has(now):
                 return
-            else:
-                self._owed += self._share - 1
-        watching = request.code < 500 and request.route in self._watched
+        watching = code < 500 and request.route in self._watched
         self._write(LogLevel.debug if watching else LogLevel.info, request, now - request.begun)
 
     def _write(self, level: Any, request: Request, seconds: float) -> None:

@@ -32,11 +32,11 @@ class Logs:
         "ACCESS_LOG",
         number(0, 1),
         "0.001",
-        "The part of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only those that fail.",
+        "The part of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only failures and upgrades.",
     )
     access_log_rate: int = variable(
         "ACCESS_LOG_RATE",
         whole(0, 1_000_000),
         "20",
-        "Preview requests a second that are logged before ACCESS_LOG leaves any out; unused when that is 0.",
+        "Preview requests a second, and failures and upgrades, that are logged before ACCESS_LOG leaves any out.",
     )

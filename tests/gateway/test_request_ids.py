@@ -220,10 +220,10 @@ class AccessLogs(GatewayCase):
         self.assertEqual(len(self.lines), 3)
         log = self.site._observe
         assert isinstance(log, AccessLog)
-        log._renewed += 100  # the second goes on
+        log._usual._renewed += 100  # the second goes on
         await self.ask(2)
         self.assertEqual(len(self.lines), 3)
-        log._renewed -= 102  # and another begins
+        log._usual._renewed -= 102  # and another begins
         await self.ask(1)
         self.assertEqual(len(self.lines), 4)
 
@@ -233,6 +233,17 @@ class AccessLogs(GatewayCase):
         self.assertEqual(self.lines, [])
         await self.ask(1, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
         self.assertEqual([line["status"] for line in self.lines], [503])
+
+    async def test_failures_are_bounded_too_and_not_hidden_by_others(self) -> None:
+        self.log(0.0001, 2)
+        log = self.site._observe
+        assert isinstance(log, AccessLog)
+        await self.ask(4)
+        log._usual._renewed += 100
+        log._notable._renewed += 100
+        log._notable._left = 2
+        await self.ask(4, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+        self.assertEqual([line["status"] for line in self.lines], [200, 200, 503, 503])
 
     async def test_a_response_that_was_cut_says_so(self) -> None:
         wire = await self.wire()
@@ -250,7 +261,7 @@ class Upgrades(WebSocketTestCase):
         events: list[Any] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
-        self.site._observe = AccessLog(0, 0)
+        self.site._observe = AccessLog(0, 1)
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/socket?token=secret"))
         peer, seen = await self.application.request()
