@@ -4,7 +4,7 @@ A container's address must not be one of the daemon's own machine. Here it is th
 only place where load may go.
 
 With ``BENCH_COUNTS`` in the environment, SIGUSR2 has it write to that file, as JSON, what it holds; with
-``BENCH_TRACE``, too, also how many bytes CPython has allocated, which makes it slow.
+``BENCH_TRACE``, too, also how many bytes CPython has allocated since the first time, which makes it slow from then on.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def _count(*_: object) -> None:
         "collections": collections,
         "cyclic": found,
     }
+    if "BENCH_TRACE" in os.environ and not tracemalloc.is_tracing():
+        tracemalloc.start()
     path = Path(os.environ["BENCH_COUNTS"])
     path.with_suffix(".new").write_text(json.dumps(counts))
     path.with_suffix(".new").rename(path)
@@ -46,7 +48,5 @@ if __name__ == "__main__":
     inspection._usable = _any
     if "BENCH_COUNTS" in os.environ:
         signal.signal(signal.SIGUSR2, _count)
-    if "BENCH_TRACE" in os.environ:
-        tracemalloc.start()
     sys.argv = ["twistd", "--nodaemon", "--pidfile=", "sandbox"]
     run()
