@@ -412,9 +412,18 @@ class Channel(Connection):
             self.dataReceived(early)
 
     def close_when_idle(self) -> None:
-        """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`."""
-        if self._state is _HEAD and self._request is None:
-            self._close()
+        """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`.
+
+        A head that has begun is waited for. So is the first one of a new connection, for a moment: who connected just
+        now is about to send it, and would be told nothing.
+        """
+        if self._state is not _HEAD or self._request is not None or self._buffer:
+            return
+        if not self.bytes_in:
+            self.deadline += self._limits.greeting - self._limits.idle_timeout
+            if self.deadline > self._seconds():
+                return
+        self._close()
 
     def loseConnection(self) -> None:
         """Close once everything has been sent."""

@@ -40,6 +40,7 @@ class Limits:
     :ivar upload_timeout: a body of which nothing comes; 408 beyond.
     :ivar linger: how long at most to read on after an answer that did not wait for the body.
     :ivar linger_pause: the same, without a byte coming.
+    :ivar greeting: how long a new connection without a request is kept when the site drains.
     """
 
     line: int = 16 * 1024
@@ -51,6 +52,7 @@ class Limits:
     upload_timeout: float = 60.0
     linger: float = 30.0
     linger_pause: float = 5.0
+    greeting: float = 1.0
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:

@@ -23,5 +23,7 @@ class Contained(SynchronousTestCase):
     def test_the_page_is_true(self) -> None:
         failure = type_page(self.server, "how-to/container.md")
         self.assertEqual(failure, "", failure)
-        self.assertEqual(self.server.run("docker ps --all --quiet"), "")
+        # `docker run --rm` comes back before the engine has removed the container.
+        wait = "for each in $(seq 100); do [ -z \"$(docker ps --all --quiet)\" ] && break; sleep 0.2; done"
+        self.assertEqual(self.server.run(f"{wait}; docker ps --all"), self.server.run("docker ps --filter name=none"))
         self.assertEqual(self.server.run("docker run --rm sandbox id --user --name"), "sandbox\n")
