@@ -24,6 +24,6 @@ class Contained(SynchronousTestCase):
         failure = type_page(self.server, "how-to/container.md")
         self.assertEqual(failure, "", failure)
         # `docker run --rm` comes back before the engine has removed the container.
-        wait = "for each in $(seq 100); do [ -z \"$(docker ps --all --quiet)\" ] && break; sleep 0.2; done"
+        wait = 'for each in $(seq 100); do [ -z "$(docker ps --all --quiet)" ] && break; sleep 0.2; done'
         self.assertEqual(self.server.run(f"{wait}; docker ps --all"), self.server.run("docker ps --filter name=none"))
         self.assertEqual(self.server.run("docker run --rm sandbox id --user --name"), "sandbox\n")
