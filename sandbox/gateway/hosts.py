@@ -8,7 +8,7 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM, Admission
 from sandbox.http.request import Request
-from sandbox.http.routes import Root
+from sandbox.http.routes import Root, refuse_unknown
 from sandbox.policy.hostnames import Addresses, PreviewHost
 
 #: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
@@ -18,8 +18,10 @@ HEALTH = b"/.sandbox/health"
 class PreviewHosts(Root):
     """The root of a site that looks at the Host before the path.
 
-    A host that names a preview takes the whole request, so that no path of ours shadows one of the application's; any
-    other request goes where the routes say. The rules are those of the path form: the same resource carries both.
+    A host that names a preview takes the whole request, so that no path of ours shadows one of the application's. Other
+    hosts under the preview domain are nobody's: whoever filters our own paths in front of us, by our own name, need not
+    think of them. Any other request goes where the routes say. The rules are those of the path form: the same resource
+    carries both.
 
     :param routes: for every other host.
     """
@@ -32,9 +34,10 @@ class PreviewHosts(Root):
 
     def admit(self, request: Request) -> Admission:
         """The door of the site that this is the root of."""
-        found = self._addresses.read_host(request.known.get(b"host", b""))
+        host = request.known.get(b"host", b"")
+        found = self._addresses.read_host(host)
         if found is None:
-            return self._routes.admit(request)
+            return refuse_unknown(request) if self._addresses.is_below(host) else self._routes.admit(request)
         request.resource = _OnHost(self._previews, found)
         request.route = "preview"
         return STREAM

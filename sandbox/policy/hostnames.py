@@ -117,9 +117,23 @@ class Addresses:
         >>> Addresses("http://localhost:4002", "localhost").read_host(b"3000-ABC.localhost.:80")
         PreviewHost(port=3000, session_id='abc')
         """
-        text = _PORT.sub("", host.decode("latin-1").lower()).removesuffix(".")
+        text = _name(host)
         name = text.removesuffix(self.domain)
         return read_name(name[:-1]) if name != text and name.endswith(".") else None
+
+    def is_below(self, host: bytes) -> bool:
+        """Whether a Host field names something under the preview domain, other than the daemon's own public name.
+
+        >>> addresses = Addresses("https://sandbox.example.com", "example.com")
+        >>> [addresses.is_below(host) for host in (b"www.Example.com:443", b"example.com", b"sandbox.example.com")]
+        [True, False, False]
+        """
+        text = _name(host)
+        return text.endswith("." + self.domain) and text != _name(self.public_url.partition("://")[2].encode("latin-1"))
+
+
+def _name(host: bytes) -> str:
+    return _PORT.sub("", host.decode("latin-1").lower()).removesuffix(".")
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -13,7 +13,10 @@ class Access:
     """Who may open a preview."""
 
     enable_preview_access_control: bool = variable(
-        "ENABLE_PREVIEW_ACCESS_CONTROL", FLAG, "false", "Ask for a JWT of the session's owner on /previews/."
+        "ENABLE_PREVIEW_ACCESS_CONTROL",
+        FLAG,
+        "false",
+        "Ask for a JWT of the session's owner, or for a link, before a preview is shown, by path or by host.",
     )
     jwt_secret: str | None = variable(
         "JWT_SECRET",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from sandbox.settings.kinds import TEXT, address, number, origin, peers, whole
+from sandbox.settings.kinds import TEXT, address, number, origin, peers, text, whole
 from sandbox.settings.variable import REQUIRED, variable
 
 
@@ -29,9 +29,9 @@ class Daemon:
     )
     internal_listen: str | None = variable(
         "INTERNAL_LISTEN",
-        TEXT,
+        (text, "a Twisted server endpoint, such as tcp:4003:interface=127.0.0.1"),
         None,
-        "A Twisted endpoint of its own for the internal API; the other listener then serves previews only.",
+        "An endpoint of its own for the internal API; the other listener then serves previews only.",
     )
     trusted_proxies: tuple[str, ...] = variable(
         "TRUSTED_PROXIES",

@@ -240,9 +240,34 @@ class Proxies(DeployedCase):
             connection = self.connection("sandbox.example.com")
             connection.request("GET", path, headers={"X-Internal-Service-Key": "any"})
             self.assertEqual(connection.getresponse().status, 404, path)
+        self._look_for_ways_around(host)
         connection = self.connection("sandbox.example.com")
         connection.request("GET", "/previews/proxied/x")
         self.assertEqual(json.loads(connection.getresponse().read())["path"], "/x")
+
+    def _look_for_ways_around(self, host: str) -> None:
+        """What is kept from the outside under our own name is kept under every other, too."""
+        key = {
+            "X-Internal-Service-Key": self.server.run(
+                "sed -n 's/^INTERNAL_SERVICE_KEY=//p' /etc/sandbox/sandbox.env"
+            ).strip()
+        }
+        for name in ("www.preview.example.net", "99999-proxied.preview.example.net"):
+            connection = self.connection(name)
+            connection.request("GET", "/api/internal/sessions", headers=key)
+            self.assertEqual(connection.getresponse().status, 404, name)
+        for line, name in ((host, "sandbox.example.com"), ("sandbox.example.com", host)):
+            connection = self.connection(line)
+            connection.putrequest("GET", f"https://{line}/api/internal/sessions", skip_host=True)
+            connection.putheader("Host", name)
+            connection.putheader("X-Internal-Service-Key", key["X-Internal-Service-Key"])
+            connection.endheaders()
+            self.assertNotIn(b'"sessions"', connection.getresponse().read())
+        anybody = ssl.create_default_context()
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        for unknown in (None, "elsewhere.example"):
+            with socket.create_connection((self.server.address, 443), 30) as wire, self.assertRaises(OSError):
+                anybody.wrap_socket(wire, server_hostname=unknown)
 
     def _look_at_a_stream(self) -> None:
         """The second part comes only when the first has arrived: a proxy that waits for more never lets it."""

@@ -134,6 +134,18 @@ class HostTests(GatewayCase):
         _, answer = await self.exchange(self.get(b"/previews/s1/", host=b"localhost:4002"), OK)
         self.assertEqual(answer.body, b"ok")
 
+    async def test_other_names_below_the_domain_are_nobodys(self) -> None:
+        """A proxy that keeps our own paths from the outside judges by our own name."""
+        for host in (b"www.localhost", b"99999-s1.localhost:4002", b"a.b.LOCALHOST."):
+            self.assertEqual(await self.refusal(self.get(b"/previews/s1/", host=host)), (404, "No such path"), host)
+
+    async def test_our_own_name_may_lie_below_the_domain(self) -> None:
+        routes = Routes([Route(b"/previews/", lambda request: STREAM, self.resource)])
+        hosts = PreviewHosts(Addresses("http://box.localhost:4002", "localhost"), self.resource, routes)
+        self.site.resource, self.site.admit = hosts, hosts.admit
+        _, answer = await self.exchange(self.get(b"/previews/s1/", host=b"Box.localhost:4002"), OK)
+        self.assertEqual(answer.body, b"ok")
+
     async def test_websockets_too(self) -> None:
         sockets = WebSockets(self.resource._clock, self.pool)  # type: ignore[arg-type]
         previews = PreviewResource(self.resource._clock, b"/previews/", self.resolver, self.pool, upgrades=sockets)

@@ -34,7 +34,7 @@ def check_versions(patient: Patient) -> Iterator[Finding]:
     yield ok("versions", f"sandbox {__version__}, Python {platform.python_version()}, {libraries}")
     beside = Path(sys.executable).with_name("twistd")
     if not beside.exists() and shutil.which("twistd") is None:
-        fix = "Put the environment's bin directory on PATH, or install again: pip install sandbox"
+        fix = "Put the environment's bin directory on PATH, or install the project into it again"
         yield failed("versions", "there is no twistd to start the daemon with", fix)
 
 
