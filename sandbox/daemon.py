@@ -177,6 +177,8 @@ class Daemon(Service):
                 site.abort()
 
     def _heed_hup(self) -> None:
+        if self._logs is not None:
+            self._logs.reopen()
         self._reload_again = True
         if self._reloading is None and self.running:
             self._reloading = Deferred.fromCoroutine(self._read_anew())
@@ -187,8 +189,6 @@ class Daemon(Service):
         self._notify.reloading()
         while self._reload_again:
             self._reload_again = False
-            if self._logs is not None:
-                self._logs.reopen()
             await self._reload.run()
 
     def _reloaded(self, _: object) -> None:
@@ -247,11 +247,12 @@ class Daemon(Service):
     async def _stop(self) -> None:
         self._watching.health.draining()
         self._notify.stopping("finishing what is in flight")
+        # First of all, so that it does not say that it is ready while it ends.
+        if self._opening is not None:
+            self._opening.cancel()
         for listener in self._listeners:
             if listener.port is not None:
                 await maybeDeferred(listener.port.stopListening)
-        if self._opening is not None:
-            self._opening.cancel()
         if self._application is not None:
             self._application.drain()
         drains = [site.drain(self._settings.drain_seconds) for site in self._sites]

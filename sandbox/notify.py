@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Mapping
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 _log = Logger()
+
+#: Seconds after which a service manager that took no message is told again, and how many messages wait for that.
+_RETRY, _UNSENT = 0.1, 32
 
 
 class Notify:
@@ -30,6 +34,9 @@ class Notify:
             self._address = "\0" + self._address[1:]
         self._period = _watchdog(environment) / 2
         self._ready = ""
+        self._clock = clock
+        self._unsent: deque[str] = deque(maxlen=_UNSENT)
+        self._retry: IDelayedCall | None = None
         self._watchdog = LoopingCall(self._send, "WATCHDOG=1")
         self._watchdog.clock = clock
 
@@ -64,20 +71,40 @@ class Notify:
         self._send(f"STOPPING=1\nSTATUS={_line(text)}")
 
     def close(self) -> None:
-        """Give no more signs of life."""
+        """Say nothing more."""
         if self._watchdog.running:
             self._watchdog.stop()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _send(self, message: str) -> None:
-        if not self._address:
-            return
+        if self._address:
+            self._unsent.append(message)
+            if self._retry is None:
+                self._send_on()
+
+    def _send_on(self) -> None:
+        self._retry = None
+        while self._unsent:
+            if not self._sent(self._unsent[0]):
+                # Who listens is busy. To be believed dead, or not ready, would be worse than to say it late.
+                self._retry = self._clock.callLater(_RETRY, self._send_on)
+                return
+            self._unsent.popleft()
+
+    def _sent(self, message: str) -> bool:
+        """Send a message; whether there is nothing more to be done about it."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.setblocking(False)
                 sender.sendto(message.encode(), self._address)
+        except BlockingIOError:
+            return False
         except OSError as error:
             what = message.partition("\n")[0]
             _log.warn("the service manager cannot be told {what}: {error}", what=what, error=error.strerror)
+        return True
 
 
 def _line(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
+from twisted.python.failure import Failure
 
 from sandbox.settings import STRONG, SettingError, Settings, parse, weak_secrets
 from sandbox.settings.changes import change
@@ -91,12 +92,15 @@ class Reload:
             _log.warn("{name} has changed: that needs a restart", name=name)
         _log.info("settings read anew; changed: {names}", names=", ".join(found.taken) or "nothing")
 
-    async def _read(self) -> Settings:
-        # A file can be on a disk that does not answer. The thread is there for this once.
-        pool = ThreadPool(minthreads=0, maxthreads=1, name="reload")
-        pool.start()
-        try:
-            settings: Settings = await deferToThreadPool(self._reactor, pool, self._source.read)
-            return settings
-        finally:
-            pool.stop()
+    def _read(self) -> Deferred[Settings]:
+        # A file can be on a disk that does not answer. The thread is there for this once, and no end waits for it.
+        reading: Deferred[Settings] = Deferred()
+
+        def read() -> None:
+            try:
+                self._reactor.callFromThread(reading.callback, self._source.read())
+            except Exception:
+                self._reactor.callFromThread(reading.errback, Failure())
+
+        Thread(target=read, name="reload", daemon=True).start()
+        return reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -60,6 +61,27 @@ class Told(SynchronousTestCase):
         notify.reloading()
         notify.reloaded()
         self.silent(self.listener)
+
+    def test_one_that_is_busy_is_told_all_in_order_when_it_is_not(self) -> None:
+        notify = Notify(self.clock, self.environment)
+        filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(filler.close)
+        filler.setblocking(False)
+        filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filler.sendto(b"FILLER=1", self.environment["NOTIFY_SOCKET"])
+                filled += 1
+        notify.ready("now")
+        notify.stopping("ending")
+        self.clock.advance(1)
+        for _ in range(filled):
+            self.assertEqual(self.heard(self.listener), {"FILLER": "1"})
+        self.silent(self.listener)
+        self.clock.advance(1)
+        self.assertEqual([self.heard(self.listener).popitem()[1] for _ in range(2)], ["now", "ending"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        notify.close()
 
     def test_an_abstract_address(self) -> None:
         name = f"notify-{secrets.token_hex(6)}"

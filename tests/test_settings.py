@@ -48,6 +48,13 @@ class Start(SynchronousTestCase):
             self.assertIn("must be", message)
             self.assertNotIn("\n", message)
 
+    def test_a_key_that_no_header_can_carry_is_refused(self) -> None:
+        for key in ("k\n", " k", "k ", "a\tb", "a\x00b", "a\udcffb"):
+            with self.subTest(key), self.assertRaisesRegex(SettingError, "INTERNAL_SERVICE_KEY must be"):
+                parse({"INTERNAL_SERVICE_KEY": key})
+        for key in ("a b", "schlüssel", "k" * 1000):
+            self.assertEqual(parse({"INTERNAL_SERVICE_KEY": key}).internal_service_key, key)
+
     def test_where_previews_are_found(self) -> None:
         settings = parse({**KEY, "PREVIEW_DOMAIN": "Preview.Example.NET", "PUBLIC_URL": "https://[::1]:8443/"})
         self.assertEqual((settings.preview_domain, settings.public_url), ("preview.example.net", "https://[::1]:8443"))

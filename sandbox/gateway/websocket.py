@@ -88,11 +88,12 @@ class WebSockets:
         :param rest: what the application has sent behind its own.
         """
         session_id, authority, request_id = outbound.session_id, outbound.authority, request.id
+        logged = True
 
         def ended(bridge: Bridge) -> None:
             if authority is not None:
                 authority.leave(end)
-            self._ended(session_id, request_id, bridge)
+            self._ended(session_id, request_id, bridge, logged)
 
         bridge = Bridge(self._deadlines, self._timing, ended)
         end = partial(bridge.close, POLICY_VIOLATION, "Access has ended")
@@ -101,6 +102,8 @@ class WebSockets:
         upstream.upgrade(bridge.application)
         request.send(answer)
         request.upgrade(bridge.browser)
+        # Where many open WebSockets, the log has the ends of those whose beginnings it has.
+        logged = request.logged
         bridge.open()
         if authority is not None:
             authority.lean(end)
@@ -127,18 +130,19 @@ class WebSockets:
             self._check_drained()
         return self._drained
 
-    def _ended(self, session_id: str, request_id: bytes, bridge: Bridge) -> None:
+    def _ended(self, session_id: str, request_id: bytes, bridge: Bridge, logged: bool) -> None:
         received, answered = bridge.browser.received, bridge.application.received
         self._closed.from_browsers += received
         self._closed.from_applications += answered
-        _log.info(
-            "WebSocket closed after {seconds} s session={session}",
-            seconds=round(self._deadlines.seconds() - bridge.opened, 3),
-            session=session_id,
-            request_id=request_id.decode("ascii"),
-            bytes_in=received,
-            bytes_out=answered,
-        )
+        if logged:
+            _log.info(
+                "WebSocket closed after {seconds} s session={session}",
+                seconds=round(self._deadlines.seconds() - bridge.opened, 3),
+                session=session_id,
+                request_id=request_id.decode("ascii"),
+                bytes_in=received,
+                bytes_out=answered,
+            )
         bridges = self._open[session_id]
         bridges.discard(bridge)
         if not bridges:

@@ -67,12 +67,14 @@ class AccessLog:
     def __call__(self, request: Request, now: float) -> None:
         """Log a request, or leave it out."""
         code = request.code
-        if request.route in _MANY:
-            portion = self._notable if code >= 500 or code == 101 else self._usual
+        notable = code >= 500 or code == 101
+        watching = request.route in self._watched
+        if request.route in _MANY or (watching and notable):
+            portion = self._notable if notable else self._usual
             if not portion.has(now):
+                request.logged = False
                 return
-        watching = code < 500 and request.route in self._watched
-        self._write(LogLevel.debug if watching else LogLevel.info, request, now - request.begun)
+        self._write(LogLevel.debug if watching and not notable else LogLevel.info, request, now - request.begun)
 
     def _write(self, level: Any, request: Request, seconds: float) -> None:
         channel = request.channel

@@ -42,6 +42,7 @@ class Request(TwistedRequest):
     :ivar route: which part of the daemon it belongs to; one of few, whatever clients ask for.
     :ivar session_id: the session that it is for, as far as one is known.
     :ivar error: the code of the error that it was answered with.
+    :ivar logged: whether the access log has it; set when it is over.
     :ivar cut: whether its connection was lost before the response was complete.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
     :ivar on_over: called once in any case: when the response is complete, the connection is lost, or is upgraded.
@@ -62,6 +63,7 @@ class Request(TwistedRequest):
     session_id = ""
     error = ""
     cut = False
+    logged = True
 
     def __init__(self, channel: Channel, head: RequestHead, framing: Framing, request_id: bytes) -> None:
         self.channel: Any = channel

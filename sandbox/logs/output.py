@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import stat
 from collections import Counter
 from typing import cast
 
@@ -29,8 +31,9 @@ STDOUT, STDERR = 1, 2
 class Output:
     """Writes each event as a line, at once and unbuffered: what was logged before a crash is there after it.
 
-    A line is one ``write``; a terminal, a pipe or the page cache takes it at the speed of memory. What it refuses
-    (a full disk, a pipe that nobody reads any more) is dropped and counted: a log that fails must not end the daemon.
+    A line is one ``write``, which the page cache takes at the speed of memory; to a pipe, a socket or a terminal it
+    goes in pieces that fit at once. What is refused (by a full disk, a pipe that is not read) is dropped and counted: a
+    log that fails must neither end the daemon nor hold it up.
 
     :param place: the path of a file, which lines are appended to, or a descriptor that is open already.
     :param form: ``text``, ``json``, or ``auto``: text on a terminal, JSON elsewhere.
@@ -43,6 +46,7 @@ class Output:
     def __init__(self, place: str | int, *, form: str = "auto", level: str = "info") -> None:
         self._path = os.path.abspath(place) if isinstance(place, str) else None
         self._descriptor = _opened(self._path) if self._path is not None else cast(int, place)
+        self._room = _room(self._descriptor)
         text = form == "text" or (form == "auto" and os.isatty(self._descriptor))
         self._line = text_line if text else json_line
         self._predicate = LogLevelFilterPredicate()
@@ -77,7 +81,7 @@ class Output:
         except OSError as error:
             _log.error("the log file cannot be opened again: {reason}", reason=error.strerror, path=self._path)
             return
-        self._descriptor = descriptor
+        self._descriptor, self._room = descriptor, _room(descriptor)
         os.close(before)
 
     def _write_event(self, event: LogEvent) -> None:
@@ -91,11 +95,28 @@ class Output:
         whole = len(line)
         try:
             while line:
-                line = line[os.write(self._descriptor, line) :]
+                line = line[self._write_some(line) :]
             self._torn = False
         except OSError:
             self._torn = self._torn or len(line) < whole
             self.dropped += 1
+
+    def _write_some(self, line: bytes) -> int:
+        if self._room is None:
+            return os.write(self._descriptor, line)
+        if not self._room.poll(0):
+            raise BlockingIOError
+        # A pipe that has room has room for this much (pipe(7)).
+        return os.write(self._descriptor, line[: select.PIPE_BUF])
+
+
+def _room(descriptor: int) -> select.poll | None:
+    """What tells whether writing would block; ``None`` for a file, which does not."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return room
 
 
 def _opened(path: str) -> int:

@@ -122,6 +122,13 @@ class Execution:
             if not isinstance(error, EngineError):
                 raise
             raise ExecutionFailed(error.message, error.reason_code) from error
+        except CancelledError:
+            _log.warn(
+                "exec session={session} command={command!r} was killed: its caller hung up",
+                session=session_id,
+                command=self._shown(spec),
+            )
+            raise
         self.counts.ended(result)
         _log.info(
             "exec session={session} container={container} command={command!r} exit={exit} ms={ms}{note}",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from sandbox.errors import EngineError, SandboxError, WorkspaceError
@@ -15,6 +15,9 @@ from sandbox.model import Container, Entry, FileContent
 from sandbox.operations.execution import running_container
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime
+
+#: Characters of a path that the log shows: what is longer is refused anyway.
+_SHOWN = 4096
 
 _log = Logger()
 T = TypeVar("T")
@@ -75,13 +78,22 @@ class Files:
                 raw = workspace_path(path)
                 container = await running_container(self.runtime, session_id)
                 result = await act(container, raw)
+            except CancelledError:
+                self.outcomes[verb, "cancelled"] += 1
+                _log.warn(
+                    "{verb} session={session} path={path!r} was given up: its caller hung up",
+                    verb=verb,
+                    session=session_id,
+                    path=path[:_SHOWN],
+                )
+                raise
             except SandboxError as error:
                 self.outcomes[verb, "failed"] += 1
                 _log.warn(
                     "{verb} session={session} path={path!r}: {code}",
                     verb=verb,
                     session=session_id,
-                    path=path,
+                    path=path[:_SHOWN],
                     code=error.reason_code,
                 )
                 if not isinstance(error, EngineError | WorkspaceError):
@@ -92,7 +104,7 @@ class Files:
                 "{verb} session={session} path={path!r} size={size}",
                 verb=verb,
                 session=session_id,
-                path=path,
+                path=path[:_SHOWN],
                 size=_size(result),
             )
             return result

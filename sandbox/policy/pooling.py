@@ -28,7 +28,7 @@ class PoolLimits:
     """
 
     open: int = 256
-    idle: int = 32
+    idle: int = 256
     idle_seconds: float = 4.0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from sandbox.settings.kinds import TEXT, address, number, origin, peers, text, whole
+from sandbox.settings.kinds import TEXT, address, key, number, origin, peers, text, whole
 from sandbox.settings.variable import REQUIRED, variable
 
 
@@ -14,7 +14,7 @@ class Daemon:
 
     internal_service_key: str = variable(
         "INTERNAL_SERVICE_KEY",
-        TEXT,
+        (key, "a text that is not empty, without white space at its ends or control characters"),
         REQUIRED,
         "Shared secret of the internal API; the daemon does not start without it.",
         secret=True,

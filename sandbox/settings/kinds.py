@@ -24,6 +24,13 @@ def text(value: str) -> str:
     return value
 
 
+def key(value: str) -> str:
+    # A field's value arrives without the white space around it (RFC 9110 section 5.5), so that such a key fits nothing.
+    if not value or value != value.strip() or not value.isprintable():
+        raise ValueError
+    return value
+
+
 def flag(value: str) -> bool:
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if value.strip().lower() not in known:

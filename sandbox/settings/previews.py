@@ -75,7 +75,7 @@ class Previews:
     preview_idle_connections: int = variable(
         "PREVIEW_IDLE_CONNECTIONS",
         whole(0, 100_000),
-        "32",
+        "256",
         "Connections to one session's container that are kept for the next request.",
     )
     preview_idle_timeout: float = variable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 import attrs
@@ -22,6 +23,8 @@ class _Call:
     work: Callable[[], Deferred[Any]]
     outcome: Deferred[Any]
     timer: IDelayedCall
+    # It may begin when another call ends, and is nothing of that one's: the log goes by this.
+    context: Context = attrs.field(factory=copy_context)
 
 
 class Slots:
@@ -94,7 +97,7 @@ class Slots:
                 call = next(iter(self._waiting))
                 del self._waiting[call]
                 self._running += 1
-                maybeDeferred(call.work).addBoth(self._ended, call)
+                maybeDeferred(call.context.run, call.work).addBoth(self._ended, call)
         finally:
             self._starting = False
 

@@ -8,6 +8,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, globalLogPublisher
 
 from sandbox.model import ContainerState
 from tests.api.stage import KEY, ApiCase
@@ -149,8 +151,14 @@ class Exec(ApiCase):
         client = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port.getHost().port), Protocol())
         client.transport.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         await started
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
         client.transport.abortConnection()
         await killed
+        await deferLater(reactor, 0.05)
+        told = [event for event in events if event["log_namespace"] == "sandbox.operations.execution"]
+        self.assertEqual([(event["session"], event["command"]) for event in told], [("s1", "endless")])
 
     async def test_an_outcome_can_be_asked_for_without_running_the_command(self) -> None:
         await self.session()

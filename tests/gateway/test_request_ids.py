@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.logger import LogEvent, globalLogPublisher
 
 from sandbox.http.access_log import AccessLog
 from sandbox.http.identity import RequestIds
+from sandbox.http.request import Request
 from sandbox.http.site import Limits
 from sandbox.policy.grammar import read_section
 from sandbox.policy.headers import TrustedProxies
@@ -245,6 +247,19 @@ class AccessLogs(GatewayCase):
         await self.ask(4, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
         self.assertEqual([line["status"] for line in self.lines], [200, 200, 503, 503])
 
+    async def test_what_watches_the_daemon_is_quiet_and_its_failures_are_bounded(self) -> None:
+        self.log(0, 2)
+        for code, times in ((200, 3), (503, 5)):
+            for _ in range(times):
+                request = Request.__new__(Request)
+                request.channel = SimpleNamespace(bytes_in=0, bytes_out=0, peer="")
+                request.method, request.uri, request.code, request.route = b"GET", b"/readyz", code, "watched"
+                request.id, request.begun = b"i", 0.0
+                assert self.site._observe is not None
+                self.site._observe(request, 1.0)
+        levels = [(line["status"], line["log_level"].name) for line in self.lines]
+        self.assertEqual(levels, [(200, "debug")] * 3 + [(503, "info")] * 2)
+
     async def test_a_response_that_was_cut_says_so(self) -> None:
         wire = await self.wire()
         wire.send(GET % b"/")
@@ -282,3 +297,18 @@ class Upgrades(WebSocketTestCase):
         self.assertNotIn("secret", repr(lines))
         counters = self.upgrades.counters
         self.assertEqual((counters.opened, counters.from_browsers, counters.from_applications), (1, len(message), 0))
+
+    async def test_where_the_beginning_is_left_out_the_end_is_too(self) -> None:
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.site._observe = AccessLog(0, 0)
+        wire = await self.wire()
+        wire.send(asking(b"/previews/s1/socket"))
+        peer, _ = await self.application.request()
+        peer.send(granting())
+        await self.head(wire)
+        await until(lambda: len(self.upgrades))
+        wire.abort()
+        await until(lambda: not len(self.upgrades))
+        self.assertEqual([event for event in events if event.get("session") == "s1"], [])

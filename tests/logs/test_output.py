@@ -138,6 +138,19 @@ class Descriptors(SynchronousTestCase):
         logger(output).info("nobody reads")
         self.assertEqual(output.dropped, 1)
 
+    def test_a_pipe_that_is_not_read_holds_nobody_up(self) -> None:
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        output = Output(theirs)  # blocking, as what twistd was started with
+        log = logger(output)
+        for _ in range(200):
+            log.info("x" * 3000)
+        self.assertGreater(output.dropped, 100)
+        os.read(ours, 1 << 20)
+        log.info("after")
+        self.assertEqual(json.loads(os.read(ours, 1 << 20).splitlines()[-1])["message"], "after")
+
     def test_a_line_that_was_torn_does_not_spoil_the_next(self) -> None:
         ours, theirs = os.pipe()
         self.addCleanup(os.close, ours)

@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.errors import Overloaded, StoreUnavailable
+from sandbox.logs.context import ORIGIN, Origin, on_behalf_of
 from sandbox.stores.slots import Slots
 
 
@@ -44,6 +45,22 @@ class SlotsTests(SynchronousTestCase):
         self.begun[2].callback(2)
         self.begun[3].callback(3)
         self.assertEqual([self.successResultOf(calls[n]) for n in (0, 2, 3)], [0, 2, 3])
+
+    def test_each_runs_on_behalf_of_who_asked_for_it(self) -> None:
+        seen: list[Origin | None] = []
+
+        def work() -> Deferred[int]:
+            seen.append(ORIGIN.get())
+            self.begun.append(Deferred())
+            return self.begun[-1]
+
+        for name in (b"a", b"b", b"c"):
+            with on_behalf_of(name, "s"):
+                self.slots.run(work)
+        with on_behalf_of(b"d", "s"):
+            self.begun[0].callback(0)
+        self.assertEqual(seen, [(b"a", "s"), (b"b", "s"), (b"c", "s")])
+        self.finish()
 
     def test_more_than_may_wait_are_refused(self) -> None:
         calls = [self.run_one() for _ in range(5)]

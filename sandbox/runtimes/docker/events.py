@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
@@ -96,7 +96,7 @@ class EngineEvents:
 
         def count(result: Any) -> Any:
             self._pings.durations.add(monotonic() - begun)
-            if isinstance(result, Failure):
+            if isinstance(result, Failure) and not result.check(CancelledError):
                 self._pings.errors["unavailable"] += 1
             return result
 
@@ -123,7 +123,7 @@ class EngineEvents:
 
     def _bounded(self, work: Deferred[Any]) -> Deferred[Any]:
         def unavailable(failure: Failure) -> Failure:
-            if failure.check(EngineUnavailable):
+            if failure.check(EngineUnavailable, CancelledError):
                 return failure
             return Failure(EngineUnavailable(f"The Docker engine does not answer ({type(failure.value).__name__})"))
 
