@@ -83,7 +83,8 @@ class Links:
             await self._store.remove_expired_links(now)
         # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
         expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
-        link = Link(id=secrets.token_urlsafe(16), session_id=session_id, user_id=user_id, expires_at=expires_at)
+        # Hexadecimal: an id that begins with a hyphen would be an option to a command.
+        link = Link(id=secrets.token_hex(11), session_id=session_id, user_id=user_id, expires_at=expires_at)
         await self._store.add_link(link)
         _log.info("link created session={session} ttl={ttl}", session=session_id, ttl=ttl)
         query = f"?{PARAMETER.decode('ascii')}={self._access.link_token(link)}"

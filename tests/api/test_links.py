@@ -50,7 +50,7 @@ class Making(LinksCase):
     async def test_a_link_has_an_id_urls_and_an_end(self) -> None:
         made = await self.link()
         self.assertEqual(set(made), {"id", "url", "hostUrl", "expiresAt"})
-        self.assertRegex(made["id"], r"\A[A-Za-z0-9_-]{22}\Z")
+        self.assertRegex(made["id"], r"\A[0-9a-f]{22}\Z")
         self.assertRegex(made["url"], r"\Ahttp://[^/]+/previews/s1/\?access_token=link\.[A-Za-z0-9._-]+\Z")
         self.assertIsNone(made["hostUrl"], "the host names the port, and none is registered")
         self.assertRegex(made["expiresAt"], r"\A[0-9-]{10}T[0-9:]{8}\.000Z\Z")
