@@ -13,6 +13,10 @@ from hypothesis import settings
 from quickstart.console import Failed
 
 import sandbox
+from sandbox.reactor import install
+
+# What is tested runs on the reactor that is shipped.
+install()
 
 # Examples have no deadline: on a busy machine it fails what is right. What hangs is ended by pytest's timeout.
 settings.register_profile("sandbox", deadline=None, print_blob=True)

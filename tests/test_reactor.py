@@ -56,6 +56,27 @@ class Failing(Reader):
         raise RuntimeError("lost")
 
 
+class Answering(Reader):
+    """A reader whose reading has something sent to it, as soon as the outbox sends."""
+
+    def __init__(self, reactor: Any, sent: list[Answering]) -> None:
+        super().__init__()
+        self._reactor, self._sent = reactor, sent
+        self.sent_before = -1
+        # What the outbox knows a transport by.
+        self.connected, self.dataBuffer, self._writeDisconnected = True, b"", False
+
+    def doRead(self) -> None:
+        super().doRead()
+        self.sent_before = len(self._sent)
+        self._reactor.outbox.held[self] = None
+
+    @property
+    def _tempDataBuffer(self) -> list[bytes]:
+        self._sent.append(self)
+        return []
+
+
 class Removing(Reader):
     """A reader that takes all others off the reactor when it is read."""
 
@@ -105,6 +126,28 @@ class Events(SynchronousTestCase):
         readers: list[Reader] = []
         readers.extend(Removing(self.reactor, readers) for _ in range(5))
         self.assertEqual(sum(self.read(*readers)), 1)
+
+    def test_answers_are_sent_when_all_have_been_read(self) -> None:
+        sent: list[Answering] = []
+        readers = [Answering(self.reactor, sent) for _ in range(10)]
+        self.read(*readers)
+        self.assertEqual([reader.sent_before for reader in readers], [0] * 10)
+        self.assertCountEqual(sent, readers)
+
+    def test_or_when_they_are_many(self) -> None:
+        sent: list[Answering] = []
+        readers = [Answering(self.reactor, sent) for _ in range(80)]
+        self.read(*readers)
+        self.assertEqual(sorted(reader.sent_before for reader in readers), [0] * 32 + [32] * 32 + [64] * 16)
+        self.assertCountEqual(sent, readers)
+
+    def test_what_a_timed_call_writes_is_sent_before_the_reactor_waits(self) -> None:
+        sent: list[Answering] = []
+        reader = Answering(self.reactor, sent)
+        self.readers.append(reader)
+        self.reactor.outbox.held[reader] = None
+        self.reactor.doIteration(0.01)
+        self.assertEqual(sent, [reader])
 
     def test_it_waits_no_longer_than_it_is_told(self) -> None:
         reader = Reader()

@@ -84,6 +84,7 @@ class PeerTests(WebSocketTestCase):
         factory.noisy = False
         factory.setProtocolOptions(
             failByDrop=False,
+            closeHandshakeTimeout=0,  # A timer that is left would be this test's.
             perMessageCompressionAccept=lambda offers: next(
                 (PerMessageDeflateOfferAccept(offer) for offer in offers if isinstance(offer, PerMessageDeflateOffer)),
                 None,

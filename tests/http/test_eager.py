@@ -1,0 +1,198 @@
+"""Writing without waiting for the reactor to find a socket writable."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from sandbox.http import eager
+
+reactor: Any = the_reactor
+
+
+class Side(Protocol):
+    """The side that is written to."""
+
+    transport: Any
+
+    def __init__(self, made: Deferred[Side]) -> None:
+        self._made = made
+        self.lost: Deferred[None] = Deferred()
+        self.paused = 0
+        self.resumed: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self._made.callback(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+    def pauseProducing(self) -> None:
+        self.paused += 1
+
+    def resumeProducing(self) -> None:
+        self.resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class WithoutOutbox:
+    """A reactor that is not ours."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "outbox":
+            raise AttributeError(name)
+        return getattr(reactor, name)
+
+
+async def turn() -> None:
+    """Let the reactor end its turn."""
+    await deferLater(reactor, 0, lambda: None)
+    await deferLater(reactor, 0, lambda: None)
+
+
+class Writing(TestCase):
+    async def connect(self) -> tuple[Any, socket.socket]:
+        """A transport, and the socket at its other end."""
+        made: Deferred[Side] = Deferred()
+        port = reactor.listenTCP(0, Factory.forProtocol(lambda: Side(made)), interface="127.0.0.1")  # type: ignore[arg-type]
+        self.addCleanup(port.stopListening)
+        peer = socket.create_connection(("127.0.0.1", port.getHost().port), 10)
+        self.addCleanup(peer.close)
+        side = await made
+        self.side = side
+
+        def end() -> Deferred[None]:
+            side.transport.abortConnection()
+            return side.lost
+
+        self.addCleanup(end)
+        peer.setblocking(False)
+        return side.transport, peer
+
+    def has(self, peer: socket.socket) -> bytes:
+        """What has come to ``peer``."""
+        try:
+            return peer.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+
+    async def all_of(self, peer: socket.socket) -> bytes:
+        """All that comes to ``peer`` until the connection's end."""
+        got = b""
+        for _ in range(2000):
+            try:
+                piece = peer.recv(1 << 20)
+            except BlockingIOError:
+                await deferLater(reactor, 0.005, lambda: None)
+                continue
+            if not piece:
+                return got
+            got += piece
+        raise AssertionError("the connection was not ended")
+
+    async def test_what_a_turn_writes_is_sent_when_it_ends(self) -> None:
+        transport, peer = await self.connect()
+        eager.write(transport, b"one ")
+        eager.write(transport, b"two")
+        self.assertEqual((self.has(peer), eager.unsent(transport)), (b"", 7))
+        await turn()
+        self.assertEqual((self.has(peer), eager.unsent(transport)), (b"one two", 0))
+        self.assertNotIn(transport, reactor.getWriters())
+
+    async def test_a_large_piece_is_sent_at_once(self) -> None:
+        transport, peer = await self.connect()
+        eager.write(transport, b"x" * 20_000)
+        self.assertEqual((len(self.has(peer)), eager.unsent(transport)), (20_000, 0))
+
+    async def test_on_any_other_reactor_all_is_sent_at_once(self) -> None:
+        transport, peer = await self.connect()
+        transport.reactor = WithoutOutbox()
+        eager.write(transport, b"one")
+        self.assertEqual(self.has(peer), b"one")
+
+    async def test_the_order_of_all_ways_to_write_is_kept(self) -> None:
+        transport, peer = await self.connect()
+        eager.write(transport, b"1")
+        transport.write(b"2")
+        eager.write(transport, b"3")
+        eager.write(transport, b"4" * 20_000)
+        transport.writeSequence([b"5", b"6"])
+        await turn()
+        transport.write(b"7")
+        eager.write(transport, b"8")
+        transport.loseConnection()
+        self.assertEqual(await self.all_of(peer), b"123" + b"4" * 20_000 + b"5678")
+
+    async def test_a_connection_that_is_closed_has_sent_what_was_written_before(self) -> None:
+        transport, peer = await self.connect()
+        eager.write(transport, b"the last")
+        transport.loseConnection()
+        self.assertEqual(await self.all_of(peer), b"the last")
+        await self.side.lost
+
+    async def test_and_so_has_one_that_is_half_closed(self) -> None:
+        transport, peer = await self.connect()
+        eager.write(transport, b"the last")
+        transport.loseWriteConnection()
+        self.assertEqual(await self.all_of(peer), b"the last")
+
+    async def test_to_one_that_is_lost_nothing_is_sent(self) -> None:
+        transport, peer = await self.connect()
+        transport.abortConnection()
+        await self.side.lost
+        eager.write(transport, b"too late")
+        await turn()
+        self.assertRaises(ConnectionResetError, peer.recv, 10)
+        self.assertEqual(eager.unsent(transport), 0)
+
+    async def test_one_that_is_lost_in_the_same_turn_harms_no_other(self) -> None:
+        first, _ = await self.connect()
+        lost = self.side.lost
+        second, peer = await self.connect()
+        eager.write(first, b"never sent")
+        eager.write(second, b"sent")
+        first.connectionLost(Failure(connectionDone.value))
+        await lost
+        await turn()
+        self.assertEqual(self.has(peer), b"sent")
+
+    async def test_what_a_socket_does_not_take_is_kept_and_its_producer_paused(self) -> None:
+        transport, peer = await self.connect()
+        transport.registerProducer(self.side, True)
+        sent = b""
+        while not eager.unsent(transport):
+            sent += b"%07d " % len(sent) * 8000
+            eager.write(transport, sent[-64_000:])
+        while not self.side.paused:
+            sent += b"y" * 1000
+            eager.write(transport, b"y" * 1000)
+        got = b""
+        while len(got) < len(sent):
+            got += self.has(peer)
+            await turn()
+        self.assertEqual(got, sent)
+        await self.side.resumed
+        transport.unregisterProducer()
+
+    async def test_much_in_one_turn_pauses_the_producer(self) -> None:
+        transport, peer = await self.connect()
+        transport.registerProducer(self.side, True)
+        for _ in range(1000):
+            eager.write(transport, b"z" * 1000)
+            if self.side.paused:
+                break
+        self.assertTrue(self.side.paused)
+        self.assertLess(eager.unsent(transport), 200_000)
+        await self.side.resumed
+        transport.unregisterProducer()
+        transport.loseConnection()
+        self.assertEqual(set(await self.all_of(peer)), {ord("z")})
