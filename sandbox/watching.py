@@ -33,7 +33,7 @@ _STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING"
 class Starting(Root):
     """What a site serves until there is more: how the daemon is, and 503.
 
-    :param addresses: tell previews' hosts, where every path is the application's.
+    :param addresses: tell the hosts of previews, where every path is an application's.
     """
 
     def __init__(self, watch: Watch, addresses: Addresses) -> None:
@@ -43,9 +43,8 @@ class Starting(Root):
 
     def admit(self, request: Request) -> Admission:
         """The door of the site."""
-        if self._addresses.read_host(request.known.get(b"host", b"")) is None and self._watch.takes(request):
-            return STREAM
-        return _STARTING
+        elsewhere = self._addresses.is_below(request.known.get(b"host", b""))
+        return STREAM if not elsewhere and self._watch.takes(request) else _STARTING
 
 
 class Watching:

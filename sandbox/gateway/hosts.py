@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox.gateway.resource import PreviewResource
-from sandbox.http.admission import STREAM, Admission
+from sandbox.http.admission import STREAM, Admission, Admit
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, refuse_unknown
 from sandbox.policy.hostnames import Addresses, PreviewHost
 
 #: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
 HEALTH = b"/.sandbox/health"
+#: Hosts that are remembered, and bytes of the longest one that is: no name in the DNS is longer, with its port.
+_REMEMBERED, _LONGEST = 1024, 260
 
 
 class PreviewHosts(Root):
@@ -31,16 +35,26 @@ class PreviewHosts(Root):
         self._addresses = addresses
         self._previews = previews
         self._routes = routes
+        self._remember = lru_cache(_REMEMBERED)(self._door)
 
     def admit(self, request: Request) -> Admission:
         """The door of the site that this is the root of."""
         host = request.known.get(b"host", b"")
+        return (self._remember if len(host) <= _LONGEST else self._door)(host)(request)
+
+    def _door(self, host: bytes) -> Admit:
+        """Who admits requests for a host."""
         found = self._addresses.read_host(host)
         if found is None:
-            return refuse_unknown(request) if self._addresses.is_below(host) else self._routes.admit(request)
-        request.resource = _OnHost(self._previews, found)
-        request.route = "preview"
-        return STREAM
+            return refuse_unknown if self._addresses.is_below(host) else self._routes.admit
+        resource = _OnHost(self._previews, found)
+
+        def admit(request: Request) -> Admission:
+            request.resource = resource
+            request.route = "preview"
+            return STREAM
+
+        return admit
 
 
 class _OnHost(Resource):

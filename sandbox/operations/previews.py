@@ -47,6 +47,8 @@ class Previews:
         self._runtime = runtime
         self._limit = limit
         self._registered: dict[str, Preview] = {}
+        # What was found last, and of which container: of one life of a container there is one object.
+        self._found: dict[str, tuple[Container, tuple[Preview, Target]]] = {}
         self._dropped: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
@@ -97,7 +99,12 @@ class Previews:
         preview = self.preview(session_id)
         container = self._runtime.peek(session_id)
         if container is not None:
-            return preview, target_of(preview, container)
+            known = self._found.get(session_id)
+            if known is not None and known[0] is container and known[1][0] is preview:
+                return known[1]
+            found = preview, target_of(preview, container)
+            self._found[session_id] = container, found
+            return found
 
         async def ask() -> tuple[Preview, Target]:
             return preview, target_of(preview, await self._runtime.find(session_id))
@@ -106,6 +113,7 @@ class Previews:
 
     def drop(self, session_id: str) -> None:
         """Forget a session's registration and end everything that carries its preview: it was stopped or deleted."""
+        self._found.pop(session_id, None)
         if self._registered.pop(session_id, None) is not None:
             _log.info("preview dropped session={session}", session=session_id)
         self._cut(session_id)
