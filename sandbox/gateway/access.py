@@ -213,7 +213,7 @@ class PreviewAccess:
             return True
         if not self._trusted.trusts(channel.peer):
             return False
-        said = [value for name, value in request.headers if name.lower() == b"x-forwarded-proto"]
+        said = [field[1] for field in request.headers if field.lower == b"x-forwarded-proto"]
         return bool(said) and said[0].partition(b",")[0].strip(b" \t").lower() == b"https"
 
     def _host(self, request: Request) -> bytes:
@@ -229,4 +229,4 @@ def _scope(prefix: bytes, secure: bool) -> Scope:
 
 
 def _offers_protocol(section: bytes) -> bool:
-    return any(name.lower() == PROTOCOL_FIELD for name, _ in read_section(section)[0])
+    return any(field.lower == PROTOCOL_FIELD for field in read_section(section)[0])

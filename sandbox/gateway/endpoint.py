@@ -25,7 +25,7 @@ from twisted.internet.task import Clock
 from sandbox.errors import PreviewMisbehaved
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
-from sandbox.policy.grammar import Field, ResponseHead
+from sandbox.policy.grammar import Line, ResponseHead
 
 _CLOSE, _PING = 8, 9
 #: Bytes of a control frame's payload, less a close code (RFC 6455 section 5.5).
@@ -58,7 +58,7 @@ def check_request(request: Request) -> bytes:
     judge.dataReceived(_head(line + b"\r\nHost: localhost", request.headers, _REQUEST_FIELDS))
     if judge.refusal is not None:
         raise BadHandshake(judge.refusal)
-    return next(value for name, value in request.headers if name.lower() == b"sec-websocket-key")
+    return next(field[1] for field in request.headers if field.lower == b"sec-websocket-key")
 
 
 def check_answer(head: ResponseHead, key: bytes) -> None:
@@ -100,9 +100,8 @@ def _frame(factory: Any, opcode: int, payload: bytes) -> bytes:
     return transport.written
 
 
-def _head(line: bytes, fields: Sequence[Field], shown: frozenset[bytes]) -> bytes:
-    lines = [b"%b: %b" % (name, value) for name, value in fields if name.lower() in shown]
-    return b"\r\n".join([line, *lines, b"", b""])
+def _head(line: bytes, fields: Sequence[Line], shown: frozenset[bytes]) -> bytes:
+    return b"".join([line, b"\r\n", *(field.data for field in fields if field.lower in shown), b"\r\n"])
 
 
 class _ServerJudge(WebSocketServerProtocol):

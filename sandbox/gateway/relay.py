@@ -16,9 +16,9 @@ from sandbox.gateway.upstream import Upstream
 from sandbox.http.answers import CONTINUE, http_date
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
-from sandbox.policy.framing import CHUNKS, CLOSE, NONE, Framing, chunk, last_chunk
+from sandbox.policy.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead
-from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_fields
+from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_lines
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool
@@ -169,8 +169,8 @@ class Relay:
             self._stop_waiting_to_continue()
             if not waiting:
                 return  # Said already, or never asked for.
-        fields = response_fields(head, Framing(NONE), self._outbound.rewriter, chunked=False)
-        self._request.send_interim(status_line(head) + field_lines(fields) + b"\r\n")
+        lines = response_lines(head, NO_BODY, self._outbound.rewriter, chunked=False)
+        self._request.send_interim(head.line + lines + b"\r\n")
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         raise AssertionError("no upgrade was offered")
@@ -182,15 +182,15 @@ class Relay:
         if framing.coding is CHUNKS or framing.coding is CLOSE:
             self._chunked = request.minor == 1
             self._until_close = not self._chunked
-        fields = response_fields(head, framing, self._outbound.rewriter, chunked=self._chunked)
+        lines = response_lines(head, framing, self._outbound.rewriter, chunked=self._chunked)
         if b"date" not in head.known:
-            fields.append((b"Date", http_date()))
+            lines += b"Date: %b\r\n" % http_date()
         if self._outbound.response_fields:
-            fields += self._outbound.response_fields
+            lines += field_lines(self._outbound.response_fields)
         end = _CHUNKED_END if self._chunked else _END
         if not request.persistent or self._until_close:
             end = b"Connection: close\r\n" + end
-        self._pending = [status_line(head), field_lines(fields), b"X-Request-Id: ", request.id, b"\r\n", end]
+        self._pending = [head.line, lines, b"X-Request-Id: ", request.id, b"\r\n", end]
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
         if trailers is not None:
@@ -273,8 +273,3 @@ class Relay:
                 self._uploading = False
                 upstream.transport.unregisterProducer()
             upstream.abandon()
-
-
-def status_line(head: ResponseHead) -> bytes:
-    """A response's first line, in our version of HTTP."""
-    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)

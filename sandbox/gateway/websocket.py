@@ -16,13 +16,13 @@ from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request
 from sandbox.gateway.pool import Pool
-from sandbox.gateway.relay import Relay, status_line
+from sandbox.gateway.relay import Relay
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.policy.framing import NO_BODY
 from sandbox.policy.grammar import ResponseHead
-from sandbox.policy.headers import VIA, field_lines, response_fields
+from sandbox.policy.headers import VIA, field_lines, response_lines
 
 _log = Logger()
 
@@ -185,8 +185,7 @@ class Negotiation(Relay):
         self._over = True
         request.on_disconnect = None
         request.code = head.status
-        fields = response_fields(head, NO_BODY, outbound.rewriter, chunked=False)
-        fields += [*outbound.response_fields, (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA)]
-        fields.append((b"X-Request-Id", request.id))
-        answer = status_line(head) + field_lines(fields) + b"\r\n"
+        lines = response_lines(head, NO_BODY, outbound.rewriter, chunked=False)
+        ours = [*outbound.response_fields, (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA)]
+        answer = head.line + lines + field_lines([*ours, (b"X-Request-Id", request.id)]) + b"\r\n"
         self._sockets.open(request, outbound, upstream, answer, rest)

@@ -18,7 +18,7 @@ import attrs
 from sandbox.errors import AccessDenied
 from sandbox.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
-from sandbox.policy.grammar import MEMORABLE, Field, read_section
+from sandbox.policy.grammar import MEMORABLE, Field, Line, read_section
 from sandbox.policy.rewriting import canonical_authority
 from sandbox.policy.tokens import expired, invalid
 
@@ -135,8 +135,9 @@ def presented(section: bytes, cookie: bytes) -> Presented:
 def _presented(section: bytes, cookie: bytes) -> Presented:
     found: list[Credential] = []
     told: dict[bytes, bytes] = {}
-    for name, value in read_section(section)[0]:
-        match name.lower():
+    for field in read_section(section)[0]:
+        value = field[1]
+        match field.lower:
             case b"authorization":
                 if (bearer := bearer_token(value)) is not None:
                     found.append(Credential.of(Place.HEADER, bearer))
@@ -253,9 +254,9 @@ def _cleaned(section: bytes, consumed: tuple[bytes, ...]) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in kept]) + b"\r\n"
 
 
-def _cleaned_field(field: Field, consumed: tuple[bytes, ...]) -> Field | None:
+def _cleaned_field(field: Line, consumed: tuple[bytes, ...]) -> Field | None:
     name, value = field
-    match name.lower():
+    match field.lower:
         case b"cookie":
             rest = without_ours(value)
         case b"authorization":

@@ -21,8 +21,7 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # request-target without '#': a fragment is never sent, and servers disagree on what to do with one.
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
-# That the matches leave no line out is checked by counting.
-_FIELD = re.compile(rb"^(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n", re.MULTILINE)
+_FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
@@ -30,6 +29,8 @@ _NAME = re.compile(_TOKEN)
 
 #: Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
 MEMORABLE = 2048
+# Bytes of a status line that is remembered; few are there.
+_USUAL_LINE = 64
 
 #: Fields whose meaning the server needs; several lines of one of these are joined or refused in :func:`index`.
 _INDEXED = frozenset(
@@ -66,6 +67,17 @@ class Malformed(Exception):
         self.code = code
 
 
+class Line(tuple[bytes, bytes]):
+    """A field that was read: the pair of its name, in its own case, and its value without the white space around it.
+
+    :ivar lower: the name in lower case.
+    :ivar data: the line that it makes in another head.
+    """
+
+    lower: bytes
+    data: bytes
+
+
 class RequestHead(NamedTuple):
     """A request's line and fields.
 
@@ -79,17 +91,20 @@ class RequestHead(NamedTuple):
     target: bytes
     minor: int
     section: bytes
-    fields: Sequence[Field]
+    fields: Sequence[Line]
     known: Mapping[bytes, bytes]
 
 
 class ResponseHead(NamedTuple):
-    """A response's status line and fields; ``known`` as in :class:`RequestHead`."""
+    """A response's status line and fields; ``known`` as in :class:`RequestHead`.
+
+    :ivar line: the status line in our version of HTTP.
+    """
 
     status: int
-    reason: bytes
+    line: bytes
     minor: int
-    fields: Sequence[Field]
+    fields: Sequence[Line]
     known: Mapping[bytes, bytes]
 
 
@@ -117,17 +132,17 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
     return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
 
 
-def read_section(section: bytes, max_fields: int = 200) -> tuple[Sequence[Field], Mapping[bytes, bytes]]:
+def read_section(section: bytes, max_fields: int = 200) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
     """The fields of a field section that ends with its empty line, and the known ones among them.
 
     :raises Malformed: when it is not one, or has more than ``max_fields``.
     """
-    return _remember(section, max_fields) if len(section) <= MEMORABLE else _read_fields(section, 0, max_fields)
+    return _remember(section, max_fields) if len(section) <= MEMORABLE else _read_fields(section, max_fields)
 
 
 @lru_cache(256)
-def _remember(section: bytes, max_fields: int) -> tuple[Sequence[Field], Mapping[bytes, bytes]]:
-    return _read_fields(section, 0, max_fields)
+def _remember(section: bytes, max_fields: int) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
+    return _read_fields(section, max_fields)
 
 
 def _with_host(section: bytes, authority: bytes, max_fields: int) -> bytes:
@@ -135,7 +150,7 @@ def _with_host(section: bytes, authority: bytes, max_fields: int) -> bytes:
 
     RFC 9112 section 3.2.2.
     """
-    fields, _ = _read_fields(section, 0, max_fields)
+    fields, _ = _read_fields(section, max_fields)
     kept = [b"%b: %b\r\n" % field for field in fields if field[0].lower() != b"host"]
     return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
@@ -145,12 +160,21 @@ def parse_response_head(data: bytes, max_fields: int = 500) -> ResponseHead:
 
     :raises Malformed: when it is not exactly one head of HTTP/1.0 or 1.1.
     """
-    line = _STATUS_LINE.match(data)
-    if line is None:
+    end = data.find(b"\r\n") + 2
+    status, line, minor = (_remember_status if end <= _USUAL_LINE else _read_status)(data[:end])
+    fields, known = _read_fields(data[end:], max_fields)
+    return ResponseHead(status, line, minor, fields, known)
+
+
+def _read_status(line: bytes) -> tuple[int, bytes, int]:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
         raise Malformed("The status line is malformed")
-    minor, status, reason = line.groups()
-    fields, known = _read_fields(data, line.end(), max_fields)
-    return ResponseHead(int(status), reason or b"", 1 if minor == b"1" else 0, fields, known)
+    minor, status, reason = match.groups()
+    return int(status), b"HTTP/1.1 %b %b\r\n" % (status, reason or b""), 1 if minor == b"1" else 0
+
+
+_remember_status = lru_cache(256)(_read_status)
 
 
 def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
@@ -158,7 +182,7 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
 
     :raises Malformed: when it is not one.
     """
-    return _read_fields(data, 0, max_fields)[0]
+    return list(_read_fields(data, max_fields)[0])
 
 
 def has_broken_line(data: bytes) -> bool:
@@ -202,28 +226,43 @@ def split_list(value: bytes) -> list[bytes]:
     return [member for part in value.split(b",") if (member := part.strip(b" \t").lower())]
 
 
-def _read_fields(data: bytes, start: int, max_fields: int) -> tuple[Fields, dict[bytes, bytes]]:
-    end = len(data) - 2
-    fields: Fields = _FIELD.findall(data, start, end)
-    if len(fields) != data.count(b"\n", start, end) or data[end:] != b"\r\n" or (end > start and data[end - 1] != 10):
-        raise Malformed("A header field is malformed")
-    if len(fields) > max_fields:
-        raise head_too_large()
-    if b" \r\n" in data or b"\t\r\n" in data:
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
+def _read_fields(section: bytes, max_fields: int) -> tuple[Sequence[Line], dict[bytes, bytes]]:
+    fields: list[Line] = []
+    if section != b"\r\n":
+        if not section.endswith(b"\r\n\r\n"):
+            raise Malformed("The header fields have no end")
+        lines = section[:-4].split(b"\r\n")
+        if len(lines) > max_fields:
+            raise head_too_large()
+        fields = [*map(_remember_line if len(section) <= MEMORABLE else _read_line, lines)]
     known: dict[bytes, bytes] = {}
-    for name, value in fields:
-        lower = name.lower()
+    for field in fields:
+        lower = field.lower
         if lower in _INDEXED:
             if lower not in known:
-                known[lower] = value
+                known[lower] = field[1]
             elif lower in _SINGLE:
                 raise Malformed(f"The {lower.decode()} field is repeated")
             else:
-                known[lower] += b", " + value
+                known[lower] += b", " + field[1]
     if b"host" in known and not _HOST.fullmatch(known[b"host"]):
         raise Malformed("The Host field is invalid")
     return fields, known
+
+
+def _read_line(line: bytes) -> Line:
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise Malformed("A header field is malformed")
+    name, value = match.groups()
+    field = Line((name, value.rstrip(b" \t")))
+    field.lower = name.lower()
+    field.data = b"%b: %b\r\n" % field
+    return field
+
+
+# Most lines of a response are those of the one before, whatever its Date and ETag are.
+_remember_line = lru_cache(1024)(_read_line)
 
 
 def _unusual_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import attrs
 
-from sandbox.policy.framing import Coding, Framing
-from sandbox.policy.grammar import MEMORABLE, Field, Fields, ResponseHead, read_section, split_list
+from sandbox.policy.framing import CHUNKS, CLOSE, Framing
+from sandbox.policy.grammar import MEMORABLE, Field, Fields, Line, ResponseHead, read_section, split_list
 from sandbox.policy.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
@@ -43,6 +43,8 @@ _DROPPED = _REPLACED | _OURS
 # An answer has one name, the one in our log. The application was told it; a name of its own making could pass for
 # another request's.
 _NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID}
+_DECIDED = _NOT_ANSWERED | _OF_AN_ORIGIN | {b"trailer"} | REWRITTEN
+_DECIDED_WITHOUT_LENGTH = _DECIDED | {b"content-length"}
 # Named by Connection or not: to drop these would change what the message is, not who it is for.
 _NEVER_DROPPED = frozenset({b"content-length", b"host"})
 
@@ -91,12 +93,12 @@ class Origin:
     host: bytes
 
 
-def public_host(fields: Sequence[Field], origin: Origin) -> bytes:
+def public_host(fields: Sequence[Line], origin: Origin) -> bytes:
     """The authority by which the browser came: what a trusted proxy says, else the Host field."""
     if origin.trusted:
-        for name, value in fields:
-            if name.lower() == b"x-forwarded-host" and value:
-                return value.split(b",")[0].strip(b" \t")
+        for field in fields:
+            if field.lower == b"x-forwarded-host" and field[1]:
+                return field[1].split(b",")[0].strip(b" \t")
     return origin.host
 
 
@@ -147,7 +149,7 @@ def crossing(  # noqa: PLR0917 - the cache is twice as slow with keywords
 
 
 def request_fields(
-    fields: Sequence[Field],
+    fields: Sequence[Line],
     known: Mapping[bytes, bytes],
     crossing: Crossing,
     upgrade: bytes | None = None,
@@ -166,15 +168,14 @@ def request_fields(
     sent: Fields = [(b"Host", origin.host if preserved else rewriter.upstream)]
     before: dict[bytes, bytes] = {}
     for field in fields:
-        name, value = field
-        lower = name.lower()
+        lower = field.lower
         if lower in _DROPPED or lower in named or (b"_" in lower and _is_alias(lower)):
             continue
         if _tells_origin(lower):
             if origin.trusted:
-                before[lower] = before[lower] + b", " + value if lower in before else value
+                before[lower] = before[lower] + b", " + field[1] if lower in before else field[1]
         elif (lower == b"origin" or lower == b"referer") and not preserved:  # noqa: PLR1714 - a set costs more
-            sent.append((name, rewriter.request_field(lower, value)))
+            sent.append((field[0], rewriter.request_field(lower, field[1])))
         else:
             sent.append(field)
     return sent + _connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)
@@ -198,27 +199,29 @@ def field_lines(fields: Fields) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
-def response_fields(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, chunked: bool) -> Fields:
-    """The fields that go to the browser, without those that say how the body is framed there.
+def response_lines(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, chunked: bool) -> bytes:
+    """The lines of the fields that go to the browser, without those that say how the body is framed there.
 
     :param framing: of the upstream's response.
     :param chunked: whether the browser gets chunks, so that a ``Trailer`` field still means something.
     """
     named = _named(head.known)
     coding = framing.coding
-    no_length = head.status == 204 or head.status < 200 or coding is Coding.CHUNKED or coding is Coding.CLOSE
-    sent: Fields = []
+    no_length = head.status == 204 or head.status < 200 or coding is CHUNKS or coding is CLOSE
+    # All others pass as they are, and nearly all are others.
+    decided = _DECIDED_WITHOUT_LENGTH if no_length else _DECIDED
+    sent = []
     for field in head.fields:
-        name, value = field
-        lower = name.lower()
-        if lower in _NOT_ANSWERED or lower in named or (lower in _OF_AN_ORIGIN and rewriter.prefix):
+        lower = field.lower
+        if lower in named:
             continue
-        if lower in REWRITTEN:
-            field = (name, rewriter.response_field(lower, value))  # noqa: PLW2901
-        elif (lower == b"content-length" and no_length) or (lower == b"trailer" and not chunked):
-            continue
-        sent.append(field)
-    return sent
+        if lower not in decided:
+            sent.append(field.data)
+        elif lower in REWRITTEN:
+            sent.append(b"%b: %b\r\n" % (field[0], rewriter.response_field(lower, field[1])))
+        elif (lower == b"trailer" and chunked) or (lower in _OF_AN_ORIGIN and not rewriter.prefix):
+            sent.append(field.data)
+    return b"".join(sent)
 
 
 def may_be_trailer(name: bytes) -> bool:

@@ -10,8 +10,6 @@ import re
 
 import attrs
 
-from sandbox.policy.grammar import Fields
-
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
@@ -125,11 +123,3 @@ class Rewriter:
                 attribute = name + equals + self._prefixed(text.strip())  # noqa: PLW2901
             kept.append(attribute)
         return b";".join(kept)
-
-
-def rewritten(fields: Fields, rewriter: Rewriter) -> Fields:
-    """Response fields as the browser must see them."""
-    return [
-        (name, rewriter.response_field(lower, value)) if (lower := name.lower()) in REWRITTEN else (name, value)
-        for name, value in fields
-    ]

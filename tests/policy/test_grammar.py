@@ -230,9 +230,10 @@ class Responses(SynchronousTestCase):
     def test_a_plain_head_is_read(self) -> None:
         head = parse_response_head(b"HTTP/1.0 299 Fine \xff day\r\nA: b\r\n\r\n")
         self.assertEqual(
-            (head.status, head.reason, head.minor, head.fields), (299, b"Fine \xff day", 0, [(b"A", b"b")])
+            (head.status, head.line, head.minor, head.fields),
+            (299, b"HTTP/1.1 299 Fine \xff day\r\n", 0, [(b"A", b"b")]),
         )
-        self.assertEqual(parse_response_head(b"HTTP/1.1 200\r\n\r\n").reason, b"")
+        self.assertEqual(parse_response_head(b"HTTP/1.1 200\r\n\r\n").line, b"HTTP/1.1 200 \r\n")
 
     def test_what_is_not_http_is_refused(self) -> None:
         for line in (

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.policy.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
-from sandbox.policy.grammar import Fields, parse_request_head, parse_response_head
+from sandbox.policy.grammar import Fields, parse_request_head, parse_response_head, read_section
 from sandbox.policy.headers import (
     Crossing,
     Origin,
@@ -17,7 +17,7 @@ from sandbox.policy.headers import (
     public_host,
     request_fields,
     request_lines,
-    response_fields,
+    response_lines,
 )
 
 
@@ -197,7 +197,7 @@ class Responses(SynchronousTestCase):
         self, fields: bytes, framing: Framing = NO_BODY, status: int = 200, chunked: bool = True, **changes: Any
     ) -> Fields:
         head = parse_response_head(b"HTTP/1.1 %d OK\r\n%b\r\n" % (status, fields))
-        return response_fields(head, framing, way(**changes).rewriter, chunked=chunked)
+        return list(read_section(response_lines(head, framing, way(**changes).rewriter, chunked=chunked) + b"\r\n")[0])
 
     def test_what_speaks_for_a_whole_origin_is_not_said_on_the_one_that_previews_share(self) -> None:
         fields = b'Clear-Site-Data: "*"\r\nAlt-Svc: h3=":443"\r\n'
@@ -274,7 +274,7 @@ class Trust(SynchronousTestCase):
             TrustedProxies(["localhost"])
 
     def test_the_public_host_is_a_trusted_proxys_word(self) -> None:
-        fields = [(b"X-Forwarded-Host", b"outer.example, inner.example")]
+        fields = read_section(b"X-Forwarded-Host: outer.example, inner.example\r\n\r\n")[0]
         host = b"public.example"
         self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=True, host=host)), b"outer.example")
         self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=False, host=host)), host)
