@@ -225,6 +225,18 @@ class Target:
     port: int
 
 
+@attrs.frozen(eq=False)
+class Destination:
+    """A registered preview, and where its requests go now.
+
+    There is one object for one registration and one life of its container, so that what follows from it can be
+    remembered by it.
+    """
+
+    preview: Preview
+    target: Target
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with ``Z`` and milliseconds (contract section 1).
 

@@ -50,12 +50,14 @@ _LEAVE_NO_TRACE = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-re
 def registered_mode(previews: Previews, enforced: bool) -> Callable[[str], Mode]:
     """Who may see a session's preview: what its registration says, else what the environment says."""
 
+    otherwise = mode_of(None, enforced)
+
     def mode(session_id: str) -> Mode:
         try:
             access = previews.preview(session_id).access
         except PreviewNotRegistered:
             access = None
-        return mode_of(access, enforced)
+        return otherwise if access is None else mode_of(access, enforced)
 
     return mode
 
@@ -78,9 +80,7 @@ class _Known(NamedTuple):
     mode: Mode
     secure: bool | None
     grant: Grant
-    section: bytes
-    told: Fields
-    authority: Authority | None
+    passage: Passage
 
 
 class PreviewAccess:
@@ -121,8 +121,10 @@ class PreviewAccess:
         mode = self._mode(session_id)
         known = self._known.get((request.section, session_id, prefix))
         if known is not None and self._holds(request, mode, known):
-            self._lean(request, known.authority)
-            return Passage(known.section, request.uri, known.told, [], known.authority)
+            passage = known.passage
+            if passage.authority is not None:
+                self._lean(request, passage.authority)
+            return passage
         visit = _Visit(session_id, prefix, mode, _scope(prefix, self._is_secure(request)))
         seen = presented(request.section, visit.scope.name)
         credentials = with_query(seen.credentials, request.uri)
@@ -140,6 +142,8 @@ class PreviewAccess:
             known.mode is mode
             and self._access.holds(known.grant)
             and PARAMETER not in request.uri
+            # The parameter's name may be escaped: that presents nothing, and is not for the application either.
+            and not (known.grant.consumed and b"%" in request.uri)
             and (known.secure is None or known.secure is self._is_secure(request))
         )
 
@@ -168,10 +172,13 @@ class PreviewAccess:
         elif place is Place.PROTOCOL and not _offers_protocol(section):
             # A browser that offered a protocol wants one chosen, and the application was offered none.
             answered = [(b"Sec-WebSocket-Protocol", BEARER_PROTOCOL)]
+        passage = Passage(section, None, told, answered, grant.authority)
         if not answered and not upgrade:
-            self._remember(request, visit, seen, _Known(visit.mode, None, grant, section, told, grant.authority))
-        self._lean(request, grant.authority)
-        return Passage(section, without_tokens(request.uri, grant.consumed), told, answered, grant.authority)
+            self._remember(request, visit, seen, _Known(visit.mode, None, grant, passage))
+        if grant.authority is not None:
+            self._lean(request, grant.authority)
+        target = without_tokens(request.uri, grant.consumed)
+        return passage if target == request.uri else passage._replace(target=target)
 
     def _remember(self, request: Request, visit: _Visit, seen: Presented, known: _Known) -> None:
         """Keep a grant that depends on nothing but the fields."""
@@ -185,15 +192,14 @@ class PreviewAccess:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
-    def _lean(self, request: Request, authority: Authority | None) -> None:
+    def _lean(self, request: Request, authority: Authority) -> None:
         """Break a request off when its authority ends before it is over.
 
         A request is over when it becomes a WebSocket; whoever carries that leans on its own account.
         """
-        if authority is not None:
-            end = partial(request.abort, True)
-            authority.lean(end)
-            request.on_over = partial(authority.leave, end)
+        end = partial(request.abort, True)
+        authority.lean(end)
+        request.on_over = partial(authority.leave, end)
 
     def _send_on(self, request: Request, visit: _Visit, grant: Grant) -> Reply:
         """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Target
 from sandbox.operations.authorities import Authority
 from sandbox.policy.grammar import Fields
 from sandbox.policy.rewriting import Rewriter
@@ -17,7 +17,7 @@ from sandbox.policy.rewriting import Rewriter
 class Resolver(Protocol):
     """Knows where a preview's requests go; :class:`sandbox.operations.previews.Previews` is one."""
 
-    def resolve(self, session_id: str) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
+    def resolve(self, session_id: str) -> Destination | Deferred[Destination]:
         """The registration and its target, at once where they are known.
 
         :raises SandboxError: when there is none, now or through the Deferred.
@@ -28,14 +28,14 @@ class Passage(NamedTuple):
     """A request that access control lets through.
 
     :ivar section: the request's field section without the platform's credentials, its own where it has none.
-    :ivar target: the request's target without them.
+    :ivar target: the request's target without them; ``None``: as it came.
     :ivar told: fields that tell the application who its user is; a client's own ones of that name never pass.
     :ivar response_fields: fields that the response gets beside the application's own.
     :ivar authority: what the request leans on; access control itself breaks the request off when it ends.
     """
 
     section: bytes
-    target: bytes
+    target: bytes | None
     told: Fields
     response_fields: Fields
     authority: Authority | None
@@ -66,7 +66,6 @@ class Outbound(NamedTuple):
     """
 
     session_id: str
-    preview: Preview
     target: Target
     rewriter: Rewriter
     head: bytes

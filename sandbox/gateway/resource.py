@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -22,9 +23,9 @@ from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.logs.context import on_behalf_of
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview
 from sandbox.policy.framing import NONE
-from sandbox.policy.grammar import Malformed, split_list
+from sandbox.policy.grammar import MEMORABLE, REMEMBERED, Malformed, read_section, split_list
 from sandbox.policy.headers import (
     Origin,
     TrustedProxies,
@@ -33,6 +34,7 @@ from sandbox.policy.headers import (
     public_host,
     request_lines,
 )
+from sandbox.policy.rewriting import Rewriter
 from sandbox.settings import Settings
 
 _NO_STORE = ((b"cache-control", b"no-store"),)
@@ -61,18 +63,6 @@ class GatewayOptions:
             health_timeout=settings.preview_health_timeout,
             continue_timeout=settings.preview_continue_timeout,
         )
-
-
-class _Place(NamedTuple):
-    """Which preview a request asks for, and where; see :meth:`PreviewResource.carry`."""
-
-    session_id: str
-    prefix: bytes
-    port: int | None
-
-    def check(self, preview: Preview) -> None:
-        if self.port is not None and self.port != preview.port:
-            raise PreviewNotRegistered(self.session_id)
 
 
 class PreviewResource(ReverseProxyResource):
@@ -115,6 +105,8 @@ class PreviewResource(ReverseProxyResource):
         self._path_form = path_form
         self._public_health = public_health
         self._options = options or GatewayOptions()
+        # Of those that send one section, all but the path is the same: what was made of it is, too.
+        self._remember_way = lru_cache(REMEMBERED)(self._way)
         # The session's prefix, its id, and the rest: nothing, or what begins with a slash or a question mark.
         self._route = re.compile(b"(" + re.escape(mount) + rb"([A-Za-z0-9_-]{1,64}))((?:[/?].*)?)")
 
@@ -143,26 +135,26 @@ class PreviewResource(ReverseProxyResource):
             the preview's own.
         :param port: the port that such a host names, which has to be the registered one.
         """
-        place = _Place(session_id, prefix, port)
         request.session_id = session_id
         try:
             verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
-            if verdict is None or not isinstance(verdict, Deferred):
-                self._admit(request, place, verdict)
+            # Not isinstance of a Deferred, an abstract class, which takes a microsecond to say no.
+            if verdict is None or isinstance(verdict, (Passage, Reply)):
+                self._admit(request, prefix, port, verdict)
             else:
-                self._wait(request, verdict, lambda found: self._admit(request, place, found))
+                self._wait(request, verdict, lambda found: self._admit(request, prefix, port, found))
         except Exception:
             respond_error(request, Failure())
 
-    def _admit(self, request: Request, place: _Place, verdict: Verdict) -> None:
+    def _admit(self, request: Request, prefix: bytes, port: int | None, verdict: Verdict) -> None:
         if isinstance(verdict, Reply):
             respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
             return
-        found = self._resolver.resolve(place.session_id)
-        if isinstance(found, tuple):
-            self._forward(request, place, verdict, found)
+        found = self._resolver.resolve(request.session_id)
+        if isinstance(found, Destination):
+            self._forward(request, prefix, port, verdict, found)
         else:
-            self._wait(request, found, lambda found: self._forward(request, place, verdict, found))
+            self._wait(request, found, lambda found: self._forward(request, prefix, port, verdict, found))
 
     def _wait(self, request: Request, waiting: Deferred[Any], then: Callable[[Any], None]) -> None:
         """Do ``then`` with what is waited for; answer its errors."""
@@ -180,37 +172,45 @@ class PreviewResource(ReverseProxyResource):
 
         waiting.addCallback(proceed).addErrback(refuse)
 
-    def _forward(self, request: Request, place: _Place, passage: Passage | None, found: tuple[Preview, Target]) -> None:
-        preview, target = found
-        place.check(preview)
-        peer = request.channel.peer
-        trusted = self._options.trusted.trusts(peer)
-        host = request.known.get(b"host", b"")
-        way = crossing(
-            peer,
-            trusted,
-            host,
-            public_host(request.headers, Origin(peer=peer, trusted=True, host=host)) if trusted else host,
-            place.prefix,
-            preview.strip_prefix,
-            preview.preserve_host,
-            target.address,
-            target.port,
-        )
-        upgrade = b"websocket" if wants_websocket(request) else None
+    def _forward(
+        self, request: Request, prefix: bytes, port: int | None, passage: Passage | None, destination: Destination
+    ) -> None:
+        _check_port(destination.preview, port)
         if passage is None:
-            uri, lines = request.uri, request_lines(request.section, way, upgrade)
-        else:
-            uri, lines = passage.target, request_lines(passage.section, way, upgrade) + field_lines(passage.told)
-        rewriter = way.rewriter
-        head = _HEAD % (request.method, rewriter.target(uri), lines, request.id)
-        extra = [] if passage is None else passage.response_fields
-        authority = None if passage is None else passage.authority
-        outbound = Outbound(place.session_id, preview, target, rewriter, head, extra, authority)
+            passage = Passage(request.section, None, [], [], None)
+        section, target, told, answered, authority = passage
+        upgrade = b"websocket" if wants_websocket(request) else None
+        remembered = self._remember_way if len(section) <= MEMORABLE else self._way
+        lines, rewriter = remembered(section, request.channel.peer, prefix, destination, upgrade)
+        if told:
+            lines += field_lines(told)
+        head = _HEAD % (request.method, rewriter.target(target or request.uri), lines, request.id)
+        outbound = Outbound(request.session_id, destination.target, rewriter, head, answered, authority)
         if upgrade is not None:
             self._upgrade(request, outbound)
         else:
             Relay(request, outbound, self._pool, self._clock, self._options.continue_timeout).start()
+
+    def _way(
+        self, section: bytes, peer: str | None, prefix: bytes, destination: Destination, upgrade: bytes | None
+    ) -> tuple[bytes, Rewriter]:
+        """What becomes of a request's fields on their way, and of the application's addresses on the way back."""
+        preview, target = destination.preview, destination.target
+        fields, known = read_section(section)
+        trusted = self._options.trusted.trusts(peer)
+        host = known.get(b"host", b"")
+        way = crossing(
+            peer=peer,
+            trusted=trusted,
+            host=host,
+            public=public_host(fields, Origin(peer=peer, trusted=trusted, host=host)),
+            prefix=prefix,
+            stripped=preview.strip_prefix,
+            preserve_host=preview.preserve_host,
+            address=target.address,
+            port=target.port,
+        )
+        return request_lines(section, way, upgrade), way.rewriter
 
     def _upgrade(self, request: Request, outbound: Outbound) -> None:
         if self._upgrades is None:
@@ -233,10 +233,10 @@ class PreviewResource(ReverseProxyResource):
 
         async def check() -> Reply:
             found = self._resolver.resolve(session_id)
-            preview, target = await found if isinstance(found, Deferred) else found
-            _Place(session_id, b"", port).check(preview)
-            status = await health.check(self._pool, self._clock, session_id, target, self._options.health_timeout)
-            payload = {"sessionId": session_id, "port": preview.port}
+            at = found if isinstance(found, Destination) else await found
+            _check_port(at.preview, port)
+            status = await health.check(self._pool, self._clock, session_id, at.target, self._options.health_timeout)
+            payload = {"sessionId": session_id, "port": at.preview.port}
             if isinstance(status, int):
                 return Reply(200, {"healthy": True, **payload, "statusCode": status}, _NO_STORE)
             return Reply(200, {"healthy": False, **payload, "error": status}, _NO_STORE)
@@ -244,6 +244,11 @@ class PreviewResource(ReverseProxyResource):
         with on_behalf_of(request.id, session_id):
             checking = Deferred.fromCoroutine(check())
         self._wait(request, checking, request.respond)
+
+
+def _check_port(preview: Preview, port: int | None) -> None:
+    if port is not None and port != preview.port:
+        raise PreviewNotRegistered(preview.session_id)
 
 
 def wants_websocket(request: Request) -> bool:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from sandbox.http import eager
-from sandbox.http.admission import Buffer, Refuse
+from sandbox.http.admission import STREAM, Buffer, Refuse
 from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
 from sandbox.http.bodies import BodySink, BufferedBody, Discard
 from sandbox.http.connection import Connection
@@ -192,7 +192,9 @@ class Channel(Connection):
             admission = self.site.admit(request)
         except Exception:
             admission = Refuse(reply_to(Failure()))
-        if isinstance(admission, Refuse):
+        if admission is STREAM:
+            request.process()
+        elif isinstance(admission, Refuse):
             request.respond(admission.reply)
         elif isinstance(admission, Buffer):
             if framing.length > admission.limit:

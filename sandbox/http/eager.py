@@ -50,16 +50,18 @@ def write(transport: Any, data: bytes) -> None:
     if not isinstance(transport, Connection) or transport.TLS:
         transport.write(data)
         return
-    outbox: Outbox | None = getattr(transport.reactor, "outbox", None)
+    reactor: Any = transport.reactor
+    try:
+        outbox: Outbox | None = reactor.outbox
+    except AttributeError:
+        outbox = None
     if transport._tempDataLen or transport.dataBuffer:
         if outbox is not None and transport in outbox.held and transport._tempDataLen < _LARGE:
             transport._tempDataBuffer.append(data)
             transport._tempDataLen += len(data)
         else:
             transport.write(data)
-    elif not transport.connected or (
-        transport.disconnecting or transport._writeDisconnecting or transport._writeDisconnected
-    ):
+    elif transport._writeDisconnected or not transport.connected:
         transport.write(data)
     elif outbox is None or len(data) >= _LARGE:
         _send(transport, data)

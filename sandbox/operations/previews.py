@@ -14,7 +14,7 @@ from sandbox.errors import (
     PreviewNotRegistered,
     PreviewRefused,
 )
-from sandbox.model import Container, Preview, Target
+from sandbox.model import Container, Destination, Preview, Target
 from sandbox.operations.execution import running_container
 from sandbox.runtimes.interface import IRuntime
 
@@ -47,8 +47,8 @@ class Previews:
         self._runtime = runtime
         self._limit = limit
         self._registered: dict[str, Preview] = {}
-        # What was found last, and of which container: of one life of a container there is one object.
-        self._found: dict[str, tuple[Container, tuple[Preview, Target]]] = {}
+        # What was found last, and of which container: the runtime has one object for what it knows of one.
+        self._found: dict[str, tuple[Container, Destination]] = {}
         self._dropped: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class Previews:
         except KeyError:
             raise PreviewNotRegistered(session_id) from None
 
-    def resolve(self, session_id: str) -> tuple[Preview, Target] | Deferred[tuple[Preview, Target]]:
+    def resolve(self, session_id: str) -> Destination | Deferred[Destination]:
         """The registration and where its requests go now; at once when the runtime's picture can be trusted.
 
         :raises PreviewNotRegistered: when nothing is registered.
@@ -100,14 +100,14 @@ class Previews:
         container = self._runtime.peek(session_id)
         if container is not None:
             known = self._found.get(session_id)
-            if known is not None and known[0] is container and known[1][0] is preview:
+            if known is not None and known[0] is container and known[1].preview is preview:
                 return known[1]
-            found = preview, target_of(preview, container)
+            found = Destination(preview, target_of(preview, container))
             self._found[session_id] = container, found
             return found
 
-        async def ask() -> tuple[Preview, Target]:
-            return preview, target_of(preview, await self._runtime.find(session_id))
+        async def ask() -> Destination:
+            return Destination(preview, target_of(preview, await self._runtime.find(session_id)))
 
         return Deferred.fromCoroutine(ask())
 

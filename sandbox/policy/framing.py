@@ -43,9 +43,9 @@ class Framing(NamedTuple):
 # Looking a member up in its class is what it costs to compare with one, before Python 3.12.
 NONE, LENGTH, CHUNKS, CLOSE = Coding
 
-NO_BODY = Framing(Coding.NONE)
-CHUNKED = Framing(Coding.CHUNKED)
-UNTIL_CLOSE = Framing(Coding.CLOSE)
+NO_BODY = Framing(NONE)
+CHUNKED = Framing(CHUNKS)
+UNTIL_CLOSE = Framing(CLOSE)
 
 
 def request_framing(head: RequestHead) -> Framing:
@@ -86,7 +86,7 @@ def _framing(head: RequestHead | ResponseHead, otherwise: Framing) -> Framing:
     if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
         raise Malformed("The Content-Length is not a number")
     size = int(length)
-    return Framing(Coding.LENGTH, size) if size else NO_BODY
+    return Framing(LENGTH, size) if size else NO_BODY
 
 
 def keeps_alive(head: RequestHead | ResponseHead) -> bool:

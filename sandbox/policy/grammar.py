@@ -29,6 +29,8 @@ _NAME = re.compile(_TOKEN)
 
 #: Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
 MEMORABLE = 2048
+#: How many of them are, here and by others who remember what follows from one: ten or so a browser.
+REMEMBERED = 1024
 # Bytes of a status line that is remembered; few are there.
 _USUAL_LINE = 64
 
@@ -140,7 +142,7 @@ def read_section(section: bytes, max_fields: int = 200) -> tuple[Sequence[Line],
     return _remember(section, max_fields) if len(section) <= MEMORABLE else _read_fields(section, max_fields)
 
 
-@lru_cache(256)
+@lru_cache(REMEMBERED)
 def _remember(section: bytes, max_fields: int) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
     return _read_fields(section, max_fields)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import attrs
 
 from sandbox.policy.framing import CHUNKS, CLOSE, Framing
-from sandbox.policy.grammar import MEMORABLE, Field, Fields, Line, ResponseHead, read_section, split_list
+from sandbox.policy.grammar import Field, Fields, Line, ResponseHead, read_section, split_list
 from sandbox.policy.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
@@ -102,11 +102,9 @@ def public_host(fields: Sequence[Line], origin: Origin) -> bytes:
     return origin.host
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Crossing:
-    """All that decides what becomes of a request's fields, beside the fields themselves.
-
-    Made by :func:`crossing`, which gives the same one for the same way, so that results can be remembered by it.
+    """All that decides what becomes of a request's fields, beside the fields themselves. Made by :func:`crossing`.
 
     :ivar preserve_host: whether the application is shown the browser's Host.
     """
@@ -116,8 +114,8 @@ class Crossing:
     preserve_host: bool
 
 
-@lru_cache(1024)
-def crossing(  # noqa: PLR0917 - the cache is twice as slow with keywords
+def crossing(
+    *,
     peer: str | None,
     trusted: bool,
     host: bytes,
@@ -183,15 +181,8 @@ def request_fields(
 
 def request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
     """The lines of :func:`request_fields`, for a section as :func:`sandbox.policy.grammar.read_section` reads it."""
-    return (_remember if len(section) <= MEMORABLE else _request_lines)(section, crossing, upgrade)
-
-
-def _request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
     fields, known = read_section(section)
     return field_lines(request_fields(fields, known, crossing, upgrade))
-
-
-_remember = lru_cache(256)(_request_lines)
 
 
 def field_lines(fields: Fields) -> bytes:

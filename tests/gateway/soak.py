@@ -24,7 +24,7 @@ from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Wire, connect, read_answer
 
@@ -227,9 +227,9 @@ class Resolver:
     """One session."""
 
     def __init__(self, port: int) -> None:
-        self._found = Preview(session_id="s1", port=port), Target("c", "t", "127.0.0.1", port)
+        self._found = Destination(Preview(session_id="s1", port=port), Target("c", "t", "127.0.0.1", port))
 
-    def resolve(self, session_id: str) -> tuple[Preview, Target]:
+    def resolve(self, session_id: str) -> Destination:
         """See :class:`sandbox.gateway.doors.Resolver`."""
         return self._found
 

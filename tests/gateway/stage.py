@@ -18,7 +18,7 @@ from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Answer, Wire, connect
 
@@ -139,7 +139,7 @@ class GatewayCase(TestCase):
     def register(self, session_id: str = "s1", container: str = "c1", **options: Any) -> None:
         """Register the application as a session's preview."""
         port = self.application.number
-        self.resolver.previews[session_id] = (
+        self.resolver.previews[session_id] = Destination(
             Preview(session_id=session_id, port=port, **options),
             Target(container, "t1", "127.0.0.1", port),
         )

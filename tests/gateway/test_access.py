@@ -538,6 +538,12 @@ class Remembered(AccessCase):
         answer = await (await self.wire()).ask(request(b"GET", b"/?access_token=" + token(exp=1), bearer(token())))
         self.assertEqual((answer.status, answer.get(b"location")), (303, b"/previews/s1/"))
 
+    async def test_under_an_escaped_name_a_token_that_was_taken_goes_no_further_either(self) -> None:
+        text = token()
+        await self.twice(request(b"GET", b"/", bearer(text)))
+        seen, _ = await self.seen(request(b"GET", b"/?a=1&%61ccess_token=" + text, bearer(text)))
+        self.assertTrue(seen.startswith(b"GET /?a=1 HTTP/1.1\r\n"), seen)
+
     async def test_it_ends_with_the_token(self) -> None:
         ends = time.time() + 1.5
         text = request(b"GET", b"/", bearer(token(exp=ends)))

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from tests.engine import Lab
 from tests.gateway.stage import GET, GatewayCase
 
@@ -36,7 +36,7 @@ class InAContainer(GatewayCase):
         )
         inspected = self.lab.engine.inspect_container(self.container)
         address = inspected["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-        self.resolver.previews["s1"] = (
+        self.resolver.previews["s1"] = Destination(
             Preview(session_id="s1", port=PORT),
             Target(self.container, inspected["State"]["StartedAt"], address, PORT),
         )

@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
+from sandbox.model import Destination
 from tests.gateway.conversation import converse
 from tests.gateway.test_websocket import WebSocketTestCase
 
@@ -61,8 +62,10 @@ class PeerTests(WebSocketTestCase):
 
     def register_port(self, port: int) -> None:
         """Make a port of this machine session ``s1``'s application."""
-        preview, target = self.resolver.previews["s1"]
-        self.resolver.previews["s1"] = attrs.evolve(preview, port=port), attrs.evolve(target, port=port)
+        found = self.resolver.previews["s1"]
+        self.resolver.previews["s1"] = Destination(
+            attrs.evolve(found.preview, port=port), attrs.evolve(found.target, port=port)
+        )
 
     async def serve_websockets(self) -> None:
         """Run an echo server on PyPI's websockets."""

@@ -6,7 +6,7 @@ import json
 
 from twisted.internet import reactor
 
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.stage import GET, Application, GatewayCase
 
@@ -243,7 +243,9 @@ class Refused(GatewayCase):
         closed = reactor.listenTCP(0, self.application, interface="127.0.0.1")
         number = closed.getHost().port
         await closed.stopListening()
-        self.resolver.previews["s1"] = (Preview(session_id="s1", port=number), Target("c", "t", "127.0.0.1", number))
+        self.resolver.previews["s1"] = Destination(
+            Preview(session_id="s1", port=number), Target("c", "t", "127.0.0.1", number)
+        )
         for data in (GET % b"/", POST):
             answer = await (await self.wire()).ask(data)
             payload = json.loads(answer.body)
@@ -258,7 +260,9 @@ class Refused(GatewayCase):
         address = "::ffff:127.0.0.1"
         application = Application("127.0.0.1")
         number = application.number
-        self.resolver.previews["s1"] = (Preview(session_id="s1", port=number), Target("c", "t", address, number))
+        self.resolver.previews["s1"] = Destination(
+            Preview(session_id="s1", port=number), Target("c", "t", address, number)
+        )
         wire = await self.wire()
         wire.send(GET % b"/")
         peer, _ = await application.request()

@@ -17,7 +17,7 @@ from sandbox.errors import (
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
 from sandbox.policy.headers import TrustedProxies
-from tests.gateway.stage import GatewayCase, values
+from tests.gateway.stage import GatewayCase, fields_of, values
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAVIGATION = b"Accept: text/html,application/xhtml+xml\r\nSec-Fetch-Mode: navigate\r\n"
@@ -84,6 +84,24 @@ class Errors(GatewayCase):
         self.assertIn("incident", payload)
         self.assertNotIn(b"the inside", answer.body)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_what_is_remembered_of_one_way_is_not_taken_for_another(self) -> None:
+        self.register("s2", preserve_host=True)
+        ask = b"GET /previews/%b/a HTTP/1.1\r\nHost: public.example\r\n\r\n"
+        upstream = b"localhost:%d" % self.application.number
+
+        async def told(session_id: bytes = b"s1") -> list[bytes]:
+            fields = fields_of((await self.exchange(ask % session_id, OK))[0])
+            return [value for name, value in fields if name in {b"Host", b"X-Forwarded-Prefix"}]
+
+        for _ in range(2):
+            self.assertEqual(await told(), [upstream, b"/previews/s1"])
+            self.assertEqual(await told(b"s2"), [b"public.example", b"/previews/s2"])
+        self.register(strip_prefix=False)
+        self.assertEqual(await told(), [upstream])
+        # A section that is too long to be remembered is treated alike.
+        ask = ask[:-2] + b"Long: %b\r\n\r\n" % (b"x" * 3000)
+        self.assertEqual(await told(b"s2"), [b"public.example", b"/previews/s2"])
 
     async def test_a_target_that_comes_later_is_waited_for(self) -> None:
         found = self.resolver.previews["s1"]

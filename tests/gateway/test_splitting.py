@@ -19,7 +19,7 @@ from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from sandbox.policy.headers import TrustedProxies
 
 REQUESTS = {
@@ -76,7 +76,7 @@ class Transport(StringTransport):
 
 class Resolver:
     def resolve(self, session_id: str) -> Any:
-        return Preview(session_id="s1", port=3000), Target("c", "t", "192.0.2.1", 3000)
+        return Destination(Preview(session_id="s1", port=3000), Target("c", "t", "192.0.2.1", 3000))
 
 
 class OneId(RequestIds):

@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.admission import Buffer
 from sandbox.http.site import Limits
-from sandbox.model import Preview, Target
+from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.stage import GET, GatewayCase
 
@@ -202,7 +202,9 @@ class Unreachable(GatewayCase):
         silent = reactor.listenTCP(0, self.application, interface="127.0.0.1", backlog=1)
         silent.stopReading()
         number = silent.getHost().port
-        self.resolver.previews["s1"] = (Preview(session_id="s1", port=number), Target("c", "t", "127.0.0.1", number))
+        self.resolver.previews["s1"] = Destination(
+            Preview(session_id="s1", port=number), Target("c", "t", "127.0.0.1", number)
+        )
         self.pool._connect_timeout = 0.5
         # A full backlog drops further handshakes on the floor.
         wires = [await self.wire() for _ in range(8)]

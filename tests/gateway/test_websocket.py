@@ -229,8 +229,8 @@ class RefusalTests(WebSocketTestCase):
     async def test_the_contract_s_errors_come_before_any_upgrade(self) -> None:
         answer, body = await self.refusal(asking(b"/previews/none/"))
         self.assertEqual((answer.status, body["message"]), (404, "No preview port registered for session none"))
-        preview, target = self.resolver.previews["s1"]
-        self.resolver.previews["dead"] = preview, attrs.evolve(target, port=1)
+        found = self.resolver.previews["s1"]
+        self.resolver.previews["dead"] = attrs.evolve(found, target=attrs.evolve(found.target, port=1))
         answer, body = await self.refusal(asking(b"/previews/dead/"))
         self.assertEqual((answer.status, body["message"]), (502, "Failed to connect to preview server"))
 

@@ -16,7 +16,6 @@ from sandbox.policy.headers import (
     may_be_trailer,
     public_host,
     request_fields,
-    request_lines,
     response_lines,
 )
 
@@ -178,16 +177,6 @@ class Requests(SynchronousTestCase):
         fields = sent(b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", upgrade=b"websocket")
         self.assertEqual(values(fields, b"upgrade"), [b"websocket"])
         self.assertEqual(values(fields, b"connection"), [b"Upgrade"])
-
-    def test_remembered_lines_are_those_of_their_own_way(self) -> None:
-        section = b"Host: public.example\r\nA: b\r\n\r\n"
-        first = request_lines(section, way(), None)
-        self.assertEqual(first, request_lines(section, way(), None))
-        self.assertIn(b"X-Forwarded-For: 198.51.100.7\r\n", first)
-        self.assertIn(b"X-Forwarded-For: 1.1.1.1\r\n", request_lines(section, way(peer="1.1.1.1"), None))
-        self.assertIn(b"Host: localhost:3001\r\n", request_lines(section, way(port=3001), None))
-        long = section[:-2] + b"B: %b\r\n\r\n" % (b"x" * 5000)
-        self.assertIn(b"B: xxx", request_lines(long, way(), None))
 
 
 class Responses(SynchronousTestCase):

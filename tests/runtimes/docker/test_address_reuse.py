@@ -60,7 +60,7 @@ class AddressReuseTests(SiteTestCase):
         """One preview request, as the gateway makes it; what was said, or nothing."""
         try:
             resolved = self.previews.resolve(session_id)
-            _, target = await resolved if isinstance(resolved, Deferred) else resolved
+            target = (await resolved if isinstance(resolved, Deferred) else resolved).target
         except SandboxError:
             return ""
         self.dials += 1
