@@ -41,6 +41,14 @@ class Names(GatewayCase):
             names.append(answered)
         self.assertEqual(len(set(names)), 3)
 
+    async def test_no_two_are_alike_and_none_follows_from_another(self) -> None:
+        ids = RequestIds(TrustedProxies())
+        names = [ids.new() for _ in range(2000)]
+        self.assertEqual(len(set(names)), 2000)
+        self.assertEqual({len(name) for name in names}, {20})
+        for place in range(20):
+            self.assertGreater(len({name[place] for name in names}), 10, place)
+
     async def test_a_client_s_own_is_not_taken(self) -> None:
         forwarded, answered = await self.named(NAMED % b"mine")
         self.assertEqual(forwarded, answered)
