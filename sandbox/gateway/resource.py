@@ -210,7 +210,7 @@ class PreviewResource(ReverseProxyResource):
             address=target.address,
             port=target.port,
         )
-        return request_lines(section, way, upgrade), way.rewriter
+        return request_lines(fields, known, way, upgrade), way.rewriter
 
     def _upgrade(self, request: Request, outbound: Outbound) -> None:
         if self._upgrades is None:

@@ -18,7 +18,7 @@ import attrs
 from sandbox.errors import AccessDenied
 from sandbox.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
-from sandbox.policy.grammar import MEMORABLE, Field, Line, read_section
+from sandbox.policy.grammar import MEMORABLE, REMEMBERED, Field, Line, read_section
 from sandbox.policy.rewriting import canonical_authority
 from sandbox.policy.tokens import expired, invalid
 
@@ -120,6 +120,8 @@ class Presented(NamedTuple):
 
 
 _TELLING = (b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
+_CARRYING = frozenset({b"authorization", b"cookie", b"sec-websocket-protocol"})
+_READ = _CARRYING | set(_TELLING)
 
 
 def presented(section: bytes, cookie: bytes) -> Presented:
@@ -131,11 +133,13 @@ def presented(section: bytes, cookie: bytes) -> Presented:
     return (_presented if len(section) <= MEMORABLE else _presented.__wrapped__)(section, cookie)
 
 
-@lru_cache(256)
+@lru_cache(REMEMBERED)
 def _presented(section: bytes, cookie: bytes) -> Presented:
     found: list[Credential] = []
     told: dict[bytes, bytes] = {}
     for field in read_section(section)[0]:
+        if field.lower not in _READ:
+            continue
         value = field[1]
         match field.lower:
             case b"authorization":
@@ -145,7 +149,7 @@ def _presented(section: bytes, cookie: bytes) -> Presented:
                 found += [Credential.of(Place.COOKIE, text) for text in find_cookies(value, cookie)]
             case b"sec-websocket-protocol":
                 found += [Credential.of(Place.PROTOCOL, text) for text in _protocol_tokens(value)]
-            case lower if lower in _TELLING:
+            case lower:
                 # Two that differ are nobody's word: no page is called that.
                 told[lower] = value if told.get(lower, value) == value else b"contradictory"
     credentials = tuple(sorted(found, key=_place)[:CREDENTIALS])
@@ -245,9 +249,11 @@ def cleaned(section: bytes, consumed: Sequence[bytes]) -> bytes:
     return (_cleaned if len(section) <= MEMORABLE else _cleaned.__wrapped__)(section, tuple(consumed))
 
 
-@lru_cache(256)
+@lru_cache(REMEMBERED)
 def _cleaned(section: bytes, consumed: tuple[bytes, ...]) -> bytes:
     fields = read_section(section)[0]
+    if not any(field.lower in _CARRYING for field in fields):
+        return section
     kept = [field for before in fields if (field := _cleaned_field(before, consumed)) is not None]
     if kept == list(fields):
         return section

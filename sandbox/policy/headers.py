@@ -9,7 +9,7 @@ from functools import lru_cache
 import attrs
 
 from sandbox.policy.framing import CHUNKS, CLOSE, Framing
-from sandbox.policy.grammar import Field, Fields, Line, ResponseHead, read_section, split_list
+from sandbox.policy.grammar import Field, Fields, Line, ResponseHead, split_list
 from sandbox.policy.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via (RFC 9110 section 7.6.3).
@@ -38,6 +38,7 @@ _HOP_BY_HOP = frozenset(
 )
 _OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key", REQUEST_ID})
 _FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
+_ADDRESSES = frozenset({b"origin", b"referer"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
 _DROPPED = _REPLACED | _OURS
 # An answer has one name, the one in our log. The application was told it; a name of its own making could pass for
@@ -146,13 +147,13 @@ def crossing(
     )
 
 
-def request_fields(
+def request_lines(
     fields: Sequence[Line],
     known: Mapping[bytes, bytes],
     crossing: Crossing,
     upgrade: bytes | None = None,
-) -> Fields:
-    """The fields that go to the application.
+) -> bytes:
+    """The lines of the fields that go to the application.
 
     Whatever the client's Connection field names is dropped before ours are added, so that it cannot take away what we
     say (CVE-2024-45410).
@@ -163,26 +164,21 @@ def request_fields(
     origin, rewriter = crossing.origin, crossing.rewriter
     named = _named(known)
     preserved = crossing.preserve_host and origin.host
-    sent: Fields = [(b"Host", origin.host if preserved else rewriter.upstream)]
+    sent = [b"Host: %b\r\n" % (origin.host if preserved else rewriter.upstream)]
     before: dict[bytes, bytes] = {}
     for field in fields:
         lower = field.lower
-        if lower in _DROPPED or lower in named or (b"_" in lower and _is_alias(lower)):
+        if lower in named:
             continue
         if _tells_origin(lower):
             if origin.trusted:
                 before[lower] = before[lower] + b", " + field[1] if lower in before else field[1]
-        elif (lower == b"origin" or lower == b"referer") and not preserved:  # noqa: PLR1714 - a set costs more
-            sent.append((field[0], rewriter.request_field(lower, field[1])))
-        else:
-            sent.append(field)
-    return sent + _connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)
-
-
-def request_lines(section: bytes, crossing: Crossing, upgrade: bytes | None) -> bytes:
-    """The lines of :func:`request_fields`, for a section as :func:`sandbox.policy.grammar.read_section` reads it."""
-    fields, known = read_section(section)
-    return field_lines(request_fields(fields, known, crossing, upgrade))
+        elif lower in _ADDRESSES and not preserved:
+            sent.append(b"%b: %b\r\n" % (field[0], rewriter.request_field(lower, field[1])))
+        elif not (lower in _DROPPED or (b"_" in lower and _is_alias(lower))):
+            sent.append(field.data)
+    sent.append(field_lines(_connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)))
+    return b"".join(sent)
 
 
 def field_lines(fields: Fields) -> bytes:

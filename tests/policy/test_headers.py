@@ -15,7 +15,7 @@ from sandbox.policy.headers import (
     crossing,
     may_be_trailer,
     public_host,
-    request_fields,
+    request_lines,
     response_lines,
 )
 
@@ -37,7 +37,7 @@ def way(**changes: Any) -> Crossing:
 
 def sent(fields: bytes, *, upgrade: bytes | None = None, **changes: Any) -> Fields:
     head = parse_request_head(b"GET / HTTP/1.1\r\nHost: public.example\r\n" + fields + b"\r\n")
-    return request_fields(head.fields, head.known, way(**changes), upgrade)
+    return list(read_section(request_lines(head.fields, head.known, way(**changes), upgrade) + b"\r\n")[0])
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
