@@ -1,8 +1,6 @@
-"""The reading side of a client's connection: heads, bodies, one request at a time, and its end (RFC 9112)."""
+"""A client's connection: heads, one request at a time, and its end (RFC 9112)."""
 
 from __future__ import annotations
-
-import enum
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IProtocol
@@ -13,22 +11,16 @@ from twisted.web.http_headers import Headers
 from sandbox.http import eager
 from sandbox.http.admission import STREAM, Buffer, Refuse
 from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
-from sandbox.http.bodies import BodySink, BufferedBody, Discard
-from sandbox.http.connection import Connection
+from sandbox.http.bodies import BufferedBody, Discard
 from sandbox.http.deadlines import NEVER
+from sandbox.http.receiving import BODY, CLOSING, HEAD, UPGRADED, WAIT, Receiver
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
 from sandbox.policy.framing import (
-    NONE,
-    ChunkedDecoder,
-    Framing,
-    LengthDecoder,
-    decoder,
     keeps_alive,
     request_framing,
 )
 from sandbox.policy.grammar import (
-    Fields,
     Malformed,
     check_partial_head,
     head_too_large,
@@ -50,38 +42,17 @@ def may_be_frames(data: bytes) -> bool:
     return data[0] & 0x70 == 0 and (len(data) == 1 or data[1] >= 0x80)
 
 
-class State(enum.Enum):
-    """What the next byte from the client is."""
-
-    HEAD = "a head"
-    BODY = "body"
-    WAIT = "kept until the response is complete"
-    UPGRADED = "somebody else's"
-    CLOSING = "dropped"
-
-
-_HEAD, _BODY, _WAIT, _UPGRADED, _CLOSING = State
-
-
-class Channel(Connection):
+class Channel(Receiver):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
     :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
     """
 
-    _state = _HEAD
     _request: Request | None = None
-    _sink: BodySink | None = None
-    _decoder: LengthDecoder | ChunkedDecoder | None = None
-    _progress = 0
-    # Of the request under way.
-    bytes_in = 0
     _linger_until = NEVER
-    _buffer = b""
     _searched = 0
     _keep_alive = True
     _parsing = False
-    _paused = False
 
     @property
     def busy(self) -> bool:
@@ -99,22 +70,22 @@ class Channel(Connection):
 
     def dataReceived(self, data: bytes) -> None:
         state = self._state
-        if state is _HEAD:
+        if state is HEAD:
             self._buffer = self._buffer + data if self._buffer else data
             self._parse()
-        elif state is _BODY:
+        elif state is BODY:
             if self._sink is None:
                 self._hold(data)
             else:
                 self._receive(data)
-        elif state is _WAIT:
+        elif state is WAIT:
             self._hold(data)
-        elif state is _CLOSING:
+        elif state is CLOSING:
             self.deadline = min(self._linger_until, self._seconds() + self._limits.linger_pause)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.channel_closed(self)
-        self._state = _CLOSING
+        self._state = CLOSING
         self._sink = None
         self._buffer = b""
         request, self._request = self._request, None
@@ -128,11 +99,11 @@ class Channel(Connection):
             # Slow, but it reads what was sent.
             self._unsent = unsent
             self.deadline = now + self._limits.idle_timeout
-        elif self._state is _HEAD and self._buffer:
+        elif self._state is HEAD and self._buffer:
             self._refuse(error_reply(408, "REQUEST_TIMEOUT", "The request's head took too long"))
-        elif self._state is _HEAD and not unsent:
+        elif self._state is HEAD and not unsent:
             self._close()
-        elif self._state is _BODY and self._sink is not None and not unsent:
+        elif self._state is BODY and self._sink is not None and not unsent:
             self._body_failed(Malformed("The request's body stalled", 408, "UPLOAD_TIMEOUT"))
         else:
             self.transport.abortConnection()
@@ -145,7 +116,7 @@ class Channel(Connection):
             return
         self._parsing = True
         try:
-            while self._buffer and self._state is _HEAD:
+            while self._buffer and self._state is HEAD:
                 while self._buffer.startswith(b"\r\n"):
                     self._buffer = self._buffer[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored.
                 end = self._buffer.find(b"\r\n\r\n", self._searched)
@@ -206,82 +177,6 @@ class Channel(Connection):
         else:
             request.process()
 
-    # Bodies.
-
-    def _expect_body(self, framing: Framing) -> None:
-        if framing.coding is NONE:
-            self._state = _WAIT
-        else:
-            self._state = _BODY
-            self._decoder = decoder(framing)
-
-    def deliver_body(self, sink: BodySink) -> None:
-        """See :meth:`Request.stream_body`."""
-        if self._state is not _BODY:
-            sink.body_ended([])
-            return
-        self._sink = sink
-        self._progress = 0
-        self.deadline = self._seconds() + self._limits.upload_timeout
-        data, self._buffer = self._buffer, b""
-        self._read_on()
-        if data:
-            self._receive(data)
-
-    def pause_body(self) -> None:
-        """See :meth:`Request.pause_body`."""
-        if self._state is _BODY:
-            self._paused = True
-            self.deadline = NEVER
-            self.transport.pauseProducing()
-
-    def resume_body(self) -> None:
-        """See :meth:`Request.resume_body`."""
-        if self._state is _BODY:
-            self.deadline = self._seconds() + self._limits.upload_timeout
-            self._read_on()
-
-    def _reading_deadline(self) -> float:
-        if self._state is not _BODY or self._paused:
-            return NEVER
-        return self._seconds() + self._limits.upload_timeout
-
-    def _receive(self, data: bytes) -> None:
-        sink, decoder = self._sink, self._decoder
-        assert sink is not None
-        assert decoder is not None
-        self._progress += len(data)
-        self.bytes_in += len(data)
-        if self._progress >= sink.min_progress:
-            self._progress = 0
-            self.deadline = self._reading_deadline()
-        try:
-            pieces = decoder.feed(data)
-        except Malformed as error:
-            self._body_failed(error)
-            return
-        for piece in pieces:
-            if self._sink is sink:
-                sink.body_received(piece)
-        if decoder.done:
-            self._buffer = decoder.rest
-            self.bytes_in -= len(decoder.rest)
-            self._body_ended(sink, decoder.trailers)
-
-    def _body_ended(self, sink: BodySink, trailers: Fields) -> None:
-        if self._sink is not sink:
-            return  # It has had enough, and answered.
-        self._state = _WAIT
-        self._sink = self._decoder = None
-        self.deadline = NEVER
-        self._read_on()
-        sink.body_ended(trailers)
-
-    def _body_failed(self, error: Malformed) -> None:
-        sink, self._sink = self._sink, Discard()
-        if sink is not None:
-            sink.body_failed(error)
-
     def _hold(self, data: bytes) -> None:
         self._buffer += data
         request = self._request
@@ -294,11 +189,6 @@ class Channel(Connection):
         if len(self._buffer) > _HELD:
             self._paused = True
             self.transport.pauseProducing()
-
-    def _read_on(self) -> None:
-        if self._paused:
-            self._paused = False
-            self.transport.resumeProducing()
 
     # Responses.
 
@@ -322,10 +212,10 @@ class Channel(Connection):
         Not behind a body that nobody took and that has not come by now, nor behind an upgrade that was refused after
         the client went on as if it had been granted.
         """
-        if self._state is _BODY and self._sink is None:
+        if self._state is BODY and self._sink is None:
             self.deliver_body(Discard())
         refused_upgrade = self._request is not None and self._request.upgrading and self._buffer
-        if self._state is _BODY or self.site.stopping or refused_upgrade:
+        if self._state is BODY or self.site.stopping or refused_upgrade:
             self._keep_alive = False
         return self._keep_alive
 
@@ -336,12 +226,12 @@ class Channel(Connection):
         self._request = None
         if self._cork is not None:
             self._uncork()
-        if self._state is _BODY:
+        if self._state is BODY:
             self._linger()
         elif not self._keep_alive:
             self._close()
         else:
-            self._state = _HEAD
+            self._state = HEAD
             self.deadline = self._seconds() + self._limits.idle_timeout
             if self._buffer:
                 self._read_on()
@@ -360,7 +250,7 @@ class Channel(Connection):
         """
         self.transport.unregisterProducer()
         if reset:
-            self._state = _CLOSING
+            self._state = CLOSING
             self.transport.abortConnection()
         else:
             self._close()
@@ -374,7 +264,7 @@ class Channel(Connection):
 
     def _close(self) -> None:
         """Close once everything has been sent."""
-        self._state = _CLOSING
+        self._state = CLOSING
         self._buffer = b""
         self.deadline = self._seconds() + self._limits.idle_timeout
         self.transport.loseConnection()
@@ -384,7 +274,7 @@ class Channel(Connection):
 
         RFC 9112 section 9.6.
         """
-        self._state = _CLOSING
+        self._state = CLOSING
         self._buffer = b""
         self._sink = self._decoder = None
         self._read_on()
@@ -396,7 +286,7 @@ class Channel(Connection):
     def upgrade(self, protocol: IProtocol) -> None:
         """See :meth:`Request.upgrade`."""
         self._request = None
-        self._state = _UPGRADED
+        self._state = UPGRADED
         self.deadline = NEVER
         lost = self.connectionLost
 
@@ -419,7 +309,7 @@ class Channel(Connection):
         A head that has begun is waited for. So is the first one of a new connection, for a moment: who connected just
         now is about to send it, and would be told nothing.
         """
-        if self._state is not _HEAD or self._request is not None or self._buffer:
+        if self._state is not HEAD or self._request is not None or self._buffer:
             return
         if not self.bytes_in:
             self.deadline += self._limits.greeting - self._limits.idle_timeout

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """What responses are written to; :class:`sandbox.http.channel.Channel` adds the reading of requests.
+    """What responses are written to; :class:`sandbox.http.receiving.Receiver` adds the reading of bodies.
 
     :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
     """
