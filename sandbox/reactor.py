@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from select import EPOLLIN
+from time import monotonic
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
@@ -19,8 +20,8 @@ from twisted.logger import Logger
 from sandbox.http.eager import Outbox
 
 _log = Logger()
-# Sockets that are written to before the first of them is sent to: the first one's reader must not wait for long.
-_TOGETHER = 32
+# Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
+_TOGETHER = 0.001
 
 
 class Reactor(EPollReactor):
@@ -45,6 +46,7 @@ class Reactor(EPollReactor):
             events = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
         except InterruptedError:
             return
+        begun = monotonic()
         for number, event in events:
             # One event's work may have closed the socket of a later one.
             selectable = selectables.get(number)
@@ -59,8 +61,9 @@ class Reactor(EPollReactor):
                 raise
             except BaseException:
                 _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
-            if len(outbox.held) >= _TOGETHER:
+            if outbox.held and monotonic() - begun >= _TOGETHER:
                 outbox.send()
+                begun = monotonic()
         # Now, since the timed calls that come next look at what could not be sent.
         if outbox.held:
             outbox.send()

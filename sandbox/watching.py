@@ -43,8 +43,8 @@ class Starting(Root):
 
     def admit(self, request: Request) -> Admission:
         """The door of the site."""
-        elsewhere = self._addresses.is_below(request.known.get(b"host", b""))
-        return STREAM if not elsewhere and self._watch.takes(request) else _STARTING
+        preview = self._addresses.read_host(request.known.get(b"host", b""))
+        return STREAM if preview is None and self._watch.takes(request) else _STARTING
 
 
 class Watching:

@@ -38,7 +38,7 @@ from sandbox.policy.access import (
     without_tokens,
 )
 from sandbox.policy.cookies import Scope, set_cookie
-from sandbox.policy.grammar import MEMORABLE, Fields, read_section
+from sandbox.policy.grammar import Fields, memorable, read_section
 from sandbox.policy.headers import Origin, TrustedProxies, public_host
 
 Credentials = tuple[Credential, ...]
@@ -182,7 +182,7 @@ class PreviewAccess:
 
     def _remember(self, request: Request, visit: _Visit, seen: Presented, known: _Known) -> None:
         """Keep a grant that depends on nothing but the fields."""
-        if len(request.section) > MEMORABLE or PARAMETER in request.uri:
+        if not memorable(request.section) or PARAMETER in request.uri:
             return
         if known.grant.credential is not None and known.grant.credential.place is Place.COOKIE:
             if not speaks_for_itself(seen):

@@ -213,6 +213,7 @@ class Relay:
             self._request.channel.registerProducer(self, True)
 
     def broken(self, error: SandboxError) -> None:
+        self._stop_uploading()
         upstream, self._upstream = self._upstream, None
         if self._over or upstream is None:
             return

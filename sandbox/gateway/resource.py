@@ -25,7 +25,7 @@ from sandbox.http.request import Request
 from sandbox.logs.context import on_behalf_of
 from sandbox.model import Destination, Preview
 from sandbox.policy.framing import NONE
-from sandbox.policy.grammar import MEMORABLE, REMEMBERED, Malformed, read_section, split_list
+from sandbox.policy.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
 from sandbox.policy.headers import (
     Origin,
     TrustedProxies,
@@ -180,7 +180,7 @@ class PreviewResource(ReverseProxyResource):
             passage = Passage(request.section, None, [], [], None)
         section, target, told, answered, authority = passage
         upgrade = b"websocket" if wants_websocket(request) else None
-        remembered = self._remember_way if len(section) <= MEMORABLE else self._way
+        remembered = self._remember_way if memorable(section) else self._way
         lines, rewriter = remembered(section, request.channel.peer, prefix, destination, upgrade)
         if told:
             lines += field_lines(told)

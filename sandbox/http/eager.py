@@ -16,6 +16,9 @@ import termios
 from typing import Any
 
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+
+_log = Logger()
 
 #: Bytes from which a piece is sent at once: what moving it costs is more than what waiting could save.
 _LARGE = 16 * 1024
@@ -34,12 +37,21 @@ class Outbox:
         """Send what was written. What a socket does not take, its transport keeps."""
         held, self.held = self.held, {}
         for transport in held:
-            written = transport._tempDataBuffer
-            # It may have been lost meanwhile, or be in the hands of the reactor, which has been told to write to it.
-            if written and transport.connected and not (transport.dataBuffer or transport._writeDisconnected):
-                transport._tempDataBuffer = []
-                transport._tempDataLen = 0
-                _send(transport, written[0] if len(written) == 1 else b"".join(written))
+            try:
+                _send_written(transport)
+            except Exception:
+                # A producer's, that was told to pause. The others' bytes must leave.
+                _log.failure("unhandled error while sending to {transport}", transport=repr(transport))
+                transport.abortConnection()
+
+
+def _send_written(transport: Connection) -> None:
+    written = transport._tempDataBuffer
+    # It may have been lost meanwhile, or be in the hands of the reactor, which has been told to write to it.
+    if written and transport.connected and not (transport.dataBuffer or transport._writeDisconnected):
+        transport._tempDataBuffer = []
+        transport._tempDataLen = 0
+        _send(transport, written[0] if len(written) == 1 else b"".join(written))
 
 
 def write(transport: Any, data: bytes) -> None:

@@ -18,7 +18,7 @@ import attrs
 from sandbox.errors import AccessDenied
 from sandbox.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
-from sandbox.policy.grammar import MEMORABLE, REMEMBERED, Field, Line, read_section
+from sandbox.policy.grammar import REMEMBERED, Field, Line, memorable, read_section
 from sandbox.policy.rewriting import canonical_authority
 from sandbox.policy.tokens import expired, invalid
 
@@ -130,7 +130,7 @@ def presented(section: bytes, cookie: bytes) -> Presented:
     :param section: see :class:`sandbox.policy.grammar.RequestHead`.
     :param cookie: our cookie's name there.
     """
-    return (_presented if len(section) <= MEMORABLE else _presented.__wrapped__)(section, cookie)
+    return (_presented if memorable(section) else _presented.__wrapped__)(section, cookie)
 
 
 @lru_cache(REMEMBERED)
@@ -246,7 +246,7 @@ def cleaned(section: bytes, consumed: Sequence[bytes]) -> bytes:
 
     :param consumed: the texts of tokens that are ours, wherever they stand.
     """
-    return (_cleaned if len(section) <= MEMORABLE else _cleaned.__wrapped__)(section, tuple(consumed))
+    return (_cleaned if memorable(section) else _cleaned.__wrapped__)(section, tuple(consumed))
 
 
 @lru_cache(REMEMBERED)

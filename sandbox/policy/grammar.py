@@ -27,10 +27,12 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
 
-#: Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
-MEMORABLE = 2048
-#: How many of them are, here and by others who remember what follows from one: ten or so a browser.
-REMEMBERED = 1024
+# Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
+_MEMORABLE = 2048
+# Fields of one: browsers send twenty or so.
+_MEMORABLE_FIELDS = 64
+#: How many of them are, here and by others who remember what follows from one: a browser has about ten.
+REMEMBERED = 512
 # Bytes of a status line that is remembered; few are there.
 _USUAL_LINE = 64
 
@@ -124,35 +126,40 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
         raise Malformed("The request line is malformed")
     method, target, minor = line.groups()
     section = data[line.end() :]
+    _check_number(section, max_fields)
     if not target.startswith(b"/"):
         target, authority = _unusual_target(method, target)
         if authority is not None:
-            section = _with_host(section, authority, max_fields)
-    fields, known = read_section(section, max_fields)
+            section = _with_host(section, authority)
+    fields, known = read_section(section)
     if b"host" not in known and minor == b"1":
         raise Malformed("The Host field is missing")
     return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
 
 
-def read_section(section: bytes, max_fields: int = 200) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
+def memorable(section: bytes) -> bool:
+    """Whether what follows from a section may be remembered: whoever sends it decides how much memory that takes.
+
+    >>> memorable(b"Host: x\\r\\n\\r\\n"), memorable(b"A: b\\r\\n" * 100 + b"\\r\\n")
+    (True, False)
+    """
+    return len(section) <= _MEMORABLE and section.count(b"\n") <= _MEMORABLE_FIELDS
+
+
+def read_section(section: bytes) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
     """The fields of a field section that ends with its empty line, and the known ones among them.
 
-    :raises Malformed: when it is not one, or has more than ``max_fields``.
+    :raises Malformed: when it is not one.
     """
-    return _remember(section, max_fields) if len(section) <= MEMORABLE else _read_fields(section, max_fields)
+    return (_remember if memorable(section) else _read_fields)(section)
 
 
-@lru_cache(REMEMBERED)
-def _remember(section: bytes, max_fields: int) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
-    return _read_fields(section, max_fields)
-
-
-def _with_host(section: bytes, authority: bytes, max_fields: int) -> bytes:
+def _with_host(section: bytes, authority: bytes) -> bytes:
     """The section of a request in absolute-form: the target's authority stands, the Host field is ignored.
 
     RFC 9112 section 3.2.2.
     """
-    fields, _ = _read_fields(section, max_fields)
+    fields, _ = _read_fields(section)
     kept = [b"%b: %b\r\n" % field for field in fields if field[0].lower() != b"host"]
     return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
@@ -164,7 +171,9 @@ def parse_response_head(data: bytes, max_fields: int = 500) -> ResponseHead:
     """
     end = data.find(b"\r\n") + 2
     status, line, minor = (_remember_status if end <= _USUAL_LINE else _read_status)(data[:end])
-    fields, known = _read_fields(data[end:], max_fields)
+    section = data[end:]
+    _check_number(section, max_fields)
+    fields, known = _read_fields(section)
     return ResponseHead(status, line, minor, fields, known)
 
 
@@ -184,7 +193,8 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
 
     :raises Malformed: when it is not one.
     """
-    return list(_read_fields(data, max_fields)[0])
+    _check_number(data, max_fields)
+    return list(_read_fields(data)[0])
 
 
 def has_broken_line(data: bytes) -> bool:
@@ -228,15 +238,19 @@ def split_list(value: bytes) -> list[bytes]:
     return [member for part in value.split(b",") if (member := part.strip(b" \t").lower())]
 
 
-def _read_fields(section: bytes, max_fields: int) -> tuple[Sequence[Line], dict[bytes, bytes]]:
+def _check_number(section: bytes, max_fields: int) -> None:
+    # Before they are read: whoever sends too many gets no work done.
+    if section.count(b"\n") > max_fields + 1:
+        raise head_too_large()
+
+
+def _read_fields(section: bytes) -> tuple[Sequence[Line], dict[bytes, bytes]]:
     fields: list[Line] = []
     if section != b"\r\n":
         if not section.endswith(b"\r\n\r\n"):
             raise Malformed("The header fields have no end")
         lines = section[:-4].split(b"\r\n")
-        if len(lines) > max_fields:
-            raise head_too_large()
-        fields = [*map(_remember_line if len(section) <= MEMORABLE else _read_line, lines)]
+        fields = [*map(_remember_line if len(section) <= _MEMORABLE else _read_line, lines)]
     known: dict[bytes, bytes] = {}
     for field in fields:
         lower = field.lower
@@ -250,6 +264,9 @@ def _read_fields(section: bytes, max_fields: int) -> tuple[Sequence[Line], dict[
     if b"host" in known and not _HOST.fullmatch(known[b"host"]):
         raise Malformed("The Host field is invalid")
     return fields, known
+
+
+_remember = lru_cache(REMEMBERED)(_read_fields)
 
 
 def _read_line(line: bytes) -> Line:

@@ -168,14 +168,14 @@ def request_lines(
     before: dict[bytes, bytes] = {}
     for field in fields:
         lower = field.lower
-        if lower in named:
+        if lower in named or (b"_" in lower and _is_alias(lower)):
             continue
         if _tells_origin(lower):
             if origin.trusted:
                 before[lower] = before[lower] + b", " + field[1] if lower in before else field[1]
         elif lower in _ADDRESSES and not preserved:
             sent.append(b"%b: %b\r\n" % (field[0], rewriter.request_field(lower, field[1])))
-        elif not (lower in _DROPPED or (b"_" in lower and _is_alias(lower))):
+        elif lower not in _DROPPED:
             sent.append(field.data)
     sent.append(field_lines(_connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)))
     return b"".join(sent)

@@ -8,6 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.error import ConnectionDone
 
 from sandbox.http.channel import Channel
+from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -128,6 +129,17 @@ class Carrying(GatewayCase):
         self.assertIn(b" HTTP/1.1\r\n", seen)
         self.assertEqual((answer.body, answer.get(b"connection")), (b"ok", b"close"))
         self.assertEqual(values(seen, b"X-Forwarded-Host"), [])
+
+
+class ManyFields(GatewayCase):
+    """A limit that is set higher holds for all who read the fields."""
+
+    limits = Limits(fields=500)
+
+    async def test_they_are_carried(self) -> None:
+        lines = b"".join(b"F%d: x\r\n" % number for number in range(450))
+        seen, answer = await self.exchange((GET % b"/")[:-2] + lines + b"\r\n", OK)
+        self.assertEqual((answer.status, seen.count(b": x\r\n")), (200, 450))
 
 
 class Bodies(GatewayCase):
@@ -304,6 +316,17 @@ class Uploads(GatewayCase):
         self.assertEqual((answer.status, answer.get(b"connection")), (417, b"close"))
         await peer.closed()
         self.assertEqual(self.pool.idle, 0)
+
+    async def test_an_application_that_breaks_the_upload_off_is_not_written_to_any_more(self) -> None:
+        wire = await self.wire()
+        wire.send(POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        peer, _ = await self.application.request(end=b"abc\r\n")
+        (upstream,) = self.pool._open
+        let_go: list[bool] = []
+        self.patch(upstream.transport, "unregisterProducer", lambda: let_go.append(upstream.transport.connected))
+        peer.send(b"no answer\r\n\r\n")
+        answer = await wire.answer()
+        self.assertEqual((answer.status, let_go), (502, [True]))
 
     async def test_an_answer_that_comes_while_the_upload_runs_is_delivered(self) -> None:
         """Upstream answers early and closes (RFC 9112 section 9.5)."""

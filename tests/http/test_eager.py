@@ -165,6 +165,23 @@ class Writing(TestCase):
         await turn()
         self.assertEqual(self.has(peer), b"sent")
 
+    async def test_a_producer_that_fails_ends_its_own_connection_and_harms_no_other(self) -> None:
+        first, _ = await self.connect()
+        side = self.side
+        second, peer = await self.connect()
+        first.registerProducer(side, True)
+
+        def fail() -> None:
+            raise RuntimeError("cannot pause")
+
+        self.patch(side, "pauseProducing", fail)
+        self.patch(eager, "_LARGE", 1 << 30)  # So that all of it waits for the end of the turn.
+        eager.write(first, b"x" * (64 << 20))
+        eager.write(second, b"sent")
+        await side.lost
+        self.assertEqual(self.has(peer), b"sent")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
     async def test_what_a_socket_does_not_take_is_kept_and_its_producer_paused(self) -> None:
         transport, peer = await self.connect()
         transport.registerProducer(self.side, True)

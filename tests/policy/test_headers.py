@@ -138,10 +138,11 @@ class Requests(SynchronousTestCase):
         """GHSA-5m6w-wvh7-57vm, CVE-2026-33433."""
         names = (
             b"X_Forwarded_For", b"x_forwarded-host", b"X_Internal_Service_Key", b"X_Sandbox_User", b"Content_Length",
-            b"Transfer_Encoding", b"Keep_Alive", b"X_Real_IP",
+            b"Transfer_Encoding", b"Keep_Alive", b"X_Real_IP", b"X-Forwarded-Preferred_Username",
         )  # fmt: skip
         for name in names:
             self.assertEqual(values(sent(name + b": evil\r\n"), name), [], name)
+            self.assertEqual(values(sent(name + b": evil\r\n", trusted=True), name), [], name)
         self.assertEqual(values(sent(b"my_field: fine\r\n"), b"my_field"), [b"fine"])
 
     def test_our_own_fields_never_pass(self) -> None:
