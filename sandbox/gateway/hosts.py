@@ -7,10 +7,11 @@ from functools import lru_cache
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from sandbox.gateway.pages import respond
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM, Admission, Admit
 from sandbox.http.request import Request
-from sandbox.http.routes import Root, refuse_unknown
+from sandbox.http.routes import NO_PATH, Root
 from sandbox.policy.hostnames import Addresses, PreviewHost
 
 #: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
@@ -46,7 +47,7 @@ class PreviewHosts(Root):
         """Who admits requests for a host."""
         found = self._addresses.read_host(host)
         if found is None:
-            return refuse_unknown if self._addresses.is_below(host) else self._routes.admit
+            return _admit_to_nothing if self._addresses.is_below(host) else self._routes.admit
         resource = _OnHost(self._previews, found)
 
         def admit(request: Request) -> Admission:
@@ -55,6 +56,25 @@ class PreviewHosts(Root):
             return STREAM
 
         return admit
+
+
+def _admit_to_nothing(request: Request) -> Admission:
+    request.resource = _NOTHING
+    return STREAM
+
+
+class _Nothing(Resource):
+    """Says so, to a browser by a page."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> int:
+        """Answer with 404."""
+        respond(request, NO_PATH)
+        return NOT_DONE_YET
+
+
+_NOTHING = _Nothing()  # type: ignore[no-untyped-call]
 
 
 class _OnHost(Resource):

@@ -36,10 +36,12 @@ _ADVICE = {
 
 _LATER = "Try again in a moment."
 
-# Its own tries are counted in the address's fragment, which no server sees: 1, 2, 4 and then every 8 seconds.
+# After 1, 2, 4 and then every 8 seconds. Its tries are counted where a reload keeps them and the address does not show
+# them: the fragment is the application's.
 _RELOAD = (
-    "<script>var n=+(location.hash.match(/^#retry=(\\d+)$/)||[0,0])[1];setTimeout(function(){"
-    "history.replaceState(null,'','#retry='+(n+1));location.reload()},1000*Math.min(8,Math.pow(2,n)))</script>"
+    "<script>var s=history.state,n=s&&s.sandboxRetry|0;setTimeout(function(){"
+    "history.replaceState(Object.assign({},s,{sandboxRetry:n+1}),'');location.reload()},"
+    "1000*Math.min(8,Math.pow(2,n)))</script>"
     "<noscript><meta http-equiv=refresh content=4></noscript>"
 )
 

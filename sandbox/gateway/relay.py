@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,13 +19,14 @@ from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.policy.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead
-from sandbox.policy.headers import VIA, field_lines, may_be_trailer, response_lines
+from sandbox.policy.headers import VIA, field_lines, relayed_trailers, response_lines
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool
 
-_END = b"Via: %b\r\n\r\n" % VIA
-_CHUNKED_END = b"Transfer-Encoding: chunked\r\n" + _END
+# The end of a head, by the minor version of the application's own.
+_END = [b"Via: %b\r\n\r\n" % via for via in VIA]
+_CHUNKED_END = [b"Transfer-Encoding: chunked\r\n" + end for end in _END]
 # RFC 9110 section 9.2.2: what may be sent again on a new connection when a reused one died before it answered.
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
@@ -54,6 +56,7 @@ class Relay:
 
     # The client side's answer when it is written: None until then.
     _chunked = False
+    _known: Mapping[bytes, bytes] = {}
     _until_close = False
     _upstream: Upstream | None = None
     _connecting: Deferred[Upstream] | None = None
@@ -135,7 +138,7 @@ class Relay:
             return
         self._stop_uploading()
         if self._request.framing.coding is CHUNKS:
-            self._upstream.send(last_chunk([field for field in trailers if may_be_trailer(field[0])]))
+            self._upstream.send(last_chunk(relayed_trailers(trailers, self._request.known)))
 
     def body_failed(self, error: Malformed) -> None:
         self._drop_upstream()
@@ -181,13 +184,14 @@ class Relay:
         request.code = head.status
         if framing.coding is CHUNKS or framing.coding is CLOSE:
             self._chunked = request.minor == 1
+            self._known = head.known
             self._until_close = not self._chunked
         lines = response_lines(head, framing, self._outbound.rewriter, chunked=self._chunked)
         if b"date" not in head.known:
             lines += b"Date: %b\r\n" % http_date()
         if self._outbound.response_fields:
             lines += field_lines(self._outbound.response_fields)
-        end = _CHUNKED_END if self._chunked else _END
+        end = (_CHUNKED_END if self._chunked else _END)[head.minor]
         if not request.persistent or self._until_close:
             end = b"Connection: close\r\n" + end
         self._pending = [head.line, lines, b"X-Request-Id: ", request.id, b"\r\n", end]
@@ -201,7 +205,7 @@ class Relay:
         if self._chunked:
             written += [chunk(piece) for piece in pieces]
             if trailers is not None:
-                written.append(last_chunk([field for field in trailers if may_be_trailer(field[0])]))
+                written.append(last_chunk(relayed_trailers(trailers, self._known)))
         else:
             written += pieces
         if written:
@@ -217,7 +221,10 @@ class Relay:
         upstream, self._upstream = self._upstream, None
         if self._over or upstream is None:
             return
-        if upstream.reused and upstream.untouched and self._replayable() and not self._retried:
+        # Only one that the application closed is stale. From one that was too slow the request was taken, and to one
+        # that we close nothing is to be sent.
+        stale = upstream.reused and upstream.untouched and not upstream.closing
+        if stale and self._replayable() and not self._retried:
             self._retried = True
             self.start()
         elif self._request.startedWriting:

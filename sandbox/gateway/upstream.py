@@ -59,6 +59,7 @@ class Upstream(TwistedProtocol):
 
     :ivar reused: whether it has carried a request before.
     :ivar untouched: whether not a byte of a response to the current request has come.
+    :ivar closing: whether it is we who close it: it took too long, or what it leads to is to be reached no more.
     :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`: of an idle connection its end, else the answer's.
     """
 
@@ -74,7 +75,7 @@ class Upstream(TwistedProtocol):
     _interim = 0
     _buffer = b""
     _searched = 0
-    _closing = False
+    closing = False
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -102,7 +103,7 @@ class Upstream(TwistedProtocol):
     def abort(self) -> None:
         """Close at once; whoever waits is told that it broke."""
         self._pool.forget(self)
-        self._closing = True
+        self.closing = True
         self.transport.abortConnection()
 
     def stale(self) -> bool:
@@ -257,7 +258,7 @@ class Upstream(TwistedProtocol):
         reusable = not rest and exchange.sent_all and self._coding is not CLOSE and keeps_alive(head)
         self._exchange = self._head = self._decoder = None
         self._interim = 0
-        if reusable and not self._closing and self.transport.connected:
+        if reusable and not self.closing and self.transport.connected:
             self.reused = True
             self._pool.release(self)
         else:

@@ -186,6 +186,7 @@ class Negotiation(Relay):
         request.on_disconnect = None
         request.code = head.status
         lines = response_lines(head, NO_BODY, outbound.rewriter, chunked=False)
-        ours = [*outbound.response_fields, (b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA)]
-        answer = head.line + lines + field_lines([*ours, (b"X-Request-Id", request.id)]) + b"\r\n"
+        ours = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA[head.minor])]
+        ours += [*outbound.response_fields, (b"X-Request-Id", request.id)]
+        answer = head.line + lines + field_lines(ours) + b"\r\n"
         self._sockets.open(request, outbound, upstream, answer, rest)

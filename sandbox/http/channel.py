@@ -94,8 +94,13 @@ class Channel(Receiver):
 
     def expired(self, now: float) -> None:
         """The deadline of whatever the connection is at has passed."""
+        if self._paused and eager.left(self.transport):
+            self.transport.abortConnection()
+            return
         unsent = eager.unacknowledged(self.transport)
-        if unsent and unsent != self._unsent and now < self._linger_until:
+        if self._paused and not unsent:
+            self.deadline = self._reading_deadline()
+        elif unsent and unsent != self._unsent and now < self._linger_until:
             # Slow, but it reads what was sent.
             self._unsent = unsent
             self.deadline = now + self._limits.idle_timeout
@@ -186,9 +191,8 @@ class Channel(Receiver):
             error = bytes_after_upgrade()
             self._refuse(error_reply(error.status, error.code, error.reason))
             return
-        if len(self._buffer) > _HELD:
-            self._paused = True
-            self.transport.pauseProducing()
+        if len(self._buffer) > _HELD and not self._paused:
+            self._read_no_more()
 
     # Responses.
 

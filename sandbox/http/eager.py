@@ -11,6 +11,7 @@ the ``send`` itself; of several in a row only the first does.
 from __future__ import annotations
 
 import fcntl
+import socket
 import struct
 import termios
 from typing import Any
@@ -22,6 +23,8 @@ _log = Logger()
 
 #: Bytes from which a piece is sent at once: what moving it costs is more than what waiting could save.
 _LARGE = 16 * 1024
+# TCP_CLOSE after a reset, TCP_CLOSE_WAIT after a FIN (Linux, include/net/tcp_states.h).
+_LEFT = frozenset({7, 8})
 
 
 class Outbox:
@@ -100,6 +103,17 @@ def unsent(transport: Any) -> int:
     if isinstance(transport, Connection):
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
     return 0
+
+
+def left(transport: Any) -> bool:
+    """Whether the peer has closed or reset the connection, which nobody is told while nothing is read from it."""
+    if not isinstance(transport, Connection):
+        return False
+    try:
+        state = transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:  # not TCP
+        return False
+    return state in _LEFT
 
 
 def unacknowledged(transport: Any) -> int:

@@ -10,6 +10,9 @@ from sandbox.http.deadlines import NEVER
 from sandbox.policy.framing import NONE, ChunkedDecoder, Framing, LengthDecoder, decoder
 from sandbox.policy.grammar import Fields, Malformed
 
+#: Seconds between two looks at a client that nothing is read from.
+_LOOK = 1.0
+
 
 class State(enum.Enum):
     """What the next byte from the client is."""
@@ -61,9 +64,7 @@ class Receiver(Connection):
     def pause_body(self) -> None:
         """See :meth:`Request.pause_body`."""
         if self._state is BODY:
-            self._paused = True
-            self.deadline = NEVER
-            self.transport.pauseProducing()
+            self._read_no_more()
 
     def resume_body(self) -> None:
         """See :meth:`Request.resume_body`."""
@@ -72,7 +73,9 @@ class Receiver(Connection):
             self._read_on()
 
     def _reading_deadline(self) -> float:
-        if self._state is not BODY or self._paused:
+        if self._paused:
+            return self._seconds() + _LOOK
+        if self._state is not BODY:
             return NEVER
         return self._seconds() + self._limits.upload_timeout
 
@@ -111,6 +114,12 @@ class Receiver(Connection):
         sink, self._sink = self._sink, Discard()
         if sink is not None:
             sink.body_failed(error)
+
+    def _read_no_more(self) -> None:
+        """Stop reading. The reactor then no longer tells when the client leaves: it has to be looked at."""
+        self._paused = True
+        self.deadline = self._seconds() + _LOOK
+        self.transport.pauseProducing()
 
     def _read_on(self) -> None:
         if self._paused:

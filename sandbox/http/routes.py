@@ -11,7 +11,8 @@ from sandbox.http.admission import Admission, Admit, Refuse
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 
-_UNKNOWN = Refuse(error_reply(404, "NOT_FOUND", "No such path"))
+NO_PATH = error_reply(404, "NOT_FOUND", "No such path")
+_UNKNOWN = Refuse(NO_PATH)
 
 
 def refuse_unknown(request: Request) -> Admission:

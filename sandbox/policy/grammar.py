@@ -127,13 +127,13 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
     method, target, minor = line.groups()
     section = data[line.end() :]
     _check_number(section, max_fields)
-    if not target.startswith(b"/"):
+    if not target.startswith(b"/") or method == b"CONNECT":
         target, authority = _unusual_target(method, target)
         if authority is not None:
-            section = _with_host(section, authority)
+            section = _with_host(section, authority, minor)
     fields, known = read_section(section)
     if b"host" not in known and minor == b"1":
-        raise Malformed("The Host field is missing")
+        raise _hostless()
     return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
 
 
@@ -154,12 +154,14 @@ def read_section(section: bytes) -> tuple[Sequence[Line], Mapping[bytes, bytes]]
     return (_remember if memorable(section) else _read_fields)(section)
 
 
-def _with_host(section: bytes, authority: bytes) -> bytes:
+def _with_host(section: bytes, authority: bytes, minor: bytes) -> bytes:
     """The section of a request in absolute-form: the target's authority stands, the Host field is ignored.
 
-    RFC 9112 section 3.2.2.
+    RFC 9112 section 3.2.2. HTTP/1.1 wants one all the same (section 3.2).
     """
-    fields, _ = _read_fields(section)
+    fields, known = _read_fields(section)
+    if b"host" not in known and minor == b"1":
+        raise _hostless()
     kept = [b"%b: %b\r\n" % field for field in fields if field[0].lower() != b"host"]
     return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
@@ -222,6 +224,10 @@ def check_partial_head(data: bytes, max_line: int) -> None:
 def uri_too_long() -> Malformed:
     """The refusal of a request line over the limit."""
     return Malformed("The request line is too long", 414, "URI_TOO_LONG")
+
+
+def _hostless() -> Malformed:
+    return Malformed("The Host field is missing")
 
 
 def head_too_large() -> Malformed:
@@ -289,6 +295,7 @@ def _unusual_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
     if target == b"*" and method == b"OPTIONS":
         return target, None
     absolute = _ABSOLUTE.fullmatch(target)
+    # CONNECT has no path: who takes one for a request with a body takes what the tunnel carries for the next request.
     if absolute is None or method == b"CONNECT":
         raise Malformed("The request target is neither a path nor an absolute URI")
     authority, path, query = absolute.groups()

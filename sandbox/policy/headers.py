@@ -12,8 +12,8 @@ from sandbox.policy.framing import CHUNKS, CLOSE, Framing
 from sandbox.policy.grammar import Field, Fields, Line, ResponseHead, split_list
 from sandbox.policy.rewriting import REWRITTEN, Rewriter
 
-#: How we name ourselves in Via (RFC 9110 section 7.6.3).
-VIA = b"1.1 sandbox"
+#: How we name ourselves in Via, by the minor version of the message that we received (RFC 9110 section 7.6.3).
+VIA = (b"1.0 sandbox", b"1.1 sandbox")
 
 #: The field that names a request, on its way in and out (:mod:`sandbox.http.identity`).
 REQUEST_ID = b"x-request-id"
@@ -152,6 +152,7 @@ def request_lines(
     known: Mapping[bytes, bytes],
     crossing: Crossing,
     upgrade: bytes | None = None,
+    minor: int = 1,
 ) -> bytes:
     """The lines of the fields that go to the application.
 
@@ -160,6 +161,7 @@ def request_lines(
 
     :param known: see :class:`sandbox.policy.grammar.RequestHead`; it says how the body is framed, too.
     :param upgrade: the protocol of an upgrade that is offered on.
+    :param minor: of the request's version.
     """
     origin, rewriter = crossing.origin, crossing.rewriter
     named = _named(known)
@@ -178,6 +180,7 @@ def request_lines(
         elif lower not in _DROPPED:
             sent.append(field.data)
     sent.append(field_lines(_connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)))
+    sent.append(b"Via: %b\r\n" % VIA[minor])
     return b"".join(sent)
 
 
@@ -209,6 +212,15 @@ def response_lines(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, 
         elif (lower == b"trailer" and chunked) or (lower in _OF_AN_ORIGIN and not rewriter.prefix):
             sent.append(field.data)
     return b"".join(sent)
+
+
+def relayed_trailers(trailers: Fields, known: Mapping[bytes, bytes]) -> Fields:
+    """The trailer fields that pass: what Connection names does not (RFC 9110 section 7.6.1).
+
+    :param known: of the message's head.
+    """
+    named = _named(known)
+    return [field for field in trailers if may_be_trailer(field[0]) and field[0].lower() not in named]
 
 
 def may_be_trailer(name: bytes) -> bool:
@@ -274,7 +286,6 @@ def _forwarded(before: dict[bytes, bytes], origin: Origin, rewriter: Rewriter) -
     fields.append((b"Forwarded", _listed(before.pop(b"forwarded", b""), _element(peer, origin.host))))
     told = {b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"}
     fields += [(name, value) for name, value in before.items() if name not in told]
-    fields.append((b"Via", VIA))
     return fields
 
 

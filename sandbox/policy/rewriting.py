@@ -12,6 +12,8 @@ import attrs
 
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
+# A dot segment as browsers know it, or what they drop from a URL and could make one of it (URL Standard, URL parsing).
+_WANDERING = re.compile(rb"[\x00-\x20]|[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 #: Response fields that :meth:`Rewriter.response_field` looks at.
@@ -91,8 +93,7 @@ class Rewriter:
                 return value
             delay, quote, url = refresh.groups()
             return delay + quote + self.location(url)
-        # A worker's scope must not reach beyond its own preview: the prefix keeps it there.
-        return self.location(value)
+        return self._scope(value) if lower == b"service-worker-allowed" else self.location(value)
 
     def request_field(self, lower: bytes, value: bytes) -> bytes:
         """The value of an ``Origin`` or ``Referer`` field: the preview's own address becomes the application's."""
@@ -105,6 +106,14 @@ class Rewriter:
         if self.stripped and path.startswith(self.prefix + b"/"):
             path = path[len(self.prefix) :]
         return b"http://" + self.upstream + path
+
+    def _scope(self, value: bytes) -> bytes:
+        """How far a worker may reach: where it could be beyond its own preview, all of that and no more."""
+        if not self.prefix:
+            return value
+        scope = self.location(value)
+        inside = scope.startswith(self.prefix + b"/") and not _WANDERING.search(scope)
+        return scope if inside else self.prefix + b"/"
 
     def _prefixed(self, path: bytes) -> bytes:
         if not self.stripped or path == self.prefix or path.startswith((self.prefix + b"/", self.prefix + b"?")):

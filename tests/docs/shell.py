@@ -43,7 +43,9 @@ class Shell:
         """
         mark = secrets.token_hex(8)
         # On one stream: what runs the shell may carry two of them, each at its own speed.
-        self._write(f"{{ {command}\n}} </dev/null 2>&1\n_status=$?; printf '\\n{mark} %d\\n' $_status; (exit $_status)\n")
+        self._write(
+            f"{{ {command}\n}} </dev/null 2>&1\n_status=$?; printf '\\n{mark} %d\\n' $_status; (exit $_status)\n"
+        )
         printed = self._read_until(f"\n{mark} ".encode(), command)
         status = self._read_until(b"\n", command)
         return int(status), printed.decode()

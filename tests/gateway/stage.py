@@ -92,6 +92,7 @@ class GatewayCase(TestCase):
     options = GatewayOptions(continue_timeout=5.0)
     authorize: Any = None
     upgrades: Any = None
+    referer_fallback = True
 
     def setUp(self) -> None:
         self.resolver = Resolver()
@@ -117,7 +118,7 @@ class GatewayCase(TestCase):
         internal = Resource()
         internal.putChild(b"proxy", twin)
         root.putChild(b"internal-previews", internal)
-        fallback = Fallback()
+        fallback = Fallback(enabled=self.referer_fallback)
         root.getChild = lambda path, request: fallback  # type: ignore[method-assign]
         self.site = Site(root, reactor, admit=lambda request: STREAM, limits=self.limits)
         self.site.deadlines = Deadlines(reactor, 0.05)

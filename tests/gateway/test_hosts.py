@@ -138,6 +138,9 @@ class HostTests(GatewayCase):
         """A proxy that keeps our own paths from the outside judges by our own name."""
         for host in (b"www.localhost", b"99999-s1.localhost:4002", b"a.b.LOCALHOST."):
             self.assertEqual(await self.refusal(self.get(b"/previews/s1/", host=host)), (404, "No such path"), host)
+        page = self.get(b"/", host=b"www.localhost")[:-2] + b"Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n\r\n"
+        answer = await (await self.wire()).ask(page)
+        self.assertEqual((answer.status, answer.get(b"content-type")), (404, b"text/html; charset=utf-8"))
 
     async def test_our_own_name_may_lie_below_the_domain(self) -> None:
         routes = Routes([Route(b"/previews/", lambda request: STREAM, self.resource)])

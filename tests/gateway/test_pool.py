@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 from twisted.internet import reactor
 
 from sandbox.model import Destination, Preview, Target
@@ -54,12 +55,19 @@ class Reuse(GatewayCase):
         peer, _ = await self.application.request()
         peer.send(OK)
         await wire.answer()
+        found = self.resolver.previews["s1"]
         self.register(container="c2")
-        wire.send(GET % b"/")
-        second, _ = await self.application.request(1)
-        second.send(OK)
-        await wire.answer()
+        anew = attrs.evolve(found, target=attrs.evolve(found.target, started_at="t2"))
+        for index, another in enumerate((self.resolver.previews["s1"], anew), 1):
+            self.resolver.previews["s1"] = another
+            wire.send(GET % b"/")
+            other, _ = await self.application.request(index)
+            other.send(OK)
+            await wire.answer()
         self.assertEqual(peer.received, b"")
+        keys = {entry.key for entry in self.pool._book._entries.values()}
+        port = self.application.number
+        self.assertEqual(keys, {("c1", "t1", port), ("c2", "t1", port), ("c1", "t2", port)})
 
     async def test_one_that_the_application_closed_meanwhile_is_not_used(self) -> None:
         wire = await self.wire()
@@ -228,6 +236,19 @@ class Dropping(GatewayCase):
         fourth, _ = await self.application.request(3)
         fourth.send(OK)
         self.assertEqual((await idle.answer()).status, 200)
+
+    async def test_what_waits_on_one_that_was_used_before_is_not_sent_again(self) -> None:
+        wire = await self.wire()
+        wire.send(GET % b"/1")
+        peer, _ = await self.application.request()
+        peer.send(OK)
+        await wire.answer()
+        wire.send(GET % b"/2")
+        await self.application.request()
+        self.pool.drop_session("s1")
+        self.assertEqual((await wire.answer()).status, 502)
+        await self.pause(0.1)
+        self.assertEqual((len(self.application.peers), len(self.pool)), (1, 0))
 
     async def test_after_closing_nothing_is_opened(self) -> None:
         await self.pool.close()

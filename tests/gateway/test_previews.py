@@ -171,6 +171,7 @@ class Errors(GatewayCase):
         self.assertEqual((answer.status, answer.get(b"retry-after")), (502, b"2"))
         self.assertIn(b"The preview is starting", answer.body)
         self.assertIn(b"location.reload", answer.body)
+        self.assertNotIn(b"location.hash", answer.body)  # it is the application's
 
     async def test_a_form_that_is_refused_gets_a_page_that_does_not_send_it_again(self) -> None:
         await self.application.port.stopListening()
@@ -201,6 +202,16 @@ class Elsewhere(GatewayCase):
         ):  # fmt: skip
             answer = await (await self.wire()).ask(asking(b"/a.js", b"Referer: %b\r\n" % referer))
             self.assertEqual((answer.status, answer.get(b"location")), (404, None), referer)
+
+
+class NotElsewhere(GatewayCase):
+    """Where that is switched off."""
+
+    referer_fallback = False
+
+    async def test_one_from_a_previews_page_is_404_too(self) -> None:
+        referer = b"Referer: http://public.example/previews/s1/\r\n"
+        self.assertEqual((await (await self.wire()).ask(asking(b"/a.js", referer))).status, 404)
 
 
 class Health(GatewayCase):

@@ -171,12 +171,13 @@ class Bodies(GatewayCase):
     async def test_chunks_are_relayed_with_their_trailers(self) -> None:
         _, answer = await self.exchange(
             GET % b"/",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-            b"3;ext=1\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\nContent-Length: 1\r\n\r\n".replace(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: x-own\r\n\r\n"
+            b"3;ext=1\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\nX-Own: 1\r\nContent-Length: 1\r\n\r\n".replace(
                 b"Content-Length: 1", b"Set-Cookie: a=b"
             ),
         )
         self.assertEqual((answer.body, answer.complete, answer.trailers), (b"abcdefg", True, [(b"X-Sum", b"7")]))
+        self.assertEqual(answer.get(b"via"), b"1.1 sandbox")
         self.assertEqual(answer.get(b"trailer"), b"X-Sum")
 
     async def test_a_response_without_a_length_is_chunked_for_1_1_and_ends_with_the_connection_for_1_0(self) -> None:
@@ -435,6 +436,21 @@ class Ends(GatewayCase):
             wire.abort()
             await peer.closed()
             await self.eventually(lambda: len(self.pool) == 0)
+
+    async def test_it_is_left_too_while_it_takes_no_more_of_an_upload(self) -> None:
+        """Nothing is read from such a client: the reactor does not say that it left."""
+        wire = await self.wire()
+        wire.send(POST + b"Content-Length: 100000000\r\n\r\n")
+        peer, _ = await self.application.request()
+        peer.transport.pauseProducing()
+        wire.send(b"x" * 30_000_000)
+        (channel,) = self.site._channels
+        await self.eventually(lambda: channel._paused)
+        self.assertEqual(len(self.pool), 1)
+        wire.abort()
+        await self.eventually(lambda: len(self.pool) == 0 and not self.site._channels)
+        peer.transport.resumeProducing()
+        await peer.closed()
 
     async def test_an_application_that_breaks_off_never_looks_complete(self) -> None:
         """Caddy 2.6 closed a chunked answer properly."""

@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone
 
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.admission import Buffer
+from sandbox.http.deadlines import NEVER
 from sandbox.http.site import Limits
 from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
@@ -146,6 +147,16 @@ class Applications(GatewayCase):
         self.assertEqual((answer.status, payload["message"]), (504, "Preview server timed out"))
         await peer.closed()
 
+    async def test_what_was_taken_and_not_answered_is_not_sent_again(self) -> None:
+        wire = await self.wire()
+        wire.send(GET % b"/1")
+        peer, _ = await self.application.request()
+        peer.send(OK)
+        await wire.answer()
+        wire.send(GET % b"/2")
+        self.assertEqual((await wire.answer()).status, 504)
+        self.assertEqual(len(self.application.peers), 1)
+
     async def test_half_a_head_is_no_answer(self) -> None:
         wire = await self.wire()
         wire.send(GET % b"/")
@@ -193,6 +204,21 @@ class Applications(GatewayCase):
         await peer.bytes(b"ab")
         peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
         self.assertEqual((await wire.answer()).status, 200, "100 is said once")
+
+
+class Unhurried(GatewayCase):
+    """No time is set for answers."""
+
+    response_timeout = 0.0
+
+    async def test_an_answer_may_take_as_long_as_it_likes(self) -> None:
+        wire = await self.wire()
+        wire.send(GET % b"/")
+        peer, _ = await self.application.request()
+        (upstream,) = self.pool._open
+        self.assertEqual(upstream.deadline, NEVER)
+        peer.send(OK)
+        self.assertEqual((await wire.answer()).status, 200)
 
 
 class Unreachable(GatewayCase):

@@ -226,6 +226,22 @@ class RefusalTests(WebSocketTestCase):
         self.assertEqual(answer.status, 400, body)
         self.assertEqual(self.application.peers, [])
 
+    async def test_nor_does_one_that_comes_later_reach_the_application(self) -> None:
+        browser = await self.wire()
+        browser.send(asking())
+        application, _ = await self.asked()
+        browser.send(b"GET /secret HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await browser.answer()
+        self.assertEqual(answer.status, 400)
+        await application.closed()
+        self.assertEqual(application.received, b"")
+
+    async def test_absolute_form_leads_to_the_session_s_container_here_too(self) -> None:
+        browser = await self.wire()
+        browser.send(asking(b"http://127.0.0.1:1/previews/s1/ws"))
+        _, lines = await self.asked()
+        self.assertEqual(lines[0], b"GET /ws HTTP/1.1")
+
     async def test_the_contract_s_errors_come_before_any_upgrade(self) -> None:
         answer, body = await self.refusal(asking(b"/previews/none/"))
         self.assertEqual((answer.status, body["message"]), (404, "No preview port registered for session none"))

@@ -70,8 +70,18 @@ class Requests(SynchronousTestCase):
             self.assert_refused(request(line=b"GET %b HTTP/1.1" % target))
 
     def test_authority_form_and_connect_are_refused(self) -> None:
-        for line in (b"CONNECT good:80 HTTP/1.1", b"GET good:80 HTTP/1.1", b"CONNECT http://good/ HTTP/1.1"):
+        for line in (
+            b"CONNECT good:80 HTTP/1.1",
+            b"GET good:80 HTTP/1.1",
+            b"CONNECT http://good/ HTTP/1.1",
+            b"CONNECT / HTTP/1.1",
+        ):
             self.assert_refused(request(line=line))
+
+    def test_absolute_form_needs_a_host_too(self) -> None:
+        """RFC 9112 section 3.2."""
+        self.assert_refused(request(b"", b"GET http://good/ HTTP/1.1"))
+        self.assertEqual(parse_request_head(request(b"", b"GET http://good/ HTTP/1.0")).known[b"host"], b"good")
 
     def test_asterisk_form_is_for_options(self) -> None:
         self.assertEqual(parse_request_head(request(line=b"OPTIONS * HTTP/1.1")).target, b"*")

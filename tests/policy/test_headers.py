@@ -15,6 +15,7 @@ from sandbox.policy.headers import (
     crossing,
     may_be_trailer,
     public_host,
+    relayed_trailers,
     request_lines,
     response_lines,
 )
@@ -149,6 +150,16 @@ class Requests(SynchronousTestCase):
         for name in (b"X-Sandbox-User", b"X-Internal-Service-Key"):
             self.assertEqual(values(sent(name + b": evil\r\n"), name), [])
 
+    def test_via_tells_the_version_that_came(self) -> None:
+        """RFC 9110 section 7.6.3."""
+        head = parse_request_head(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertTrue(request_lines(head.fields, head.known, way(), None, 0).endswith(b"Via: 1.0 sandbox\r\n"))
+
+    def test_trailers_that_connection_names_do_not_pass(self) -> None:
+        """RFC 9110 section 7.6.1."""
+        fields = [(b"X-Sum", b"7"), (b"X-Own", b"1"), (b"Set-Cookie", b"a=b")]
+        self.assertEqual(relayed_trailers(fields, {b"connection": b"keep-alive, x-own"}), [(b"X-Sum", b"7")])
+
     def test_via_is_added_to_what_was_there(self) -> None:
         """RFC 9110 section 7.6.3."""
         self.assertEqual(values(sent(b"Via: 1.0 a\r\n"), b"Via"), [b"1.0 a", b"1.1 sandbox"])
@@ -188,6 +199,15 @@ class Responses(SynchronousTestCase):
     ) -> Fields:
         head = parse_response_head(b"HTTP/1.1 %d OK\r\n%b\r\n" % (status, fields))
         return list(read_section(response_lines(head, framing, way(**changes).rewriter, chunked=chunked) + b"\r\n")[0])
+
+    def test_every_address_of_the_application_s_own_is_rewritten(self) -> None:
+        for name, value, seen in (
+            (b"Location", b"/a", b"/previews/s1/a"), (b"Content-Location", b"/a", b"/previews/s1/a"),
+            (b"Refresh", b"5; url=/a", b"5; url=/previews/s1/a"),
+            (b"Set-Cookie", b"a=b; Path=/", b"a=b; Path=/previews/s1/"),
+            (b"Service-Worker-Allowed", b"/", b"/previews/s1/"),
+        ):  # fmt: skip
+            self.assertEqual(values(self.sent(b"%b: %b\r\n" % (name, value)), name), [seen], name)
 
     def test_what_speaks_for_a_whole_origin_is_not_said_on_the_one_that_previews_share(self) -> None:
         fields = b'Clear-Site-Data: "*"\r\nAlt-Svc: h3=":443"\r\n'

@@ -19,7 +19,7 @@ class Rewriting(SynchronousTestCase):
     """What the application says of its own addresses."""
 
     def assert_location(self, value: bytes, expected: bytes, **options: bool) -> None:
-        for name in (b"location", b"content-location", b"service-worker-allowed"):
+        for name in (b"location", b"content-location"):
             self.assertEqual(rewriter(**options).response_field(name, value), expected)
 
     def test_the_target_loses_the_prefix_and_not_a_byte_else(self) -> None:
@@ -57,6 +57,20 @@ class Rewriting(SynchronousTestCase):
         self.assert_location(b"/previews/s1/a", b"/previews/s1/a", stripped=False)
         self.assert_location(b"/a", b"/a", stripped=False)
         self.assert_location(b"http://localhost:3000/previews/s1/a", b"/previews/s1/a", stripped=False)
+
+    def test_a_worker_reaches_no_further_than_its_preview(self) -> None:
+        """Attack 28; the URL Standard says what browsers take for a dot segment, and what they drop."""
+        for value, scope in (
+            (b"/", b""), (b"/app/", b"app/"), (b"http://localhost:3000/app/", b"app/"), (b"/previews/s1/a", b"a"),
+            (b"../", b""), (b"./../..", b""), (b"/../", b""), (b"/../s2/", b""), (b"/a/%2E%2e/%2e./x", b""),
+            (b"/..\\..", b""), (b"/.\t./s2/", b""), (b"http://elsewhere.org/", b""), (b"", b""),
+        ):  # fmt: skip
+            self.assertEqual(rewriter().response_field(b"service-worker-allowed", value), b"/previews/s1/" + scope)
+        knowing = rewriter(stripped=False)
+        for value in (b"/", b"/previews/", b"/previews/s1", b"/previews/s10/"):
+            self.assertEqual(knowing.response_field(b"service-worker-allowed", value), b"/previews/s1/")
+        own = rewriter(prefix=b"")
+        self.assertEqual(own.response_field(b"service-worker-allowed", b"/"), b"/")
 
     def test_a_preview_with_a_host_of_its_own_has_no_prefix(self) -> None:
         own = rewriter(prefix=b"")
