@@ -45,6 +45,11 @@ class PreviewCase(EngineTestCase):
 
         :param registration: further fields of the registration, such as ``stripPrefix``.
         """
+        self.start_application(image, command, port, **registration)
+        self.await_application()
+
+    def start_application(self, image: str, command: Sequence[str], port: int, **registration: Any) -> None:
+        """The same without the waiting."""
         if self.container is not None:
             self.lab.engine.remove_container(self.container, force=True)
         self.container = self.lab.container(
@@ -56,7 +61,6 @@ class PreviewCase(EngineTestCase):
         )
         path = f"sessions/{self.session_id}/previews"
         self.urls = self.daemon.call("POST", path, {"port": port, **registration}, status=201)
-        self.await_application()
 
     def await_application(self) -> None:
         """Wait until the application answers.

@@ -94,6 +94,28 @@ http.server.ThreadingHTTPServer(("", 8000), Stream).serve_forever()
 """
 
 
+class StartingTests(PreviewCase):
+    """An application that is not there yet."""
+
+    def test_the_page_gives_way_to_it_by_itself_and_leaves_the_address_as_it_was(self) -> None:
+        wait = (
+            "until [ -e go ]; do sleep 0.1; done; echo '<title>Here</title>' >index.html; exec python3 -m http.server"
+        )
+        for form in ("url", "hostUrl"):
+            self.start_application(ensure_session_image(), ["sh", "-c", wait], 8000)
+
+            def check(browser: Any, address: str = self.urls[form] + "?a=1#/settings") -> None:
+                browser.open(address)
+                self.assertEqual(browser.run("return document.title"), "The preview is starting")
+                # It has tried again, and waits for longer.
+                browser.until(lambda: browser.run("return (history.state || {}).sandboxRetry") == 2, "two tries")
+                self.write("go", "")
+                browser.until(lambda: browser.run("return document.title") == "Here", "the application")
+                self.assertEqual(browser.run("return location.href"), address)
+
+            self.in_browser(check)
+
+
 class StreamTests(PreviewCase):
     """Server-sent events."""
 
