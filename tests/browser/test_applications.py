@@ -98,13 +98,13 @@ class StartingTests(PreviewCase):
     """An application that is not there yet."""
 
     def test_the_page_gives_way_to_it_by_itself_and_leaves_the_address_as_it_was(self) -> None:
-        wait = (
-            "until [ -e go ]; do sleep 0.1; done; echo '<title>Here</title>' >index.html; exec python3 -m http.server"
-        )
+        serve = "echo '<title>Here</title>' >index.html; exec python3 -m http.server"
+        command = ["sh", "-c", f"until [ -e go ]; do sleep 0.1; done; {serve}"]
         for form in ("url", "hostUrl"):
-            self.start_application(ensure_session_image(), ["sh", "-c", wait], 8000)
 
-            def check(browser: Any, address: str = self.urls[form] + "?a=1#/settings") -> None:
+            def check(browser: Any, form: str = form) -> None:
+                self.start_application(ensure_session_image(), command, 8000)
+                address = self.urls[form] + "?a=1#/settings"
                 browser.open(address)
                 self.assertEqual(browser.run("return document.title"), "The preview is starting")
                 # It has tried again, and waits for longer.
