@@ -165,6 +165,16 @@ class GatewayCase(TestCase):
         self.wires.append(wire)
         return wire
 
+    async def asked_again(self) -> Wire:
+        """A client whose request goes over a connection to the application that has carried one before."""
+        wire = await self.wire()
+        wire.send(GET % b"/1")
+        peer, _ = await self.application.request()
+        peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await wire.answer()
+        wire.send(GET % b"/2")
+        return wire
+
     async def exchange(self, request: bytes, response: bytes) -> tuple[bytes, Answer]:
         """One request on a connection of its own, and its answer: what the application saw, and what the client did.
 

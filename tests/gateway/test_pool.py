@@ -238,12 +238,7 @@ class Dropping(GatewayCase):
         self.assertEqual((await idle.answer()).status, 200)
 
     async def test_what_waits_on_one_that_was_used_before_is_not_sent_again(self) -> None:
-        wire = await self.wire()
-        wire.send(GET % b"/1")
-        peer, _ = await self.application.request()
-        peer.send(OK)
-        await wire.answer()
-        wire.send(GET % b"/2")
+        wire = await self.asked_again()
         await self.application.request()
         self.pool.drop_session("s1")
         self.assertEqual((await wire.answer()).status, 502)

@@ -148,12 +148,7 @@ class Applications(GatewayCase):
         await peer.closed()
 
     async def test_what_was_taken_and_not_answered_is_not_sent_again(self) -> None:
-        wire = await self.wire()
-        wire.send(GET % b"/1")
-        peer, _ = await self.application.request()
-        peer.send(OK)
-        await wire.answer()
-        wire.send(GET % b"/2")
+        wire = await self.asked_again()
         self.assertEqual((await wire.answer()).status, 504)
         self.assertEqual(len(self.application.peers), 1)
 
