@@ -31,6 +31,15 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"sandbox: {found}"
 
 
+# Few tests that take long begin first: else one process would still be at them when the others are done.
+_LONG = ("tests/deployment/", "tests/browser/", "tests/operations/test_kill.py", "tests/api/test_fuzzing.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests into the order in which processes take them, a file at a time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Make the images that collected tests run in: their minutes are no part of a test's time."""
     capture = session.config.pluginmanager.get_plugin("capturemanager")
