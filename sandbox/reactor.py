@@ -2,7 +2,7 @@
 
 ``EPollReactor`` copies the logging context for every socket that has something to say, so that the old logging system
 can name the protocol in front of a line. Nobody reads that name here, and at two events a request it is a tenth of what
-the gateway costs (docs/performance.md). Sending what a turn has written at its end is worth another tenth
+the gateway costs (docs/performance.md). Sending what a turn has written at its end saves more still
 (:mod:`sandbox.http.eager`).
 """
 

@@ -50,14 +50,12 @@ _LEAVE_NO_TRACE = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-re
 def registered_mode(previews: Previews, enforced: bool) -> Callable[[str], Mode]:
     """Who may see a session's preview: what its registration says, else what the environment says."""
 
-    otherwise = mode_of(None, enforced)
-
     def mode(session_id: str) -> Mode:
         try:
             access = previews.preview(session_id).access
         except PreviewNotRegistered:
             access = None
-        return otherwise if access is None else mode_of(access, enforced)
+        return mode_of(access, enforced)
 
     return mode
 
@@ -121,10 +119,8 @@ class PreviewAccess:
         mode = self._mode(session_id)
         known = self._known.get((request.section, session_id, prefix))
         if known is not None and self._holds(request, mode, known):
-            passage = known.passage
-            if passage.authority is not None:
-                self._lean(request, passage.authority)
-            return passage
+            self._lean(request, known.passage.authority)
+            return known.passage
         visit = _Visit(session_id, prefix, mode, _scope(prefix, self._is_secure(request)))
         seen = presented(request.section, visit.scope.name)
         credentials = with_query(seen.credentials, request.uri)
@@ -175,8 +171,7 @@ class PreviewAccess:
         passage = Passage(section, None, told, answered, grant.authority)
         if not answered and not upgrade:
             self._remember(request, visit, seen, _Known(visit.mode, None, grant, passage))
-        if grant.authority is not None:
-            self._lean(request, grant.authority)
+        self._lean(request, grant.authority)
         target = without_tokens(request.uri, grant.consumed)
         return passage if target == request.uri else passage._replace(target=target)
 
@@ -192,14 +187,15 @@ class PreviewAccess:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
-    def _lean(self, request: Request, authority: Authority) -> None:
+    def _lean(self, request: Request, authority: Authority | None) -> None:
         """Break a request off when its authority ends before it is over.
 
         A request is over when it becomes a WebSocket; whoever carries that leans on its own account.
         """
-        end = partial(request.abort, True)
-        authority.lean(end)
-        request.on_over = partial(authority.leave, end)
+        if authority is not None:
+            end = partial(request.abort, True)
+            authority.lean(end)
+            request.on_over = partial(authority.leave, end)
 
     def _send_on(self, request: Request, visit: _Visit, grant: Grant) -> Reply:
         """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""

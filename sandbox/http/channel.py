@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from sandbox.http import eager
-from sandbox.http.admission import STREAM, Buffer, Refuse
+from sandbox.http.admission import Buffer, Refuse
 from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
 from sandbox.http.bodies import BufferedBody, Discard
 from sandbox.http.deadlines import NEVER
@@ -168,9 +168,7 @@ class Channel(Receiver):
             admission = self.site.admit(request)
         except Exception:
             admission = Refuse(reply_to(Failure()))
-        if admission is STREAM:
-            request.process()
-        elif isinstance(admission, Refuse):
+        if isinstance(admission, Refuse):
             request.respond(admission.reply)
         elif isinstance(admission, Buffer):
             if framing.length > admission.limit:

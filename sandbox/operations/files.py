@@ -73,6 +73,8 @@ class Files:
     def _do(
         self, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
     ) -> Deferred[T]:
+        told = {"verb": verb, "session": session_id, "path": path[:_SHOWN]}
+
         async def run() -> T:
             try:
                 raw = workspace_path(path)
@@ -82,18 +84,14 @@ class Files:
                 self.outcomes[verb, "cancelled"] += 1
                 _log.warn(
                     "{verb} session={session} path={path!r} was given up: its caller hung up",
-                    verb=verb,
-                    session=session_id,
-                    path=path[:_SHOWN],
+                    **told,
                 )
                 raise
             except SandboxError as error:
                 self.outcomes[verb, "failed"] += 1
                 _log.warn(
                     "{verb} session={session} path={path!r}: {code}",
-                    verb=verb,
-                    session=session_id,
-                    path=path[:_SHOWN],
+                    **told,
                     code=error.reason_code,
                 )
                 if not isinstance(error, EngineError | WorkspaceError):
@@ -102,9 +100,7 @@ class Files:
             self.outcomes[verb, "done"] += 1
             _log.info(
                 "{verb} session={session} path={path!r} size={size}",
-                verb=verb,
-                session=session_id,
-                path=path[:_SHOWN],
+                **told,
                 size=_size(result),
             )
             return result

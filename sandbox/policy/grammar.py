@@ -127,13 +127,15 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
     method, target, minor = line.groups()
     section = data[line.end() :]
     _check_number(section, max_fields)
+    authority = None
     if not target.startswith(b"/") or method == b"CONNECT":
         target, authority = _unusual_target(method, target)
-        if authority is not None:
-            section = _with_host(section, authority, minor)
     fields, known = read_section(section)
     if b"host" not in known and minor == b"1":
-        raise _hostless()
+        raise Malformed("The Host field is missing")
+    if authority is not None:
+        section = _with_host(fields, authority)
+        fields, known = read_section(section)
     return RequestHead(method, target, 1 if minor == b"1" else 0, section, fields, known)
 
 
@@ -154,15 +156,12 @@ def read_section(section: bytes) -> tuple[Sequence[Line], Mapping[bytes, bytes]]
     return (_remember if memorable(section) else _read_fields)(section)
 
 
-def _with_host(section: bytes, authority: bytes, minor: bytes) -> bytes:
+def _with_host(fields: Sequence[Line], authority: bytes) -> bytes:
     """The section of a request in absolute-form: the target's authority stands, the Host field is ignored.
 
     RFC 9112 section 3.2.2. HTTP/1.1 wants one all the same (section 3.2).
     """
-    fields, known = _read_fields(section)
-    if b"host" not in known and minor == b"1":
-        raise _hostless()
-    kept = [b"%b: %b\r\n" % field for field in fields if field[0].lower() != b"host"]
+    kept = [field.data for field in fields if field.lower != b"host"]
     return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
 
@@ -224,10 +223,6 @@ def check_partial_head(data: bytes, max_line: int) -> None:
 def uri_too_long() -> Malformed:
     """The refusal of a request line over the limit."""
     return Malformed("The request line is too long", 414, "URI_TOO_LONG")
-
-
-def _hostless() -> Malformed:
-    return Malformed("The Host field is missing")
 
 
 def head_too_large() -> Malformed:

@@ -280,10 +280,15 @@ class AccessLogs(GatewayCase):
 
 
 class Upgrades(WebSocketTestCase):
-    async def test_the_101_has_the_name_and_the_end_is_logged_with_what_was_carried(self) -> None:
+    def events(self) -> list[Any]:
+        """What is logged from now on."""
         events: list[Any] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        return events
+
+    async def test_the_101_has_the_name_and_the_end_is_logged_with_what_was_carried(self) -> None:
+        events = self.events()
         self.site._observe = AccessLog(0, 1)
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/socket?token=secret"))
@@ -307,9 +312,7 @@ class Upgrades(WebSocketTestCase):
         self.assertEqual((counters.opened, counters.from_browsers, counters.from_applications), (1, len(message), 0))
 
     async def test_where_the_beginning_is_left_out_the_end_is_too(self) -> None:
-        events: list[Any] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        events = self.events()
         self.site._observe = AccessLog(0, 0)
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/socket"))
