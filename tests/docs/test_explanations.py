@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 
+from sandbox.runtimes.docker.network import BRIDGE_OPTION, ensure_network
 from sandbox.settings import parse
 from tests.docs.page import PageCase
 from tests.docs.shell import Shell
@@ -49,14 +50,15 @@ class Sessions(PageCase):
         lab = Lab()
         self.addCleanup(lab.close)
         name = f"sandbox-test-{lab.token}"
-        found = lab.engine.create_network(name, driver="bridge")["Id"]
-        self.addCleanup(lab.engine.remove_network, found)
+        found = ensure_network(lab.engine, parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_NETWORK": name}), lab.token)
+        self.addCleanup(lab.engine.remove_network, found["Id"])
+        bridge = found["Options"][BRIDGE_OPTION]
         self.meant = {" sandbox)": f" {name})"}
         self.run_page()
         _, rules = self.shell.run("iptables -S INPUT; iptables -S DOCKER-USER")
-        answers, drop = (rules.index(text) for text in ("ESTABLISHED", f"-A INPUT -i br-{found[:12]} -j DROP"))
+        answers, drop = (rules.index(text) for text in ("ESTABLISHED", f"-A INPUT -i {bridge} -j DROP"))
         self.assertLess(answers, drop)
-        self.assertIn(f"-A DOCKER-USER -d 169.254.0.0/16 -i br-{found[:12]} -j DROP", rules)
+        self.assertIn(f"-A DOCKER-USER -d 169.254.0.0/16 -i {bridge} -j DROP", rules)
 
     def before(self) -> None:
         """The engine makes this chain, in the namespace in which it is."""

@@ -11,7 +11,7 @@ import docker.errors
 
 from sandbox.cli.doctor.finding import Finding, Patient, failed, ok, warning
 from sandbox.runtimes.docker.engine import API_VERSION
-from sandbox.runtimes.docker.isolation import network_fault
+from sandbox.runtimes.docker.network import network_fault
 
 _TIMEOUT = 10
 _MACHINES = ("x86_64", "aarch64")

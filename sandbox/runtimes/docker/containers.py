@@ -17,6 +17,7 @@ from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.runtimes.docker.lookup import Lookup
+from sandbox.runtimes.docker.network import ensure_network, network_fault
 from sandbox.settings import Settings
 
 T = TypeVar("T")
@@ -210,14 +211,9 @@ class Containers:
             return
 
         def work(client: docker.APIClient) -> str | None:
-            try:
-                described = client.inspect_network(settings.session_network)
-            except docker.errors.NotFound:
-                client.create_network(settings.session_network, **isolation.network_options(settings, self._instance))
-                described = client.inspect_network(settings.session_network)
-            return isolation.network_fault(described, settings)
+            return network_fault(ensure_network(client, settings, self._instance), settings)
 
-        # Engines let two networks have one name when they are made at the same time.
+        # One of us at a time; of other daemons on the engine it takes care itself.
         fault = await uninterrupted(self._network.run(lambda: self._do(work, "look at network")))
         if fault is not None:
             raise EngineError(fault, code="NETWORK_UNSAFE")

@@ -1,9 +1,9 @@
-"""What a session's container and network may do: the engine's create calls. Pure; see docs/sessions.md."""
+"""What a session's container may do: the engine's create call. Pure; see docs/sessions.md."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox.model import ContainerSpec
@@ -11,7 +11,6 @@ from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.settings import Settings
 
 WORKSPACE = "/workspace"
-ICC_OPTION = "com.docker.network.bridge.enable_icc"
 
 #: What is left of Docker's fourteen default capabilities. The agent needs the first eight to act as the container's
 #: user, to own and reach files for it and to end processes; the last lets a server have port 80. Not here: NET_RAW
@@ -80,29 +79,3 @@ def container_config(
             **({"Runtime": settings.container_runtime} if settings.container_runtime else {}),
         },
     }
-
-
-def network_options(settings: Settings, instance: str) -> dict[str, Any]:
-    """The session network's options, as docker-py's ``create_network`` takes them."""
-    return {
-        "driver": "bridge",
-        "check_duplicate": True,
-        "internal": settings.session_network_internal,
-        "enable_ipv6": False,
-        "options": {ICC_OPTION: "false"},
-        "labels": {INSTANCE_LABEL: instance},
-    }
-
-
-def network_fault(described: Mapping[str, Any], settings: Settings) -> str | None:
-    """Why sessions must not be put on an existing network, or ``None``."""
-    options = described.get("Options") or {}
-    name = settings.session_network
-    if not settings.session_network_shared and options.get(ICC_OPTION) != "false":
-        return (
-            f"network {name} lets containers reach each other: remove it and have it made anew,"
-            " name another with SESSION_NETWORK, or accept it with SESSION_NETWORK_SHARED=true"
-        )
-    if settings.session_network_internal and not described.get("Internal"):
-        return f"network {name} has a way out, and SESSION_NETWORK_INTERNAL is true: remove it and have it made anew"
-    return None

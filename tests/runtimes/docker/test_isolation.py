@@ -9,8 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.model import ContainerSpec
 from sandbox.runtimes.docker.isolation import (
     container_config,
-    network_fault,
-    network_options,
     resource_name,
 )
 from sandbox.settings import parse
@@ -86,37 +84,6 @@ class ContainerConfigTests(SynchronousTestCase):
         self.assertEqual(made["Env"], ["A=b=c", "E="])
         self.assertEqual(made["Labels"], {"my.label": "s", "sandbox.instance": INSTANCE})
         self.assertEqual(made["WorkingDir"], "/workspace")
-
-
-class NetworkTests(SynchronousTestCase):
-    """The session network, made and checked."""
-
-    def test_containers_cannot_reach_each_other_on_it(self) -> None:
-        options = network_options(parse({"INTERNAL_SERVICE_KEY": "x"}), INSTANCE)
-        self.assertEqual(options["options"], {"com.docker.network.bridge.enable_icc": "false"})
-        self.assertEqual((options["driver"], options["internal"]), ("bridge", False))
-
-    def test_internal_by_configuration(self) -> None:
-        settings = parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_NETWORK_INTERNAL": "true"})
-        self.assertIs(network_options(settings, INSTANCE)["internal"], True)
-
-    def fault(self, described: dict[str, Any], **environment: str) -> str | None:
-        """What is wrong with an existing network."""
-        return network_fault(described, parse({"INTERNAL_SERVICE_KEY": "x", **environment}))
-
-    def test_one_that_lets_containers_reach_each_other_is_refused(self) -> None:
-        on = {"Options": {"com.docker.network.bridge.enable_icc": "true"}}
-        for described in (on, {"Options": {}}, {"Options": None}, {}):
-            self.assertIn("SESSION_NETWORK_SHARED", self.fault(described) or "")
-            self.assertIsNone(self.fault(described, SESSION_NETWORK_SHARED="true"))
-
-    def test_ours_is_not(self) -> None:
-        self.assertIsNone(self.fault({"Options": {"com.docker.network.bridge.enable_icc": "false"}}))
-
-    def test_one_with_a_way_out_is_refused_where_none_may_be(self) -> None:
-        described = {"Options": {"com.docker.network.bridge.enable_icc": "false"}, "Internal": False}
-        self.assertIn("SESSION_NETWORK_INTERNAL", self.fault(described, SESSION_NETWORK_INTERNAL="true") or "")
-        self.assertIsNone(self.fault({**described, "Internal": True}, SESSION_NETWORK_INTERNAL="true"))
 
 
 class NameTests(SynchronousTestCase):

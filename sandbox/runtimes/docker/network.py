@@ -1,0 +1,81 @@
+"""The network of session containers: what it must be like, and how it is made once. See docs/sessions.md."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import docker
+
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
+from sandbox.settings import Settings
+
+ICC_OPTION = "com.docker.network.bridge.enable_icc"
+BRIDGE_OPTION = "com.docker.network.bridge.name"
+
+#: Seconds between two looks for a network that somebody else is making.
+_LOOK = 0.1
+
+
+def network_options(settings: Settings, instance: str, engine_id: str) -> dict[str, Any]:
+    """The session network's options, as docker-py's ``create_network`` takes them.
+
+    Its bridge has a name that follows from the network's: firewall rules stay true when it is made anew, and of
+    several daemons that make it at the same time one succeeds. (Engines before 25 let networks share a name; no
+    engine lets them share a bridge.)
+
+    :param engine_id: keeps the bridges of two engines on one machine apart.
+    """
+    digest = hashlib.sha256(f"{engine_id} {settings.session_network}".encode()).hexdigest()
+    return {
+        "driver": "bridge",
+        "check_duplicate": True,
+        "internal": settings.session_network_internal,
+        "enable_ipv6": False,
+        "options": {ICC_OPTION: "false", BRIDGE_OPTION: f"sandbox-{digest[:7]}"},  # an interface has 15 characters
+        "labels": {INSTANCE_LABEL: instance},
+    }
+
+
+def network_fault(described: Mapping[str, Any], settings: Settings) -> str | None:
+    """Why sessions must not be put on an existing network, or ``None``."""
+    options = described.get("Options") or {}
+    name = settings.session_network
+    if not settings.session_network_shared and options.get(ICC_OPTION) != "false":
+        return (
+            f"network {name} lets containers reach each other: remove it and have it made anew,"
+            " name another with SESSION_NETWORK, or accept it with SESSION_NETWORK_SHARED=true"
+        )
+    if settings.session_network_internal and not described.get("Internal"):
+        return f"network {name} has a way out, and SESSION_NETWORK_INTERNAL is true: remove it and have it made anew"
+    return None
+
+
+def ensure_network(client: docker.APIClient, settings: Settings, instance: str) -> dict[str, Any]:
+    """The session network as the engine describes it, made if it is not there. Blocks.
+
+    :raises docker.errors.APIError: the engine cannot make it, or another daemon was about to and it did not come
+        within ``ENGINE_TIMEOUT``.
+    """
+    until = time.monotonic() + settings.engine_timeout
+    while True:
+        try:
+            described: dict[str, Any] = client.inspect_network(settings.session_network)
+            return described
+        except docker.errors.NotFound:
+            pass
+        try:
+            options = network_options(settings, instance, client.info().get("ID") or "")
+            client.create_network(settings.session_network, **options)
+        except docker.errors.APIError as error:
+            if not _made_by_another(error) or time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK)  # noqa: TID251 - in a thread of the engine's
+
+
+def _made_by_another(error: docker.errors.APIError) -> bool:
+    if error.response is not None and error.response.status_code == 409:
+        return True
+    return "bridge name" in str(error.explanation or "")
