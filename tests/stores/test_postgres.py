@@ -110,13 +110,13 @@ class PostgresCase(TestCase):
         sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
         return int(self.execute(sql, (self.database,))[0][0])
 
-    async def locked(self, store: PostgresStore) -> Callable[[], None]:
-        """Another program locks the sessions table; the answer lets go."""
+    async def locked(self, store: PostgresStore) -> Any:
+        """The connection of another program that locks the sessions table until it rolls back."""
         other = psycopg2.connect(self.server.url(self.database))
         self.addCleanup(other.close)
         with other.cursor() as cursor:
             cursor.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
-        return other.rollback
+        return other
 
 
 class PostgresPoolTests(PostgresCase):
@@ -136,21 +136,21 @@ class PostgresPoolTests(PostgresCase):
 
     async def test_a_call_that_waits_for_a_lock_ends_in_time_on_both_sides(self) -> None:
         store = await self.opened(timeout=2, size=2)
-        unlock = await self.locked(store)
+        holder = await self.locked(store)
         outcomes = await DeferredList([store.get("s1") for _ in range(6)], consumeErrors=True)
         for done, failure in outcomes:
             self.assertFalse(done)
             failure.trap(StoreUnavailable)
         while self.execute("SELECT 1 FROM pg_locks WHERE relation = 'sessions'::regclass AND NOT granted"):
             await deferLater(reactor, 0.05)
-        unlock()
+        holder.rollback()
         await self.recovered(store.ping)
         self.assertIsNone(await store.get("s1"))
         self.assertLessEqual(self.connections(), 3)
 
     async def test_a_call_may_be_cancelled_while_the_server_works_on_it(self) -> None:
         store = await self.opened(size=1)
-        unlock = await self.locked(store)
+        holder = await self.locked(store)
         calls = [store.add(session("first")), store.add(session("second"))]
         await deferLater(reactor, 0.1)
         heartbeat = self.heartbeat()
@@ -158,7 +158,7 @@ class PostgresPoolTests(PostgresCase):
             call.cancel()
             await call.addErrback(lambda failure: None)
         self.assertLess(heartbeat.stop(), HANG)
-        unlock()
+        holder.rollback()
         self.assertEqual(set(ids(await store.page(None, None, 10))) - {"first"}, set())
 
     async def test_broken_connections_leave_no_descriptor_open(self) -> None:
@@ -245,25 +245,24 @@ class PostgresAwayTests(PostgresCase):
         self.addCleanup(self.server.thaw)
 
     async def cut_off(self, calls: list[Any]) -> None:
-        """They fail; but the lock's holder may die first, and a call have its answer before its own server dies."""
-        outcomes = await DeferredList(calls, consumeErrors=True)
-        self.assertIn(False, [done for done, _ in outcomes])
-        for done, outcome in outcomes:
-            if done:
-                self.assertEqual(outcome, session())
-            else:
-                outcome.trap(StoreUnavailable)
+        """All of them fail."""
+        for done, outcome in await DeferredList(calls, consumeErrors=True):
+            self.assertFalse(done, outcome)
+            outcome.trap(StoreUnavailable)
 
     async def test_killed_amid_calls_they_fail_and_it_recovers_by_itself(self) -> None:
         store = await self.opened(timeout=5, size=3)
         await store.add(session())
         for how in (signal.SIGQUIT, signal.SIGINT):
-            await self.locked(store)
+            holder = (await self.locked(store)).get_backend_pid()
             calls = [store.get("s1") for _ in range(8)]  # three in the server, five waiting
             await deferLater(reactor, 0.2)
             heartbeat = self.heartbeat()
-            await deferToThread(self.server.stop, how)
+            os.kill(holder, signal.SIGSTOP)  # were it the first to die, its lock would be gone, and calls have answers
+            stopped = deferToThread(self.server.stop, how)
             await self.cut_off(calls)
+            os.kill(holder, signal.SIGCONT)
+            await stopped
             for call in every_call(store):
                 await self.assertFailure(call, StoreUnavailable)
             await deferToThread(self.server.start)

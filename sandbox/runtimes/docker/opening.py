@@ -24,8 +24,8 @@ from sandbox.runtimes.docker.link import AgentLink, Greeting, LinkLost
 _log = Logger()
 
 #: How often a container that should run is looked at again after its agent's stream ended: the engine learns of the
-#: end of a container a moment after its processes are gone.
-_LOOKS = (0.0, 0.1, 0.3, 0.6)
+#: end of a container a moment after its processes are gone, a busy one more than a second.
+_LOOKS = (0.0, 0.1, 0.3, 0.6, 1.0, 1.0)
 
 
 @attrs.frozen
