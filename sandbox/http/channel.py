@@ -105,7 +105,7 @@ class Channel(Receiver):
             self._unsent = unsent
             self.deadline = now + self._limits.idle_timeout
         elif self._state is HEAD and self._buffer:
-            self._refuse(error_reply(408, "REQUEST_TIMEOUT", "The request's head took too long"))
+            self._refuse(error_reply(408, "REQUEST_TIMEOUT", "The request's head took too long"), self._buffer)
         elif self._state is HEAD and not unsent:
             self._close()
         elif self._state is BODY and self._sink is not None and not unsent:
@@ -120,19 +120,21 @@ class Channel(Receiver):
         if self._parsing:
             return
         self._parsing = True
+        head = b""
         try:
             while self._buffer and self._state is HEAD:
                 while self._buffer.startswith(b"\r\n"):
                     self._buffer = self._buffer[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored.
-                end = self._buffer.find(b"\r\n\r\n", self._searched)
+                head = self._buffer
+                end = head.find(b"\r\n\r\n", self._searched)
                 if end < 0:
                     self._await_head()
                     return
                 self._searched = 0
-                head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
+                head, self._buffer = head[: end + 4], head[end + 4 :]
                 self._begin(head)
         except Malformed as error:
-            self._refuse(error_reply(error.status, error.code, error.reason))
+            self._refuse(error_reply(error.status, error.code, error.reason), head)
         finally:
             self._parsing = False
 
@@ -257,11 +259,12 @@ class Channel(Receiver):
         else:
             self._close()
 
-    def _refuse(self, reply: Reply) -> None:
-        """Answer what is no request."""
+    def _refuse(self, reply: Reply, head: bytes = b"") -> None:
+        """Answer what is no request; one that begins as HEAD gets no content even so (RFC 9110 section 9.3.2)."""
         request_id = self.site.refused(self, reply)
         fields = [*reply.headers, (REQUEST_ID, request_id), (b"content-type", JSON)]
-        self.write(reply_bytes(reply.status, fields, reply.body(), close=True))
+        head_only = head.startswith(b"HEAD ")
+        self.write(reply_bytes(reply.status, fields, reply.body(), head_only=head_only, close=True))
         self._linger()
 
     def _close(self) -> None:

@@ -6,7 +6,15 @@ import enum
 import re
 from typing import NamedTuple
 
-from sandbox.policy.grammar import Fields, Malformed, RequestHead, ResponseHead, parse_trailers, split_list
+from sandbox.policy.grammar import (
+    Fields,
+    Malformed,
+    RequestHead,
+    ResponseHead,
+    has_broken_line,
+    parse_trailers,
+    split_list,
+)
 
 # As many digits as fit into 63 bits: whoever counts in C agrees on the number.
 _MAX_LENGTH_DIGITS = 18
@@ -211,6 +219,8 @@ class ChunkedDecoder:
                 if len(data) - position >= MAX_TRAILERS:
                     raise Malformed("The trailer section is too large")
                 self._buffer = data[position:]
+                if has_broken_line(self._buffer):
+                    raise Malformed("A trailer field's line does not end with CR LF, or holds NUL")
                 return -1
             self.trailers = parse_trailers(data[position:end])
         self.done = True

@@ -57,6 +57,22 @@ class Refusals(GatewayCase):
             await self.assert_refused(data)
             await self.assert_refused(data + SMUGGLED)
 
+    async def test_a_malformed_head_request_gets_no_content_either(self) -> None:
+        """RFC 9110 section 9.3.2."""
+        for data in (
+            b"HEAD * HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\r\nHEAD / HTTP/1.1\r\nA\n",
+            HEAD % b"HEAD" + b"Host: b\r\n\r\n",
+        ):
+            wire = await self.wire()
+            wire.send(data)
+            answer = await wire.answer(head_only=True)
+            self.assertEqual((answer.status, answer.get(b"connection")), (400, b"close"))
+            self.assertNotEqual(answer.get(b"content-length"), b"0")
+            wire.transport.loseConnection()
+            await wire.closed()
+            self.assertEqual(wire.received, b"", data)
+
     async def test_bad_chunks_of_an_upload_end_it_on_both_sides(self) -> None:
         """The application never sees the end of a body that has none."""
         for bad in (

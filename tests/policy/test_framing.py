@@ -67,6 +67,14 @@ class Decoding(SynchronousTestCase):
                     decoder.feed(bad)
         ChunkedDecoder().feed(b"1;" + b"a" * (MAX_CHUNK_LINE - 2) + b"\r\n")
 
+    def test_trailers_that_cannot_become_good_are_refused_before_they_end(self) -> None:
+        for bad in (b"A: b\n\r\n", b"A: b\n", b"A\rb", b"A: \0"):
+            decoder = ChunkedDecoder()
+            decoder.feed(b"0\r\n")
+            with self.assertRaises(Malformed, msg=bad):
+                decoder.feed(bad)
+        ChunkedDecoder().feed(b"0\r\nA: b\r")
+
     def test_extensions_are_read_over(self) -> None:
         for good in (b";a", b";a=b", b';a="b; \t!"', b';a="";b=c;d', b""):
             decoder = ChunkedDecoder()
