@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -28,7 +29,7 @@ from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Site
 from sandbox.model import Destination
 from tests.gateway.hostile import Hostile
-from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, Response, read_requests, read_response
+from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, MindsTrailers, Response, read_requests, read_response
 from tests.gateway.soak import Resolver
 from tests.gateway.test_splitting import Transport, cut
 from tests.http.wire import Answer, read_answer
@@ -184,7 +185,8 @@ class Desync:
                 if not client.ended:
                     channel.dataReceived(piece)
                     self._pump()
-            self._judge(sent, client)
+            with suppress(MindsTrailers):
+                self._judge(sent, client)
             channel.connectionLost(Failure(ConnectionDone()))
             self._pump()
             if self._errors:

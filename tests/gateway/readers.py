@@ -34,8 +34,19 @@ class Response:
     body: bytes
 
 
+class MindsTrailers(Exception):
+    """h11 minds trailers that speak of framing. They mean nothing and are dropped (RFC 9110 section 6.5.1)."""
+
+
+def _minds_framing(error: h11.RemoteProtocolError) -> bool:
+    return "Transfer-Encoding" in str(error) or "Content-Length" in str(error)
+
+
 def read_requests(data: bytes) -> tuple[list[Message], bytes, bool]:
-    """The requests that h11 sees, what comes after the last whole one, and whether that may be the beginning of one."""
+    """The requests that h11 sees, what comes after the last whole one, and whether that may be the beginning of one.
+
+    :raises MindsTrailers: nothing can be said.
+    """
     found: list[Message] = []
     while data:
         data = EMPTY_LINES.sub(b"", data)
@@ -48,7 +59,9 @@ def read_requests(data: bytes) -> tuple[list[Message], bytes, bool]:
                     request = event
                 elif isinstance(event, h11.Data):
                     body += event.data
-        except h11.RemoteProtocolError:
+        except h11.RemoteProtocolError as error:
+            if request is not None and _minds_framing(error):
+                raise MindsTrailers from error
             event = None
         complete = isinstance(event, h11.EndOfMessage)
         if request is not None:
@@ -63,6 +76,7 @@ def read_response(data: bytes, method: bytes, *, closed: bool) -> Response | Non
     """The answer that h11 sees; ``None`` when there is no whole one.
 
     :param closed: whether the connection was closed, and not broken off, after these bytes.
+    :raises MindsTrailers: nothing can be said.
     """
     reader = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LIMIT)
     reader.send(h11.Request(method=method, target=b"/", headers=[(b"Host", b"h")]))
@@ -79,7 +93,9 @@ def read_response(data: bytes, method: bytes, *, closed: bool) -> Response | Non
                 status = event.status_code
             elif isinstance(event, h11.Data):
                 body += event.data
-    except h11.RemoteProtocolError:
+    except h11.RemoteProtocolError as error:
+        if status and _minds_framing(error):
+            raise MindsTrailers from error
         return None
     return Response(status, body)
 
