@@ -10,19 +10,25 @@ the ``send`` itself; of several in a row only the first does.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import struct
 import termios
+from functools import partial
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 _log = Logger()
 
 #: Bytes from which a piece is sent at once: what moving it costs is more than what waiting could save.
 _LARGE = 16 * 1024
+# Errors of sending that are no reset: the socket is full; the peer had ended in order before, which reading tells.
+_NO_NEWS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EPIPE})
 # TCP_CLOSE after a reset, TCP_CLOSE_WAIT after a FIN (Linux, include/net/tcp_states.h).
 _LEFT = frozenset({7, 8})
 
@@ -60,7 +66,8 @@ def _send_written(transport: Connection) -> None:
 def write(transport: Any, data: bytes) -> None:
     """Like ``transport.write(data)``, but tries the socket first: now, or at the end of the reactor's turn.
 
-    A socket's error is left to the transport to find, which reads what the peer still said before it gives up.
+    A socket's error is left to the transport to find, which reads what the peer still said before it gives up. It finds
+    it even where this took it from the socket: an end that follows is no orderly one.
     """
     if not isinstance(transport, Connection) or transport.TLS:
         transport.write(data)
@@ -89,10 +96,17 @@ def write(transport: Any, data: bytes) -> None:
 def _send(transport: Connection, data: bytes) -> None:
     try:
         sent = transport.socket.send(data)
-    except OSError:
+    except OSError as error:
         sent = 0
+        if error.errno not in _NO_NEWS:
+            # The kernel tells of a reset once: whoever reads next is told of an orderly end.
+            transport.readConnectionLost = partial(_be_lost, transport)  # type: ignore[method-assign]
     if sent != len(data):
         transport.write(data[sent:])
+
+
+def _be_lost(transport: Connection, reason: Failure) -> None:
+    transport.connectionLost(Failure(ConnectionLost()))
 
 
 def unsent(transport: Any) -> int:

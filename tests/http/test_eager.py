@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import struct
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -24,6 +26,7 @@ class Side(Protocol):
 
     def __init__(self, made: Deferred[Side]) -> None:
         self._made = made
+        self.received = b""
         self.lost: Deferred[None] = Deferred()
         self.paused = 0
         self.resumed: Deferred[None] = Deferred()
@@ -31,7 +34,11 @@ class Side(Protocol):
     def connectionMade(self) -> None:
         self._made.callback(self)
 
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason
         self.lost.callback(None)
 
     def pauseProducing(self) -> None:
@@ -153,6 +160,21 @@ class Writing(TestCase):
         await turn()
         self.assertRaises(ConnectionResetError, peer.recv, 10)
         self.assertEqual(eager.unsent(transport), 0)
+
+    async def test_a_reset_that_sending_meets_is_no_orderly_end(self) -> None:
+        """The kernel tells of it once. What is delimited by the connection's end would look complete."""
+        for said in (b"", b"the last"):
+            for size in (1, 20_000):
+                transport, peer = await self.connect()
+                peer.sendall(said)
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.close()
+                eager.write(transport, b"x" * size)
+                eager.write(transport, b"y")
+                reactor.outbox.send()  # before the reactor looks at the socket
+                await self.side.lost
+                self.assertEqual(self.side.received, said)
+                self.assertIsNotNone(self.side.reason.check(ConnectionLost), self.side.reason)
 
     async def test_one_that_is_lost_in_the_same_turn_harms_no_other(self) -> None:
         first, _ = await self.connect()
