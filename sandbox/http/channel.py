@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
+from zope.interface import implementer
 
 from sandbox.http import eager
 from sandbox.http.admission import Buffer, Refuse
@@ -42,6 +43,7 @@ def may_be_frames(data: bytes) -> bool:
     return data[0] & 0x70 == 0 and (len(data) == 1 or data[1] >= 0x80)
 
 
+@implementer(IHalfCloseableProtocol)
 class Channel(Receiver):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
@@ -82,6 +84,18 @@ class Channel(Receiver):
             self._hold(data)
         elif state is CLOSING:
             self.deadline = min(self._linger_until, self._seconds() + self._limits.linger_pause)
+
+    def readConnectionLost(self) -> None:
+        """The client says no more: it has left. One that listens on must not take what it has got for all there is."""
+        request = self._request
+        if request is not None and request.startedWriting and not request.minor:
+            # Before HTTP/1.1 the end of the connection is that of the body.
+            self.transport.abortConnection()
+        else:
+            self.transport.connectionLost(connectionDone)
+
+    def writeConnectionLost(self) -> None:
+        """We say no more, see :meth:`_linger`."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.channel_closed(self)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 
 from sandbox.http.channel import Channel
 from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values
+from tests.gateway.wires import HalfWire
+from tests.http.wire import read_answer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 POST = b"POST /previews/s1/up HTTP/1.1\r\nHost: public.example\r\n"
@@ -493,6 +496,25 @@ class Ends(GatewayCase):
         await wire.bytes(b"part")
         peer.transport.loseConnection()
         self.assertNotIsInstance(await wire.closed(), ConnectionDone)
+
+    async def test_a_client_that_shuts_its_sending_side_has_left_and_gets_nothing_that_looks_complete(self) -> None:
+        """To one of HTTP/1.0 that listens on, an orderly end would be the end of the body."""
+        for client in (GET % b"/", b"GET /previews/s1/ HTTP/1.0\r\n\r\n"):
+            wire = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port.getHost().port), HalfWire())
+            self.wires.append(wire)
+            index = len(self.application.peers)
+            wire.send(client)
+            peer, _ = await self.application.request(index)
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\npart")
+            await wire.bytes(b"part")
+            wire.transport.loseWriteConnection()
+            await peer.closed()
+            await self.eventually(lambda wire=wire: wire.ended)
+            if b"HTTP/1.0" in client:
+                self.assertIsNotNone(wire.lost, "it was ended in order")
+                self.assertNotIsInstance(wire.lost.value, ConnectionDone)
+            else:
+                self.assertFalse(read_answer(wire.received, closed=True).complete)
 
     async def test_bad_chunks_break_the_message_off(self) -> None:
         wire = await self.wire()
