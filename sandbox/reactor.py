@@ -22,6 +22,8 @@ from sandbox.http.eager import Outbox
 _log = Logger()
 # Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
 _TOGETHER = 0.001
+# Events of one turn: when thousands of clients leave in the same moment, timed calls do not wait for all of them.
+_EVENTS = 256
 
 
 class Reactor(EPollReactor):
@@ -43,7 +45,7 @@ class Reactor(EPollReactor):
         if outbox.held:
             outbox.send()
         try:
-            events = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
+            events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         except InterruptedError:
             return
         begun = monotonic()

@@ -117,6 +117,14 @@ class Events(SynchronousTestCase):
     def test_all_that_have_something_to_say_are_read(self) -> None:
         self.assertEqual(self.read(Reader(), Reader(), Reader()), [1, 1, 1])
 
+    def test_timed_calls_wait_for_some_hundreds_of_events_at_most(self) -> None:
+        """Thousands of clients may leave in the same moment."""
+        readers = [Reader() for _ in range(400)]
+        read = sum(self.read(*readers))
+        self.assertTrue(200 < read < 300, read)
+        self.reactor.doIteration(5)
+        self.assertEqual([reader.reads for reader in readers], [1] * 400)
+
     def test_what_one_does_wrong_is_logged_and_harms_no_other(self) -> None:
         self.assertEqual(self.read(Failing(), Reader(), Failing(), Reader()), [1, 1, 1, 1])
         errors = sorted(str(failure.value) for failure in self.flushLoggedErrors(RuntimeError))
