@@ -23,6 +23,7 @@ from bench.processes import LOAD
 from bench.report.files import PAGES, record, report, write
 from bench.report.lines import shown
 from bench.stage import Stage
+from bench.workloads.crowd import CROWD
 from bench.workloads.engine import ENGINE
 from bench.workloads.http import HTTP
 from bench.workloads.scale import SCALE
@@ -31,7 +32,7 @@ from bench.workloads.websockets import WEBSOCKETS
 
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".bench"
-WORKLOADS = (*HTTP, *TRANSFERS, *WEBSOCKETS, *ENGINE, *SCALE)
+WORKLOADS = (*HTTP, *CROWD, *TRANSFERS, *WEBSOCKETS, *ENGINE, *SCALE)
 #: Subjects that are no peers.
 NAMES = {"direct": "without a proxy", "api": "this API", "docker-py": "docker-py", "docker-cli": "docker command"}
 FULL = Scale(rounds=5, seconds=1.0, quick=False)
@@ -57,8 +58,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def seconds(workload: Workload, scale: Scale, subjects: Sequence[str]) -> float:
     """How long a workload will take."""
-    short = 0.3 if scale.quick else 1.0
-    return workload.seconds * short * workload.rounds_of(scale) * len(subjects)
+    quick = workload.quick or workload.seconds * 0.3
+    return (quick if scale.quick else workload.seconds) * workload.rounds_of(scale) * len(subjects)
 
 
 def perform(

@@ -60,6 +60,7 @@ class Workload:
     :ivar subjects: who does it, in the order of each round.
     :ivar ours: the subject that the others are compared with.
     :ivar seconds: that such a run takes at full scale, to tell beforehand how long everything takes.
+    :ivar quick: the same of a quick run; none: three tenths of it.
     :ivar rounds: at most, for what is the same each time and takes long; none: as many as asked for.
     """
 
@@ -72,6 +73,7 @@ class Workload:
     measure: Measure
     seconds: float
     ours: str = "gateway"
+    quick: float | None = None
     rounds: int | None = None
 
     def rounds_of(self, scale: Scale) -> int:

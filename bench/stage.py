@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.backend import backend
+from bench.load.crowd import SESSIONS
 from bench.load.requests import Load, request
 from bench.load.streams import Streams
 from bench.load.websockets import WebSockets
@@ -86,11 +87,13 @@ class Stage:
         self._stack.enter_context(
             running(command, core=LOAD, log=self.scratch / "sink.log", port=sink, directory=_ROOT)
         )
+        answers = self._stack.enter_context(backend(self.scratch))
         return {
-            "bench": self._stack.enter_context(backend(self.scratch)),
+            "bench": answers,
             "events": self.streams.port,
             "sockets": self.sockets.port,
             "uploads": sink,
+            **dict.fromkeys(SESSIONS, answers),
         }
 
     @contextmanager
