@@ -37,6 +37,7 @@ def _count(*_: object) -> None:
         "bytes": tracemalloc.get_traced_memory()[0],
         "collections": collections,
         "cyclic": found,
+        "frozen": gc.get_freeze_count(),
     }
     if "BENCH_TRACE" in os.environ and not tracemalloc.is_tracing():
         tracemalloc.start()

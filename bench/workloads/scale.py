@@ -73,8 +73,11 @@ def _number(subject: str) -> int:
     return int(subject.split(maxsplit=1)[0].replace(",", ""))
 
 
-def _counts(pid: int, file: Path) -> Mapping[str, int]:
-    """What a daemon that was started with ``BENCH_COUNTS`` holds."""
+def counts(pid: int, file: Path) -> Mapping[str, int]:
+    """What a daemon that was started with ``BENCH_COUNTS`` holds.
+
+    :raises Failed: when it does not say.
+    """
     file.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR2)
     end = time.monotonic() + 20
@@ -97,9 +100,9 @@ def _memory(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
         stage.engine(count + len(stage.routes)) as engine,
         daemon(Place(stage.scratch, {}, engine), settings) as (pid, port, _),
     ):
-        known, traced = resident(pid), _counts(pid, file)["bytes"]
+        known, traced = resident(pid), counts(pid, file)["bytes"]
         register(port, routes)
-        registered = _counts(pid, file)["bytes"] - traced
+        registered = counts(pid, file)["bytes"] - traced
     return {"session": (known - empty) / count / _KIB, "preview": registered / count / _KIB}
 
 
@@ -118,12 +121,12 @@ def _left(stage: Stage, subject: str, scale: Scale) -> Mapping[str, float]:
         proxy = Proxy.single(pid, port, stage.place)
         small = request(proxy.path("bench", "/small"))
 
-        def counts(number: int) -> Mapping[str, int]:
+        def held_after(number: int) -> Mapping[str, int]:
             stage.load.closed(port, [small], connections=32, count=number)
             time.sleep(0.3)  # the last connections are closed
-            return _counts(pid, file)
+            return counts(pid, file)
 
-        before, after = counts(2000), counts(requests)
+        before, after = held_after(2000), held_after(requests)
     return {name: (after[name] - before[name]) / requests * 1000 for name in ("blocks", "cyclic", "collections")}
 
 
