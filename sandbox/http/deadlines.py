@@ -6,6 +6,9 @@ import math
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+_log = Logger()
 
 #: The deadline of whatever may take as long as it likes.
 NEVER = math.inf
@@ -54,10 +57,10 @@ class Deadlines:
     def discard(self, subject: Subject) -> None:
         """Look at it no more; with the last one the timer ends too."""
         self._subjects.discard(subject)
-        if not self._subjects and self._call is not None:
-            call, self._call = self._call, None
-            if call.active():
-                call.cancel()
+        # While some are told there is no timer to end: another one begins after that, if anybody is left.
+        if not self._subjects and self._call is not None and self._call.active():
+            self._call.cancel()
+            self._call = None
 
     def _look(self) -> None:
         now = self.seconds()
@@ -71,7 +74,10 @@ class Deadlines:
             # An earlier one's end may have moved this one's deadline, or ended it.
             if subject.deadline <= now and subject in self._subjects:
                 subject.deadline = NEVER
-                subject.expired(now)
+                try:
+                    subject.expired(now)
+                except Exception:
+                    _log.failure("what {subject} does when its time is up failed", subject=type(subject).__name__)
         if not self._subjects:
             self._call = None
         elif late:

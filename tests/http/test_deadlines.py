@@ -87,3 +87,23 @@ class Looks(SynchronousTestCase):
             self.deadlines.add(client)
         self.clock.advance(0.5)
         self.assertEqual((len(self.deadlines), self.clock.getDelayedCalls()), (0, []))
+
+    def test_when_the_last_goes_and_another_comes_in_the_same_moment_there_is_one_timer(self) -> None:
+        def replace(client: Client, now: float) -> None:
+            self.deadlines.discard(client)
+            self.add(NEVER)
+
+        self.deadlines.add(Client(0, replace))
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_one_that_fails_is_logged_and_the_others_have_their_turn(self) -> None:
+        def fail(client: Client, now: float) -> None:
+            raise ValueError("of the test")
+
+        self.deadlines.add(Client(0, fail))
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        clients = self.add(0)
+        self.clock.advance(0.5)
+        self.assertEqual(self.told, clients)
