@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -56,12 +57,14 @@ class Follower:
 
     The stream is opened first, with ``since``: the engine sends the head before it subscribes, and what happens in
     between would be lost. Then stock is taken, so nothing that happened while we were away, or while the engine
-    was, is missed. The picture is trusted from then until the stream breaks.
+    was, is missed. The picture is trusted from then until the stream breaks, about every container that has been
+    inspected by then.
 
     :param label: the session label's name.
     :param ended: called with the id of each container that died or was destroyed.
     :param inspections: inspections at once.
-    :param heartbeat: seconds between signs of life; without one the stream is given up.
+    :param heartbeat: seconds between signs of life, without one of which the stream is given up; also how long
+        inspections are waited for when stock is taken.
     :param retry_max: seconds at most between attempts.
     :ivar counts: how the stream has been.
     """
@@ -224,7 +227,10 @@ class Follower:
             self._tell(session_id)
         for container_id, session_id in found:
             self._picture.claim(container_id, session_id)
-        await self._inspections.settled()
+        # One container that the engine does not get round to must not keep the others waiting: what is not settled is
+        # not in the picture yet.
+        with suppress(TimeoutError):
+            await self._inspections.settled().addTimeout(self._heartbeat, self._clock)
         self._trusted = True
         self.counts.since = self._clock.seconds()
         self._delay = _FIRST_RETRY

@@ -7,9 +7,11 @@ import os
 import tempfile
 from typing import Any
 
+import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.internet.unix import Client
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
@@ -236,6 +238,8 @@ class FollowerTests(PlayedTestCase):
         self.ended: list[str] = []
         self.follower = self.make()
         self.follower.watch(lambda session_id, container: self.heard.append((session_id, container)))
+        # A sign of life may be on its way when a test ends.
+        self.addCleanup(until, lambda: not any(isinstance(one, Client) for one in reactor.getReaders()))
         self.addCleanup(self.follower.close)
 
     def make(self) -> Follower:
@@ -314,6 +318,20 @@ class FollowerTests(PlayedTestCase):
         await until(lambda: self.source.refused == 0)
         self.assertIsNone(self.follower.peek("s"))
         await self.shows(container)
+
+    async def test_a_container_that_the_engine_cannot_describe_keeps_no_other_waiting(self) -> None:
+        container = self.source.put()
+        stuck = attrs.evolve(container, id="stuck", session_id="t")
+        self.source.truth["stuck"] = stuck
+        self.source.held = []
+        opening = self.follower.open()
+        await until(lambda: len(self.source.held or ()) == 2)
+        answers, self.source.held = self.source.held, None
+        answers[self.source.inspected.index("c")].callback(None)
+        await opening
+        self.assertEqual((self.follower.peek("s"), self.follower.peek("t")), (container, None))
+        answers[self.source.inspected.index("stuck")].callback(None)
+        await until(lambda: self.follower.peek("t") == stuck)
 
     async def test_a_stream_that_ends_is_resumed_where_it_ended(self) -> None:
         container = self.source.put()
