@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import docker
 from twisted.internet.defer import Deferred, DeferredLock
@@ -17,7 +18,7 @@ from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.runtimes.docker.lookup import Lookup
-from sandbox.runtimes.docker.network import ensure_network, network_fault
+from sandbox.runtimes.docker.network import reconnect, safe_network
 from sandbox.settings import Settings
 
 T = TypeVar("T")
@@ -74,8 +75,6 @@ class Containers:
             user = await self._check(spec)
             try:
                 return await self._make(spec, user)
-            except SessionExists:
-                raise  # what is there is not ours to take back
             except Exception as error:
                 await uninterrupted(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
                 raise
@@ -86,7 +85,12 @@ class Containers:
         def work(client: docker.APIClient) -> Container:
             if client.inspect_container(container_id)["State"]["Status"] == "paused":
                 client.unpause(container_id)
-            client.start(container_id)
+            try:
+                client.start(container_id)
+            except docker.errors.NotFound:
+                if not reconnect(client, container_id, self._settings, self._instance):
+                    raise
+                client.start(container_id)
             return self._found(client, container_id)
 
         with self._change():
@@ -151,12 +155,12 @@ class Containers:
                 if error.response is not None and error.response.status_code in (400, 404):
                     raise ImageUnknown(spec.image) from error
                 raise
-            labelled = f"{self._settings.session_label}={spec.session_id}"
-            if client.containers(all=True, quiet=True, filters={"label": labelled}):
+            if self._labelled(client, spec.session_id):
                 raise SessionExists(spec.session_id)
             # Without a container it is a leftover of a deletion that did not come to its end: no session may find
             # another's files.
-            self._remove_volume(client, name)
+            if not self._remove_volume(client, name):
+                raise EngineError(f"volume {name} is there, and does not carry our labels: remove it")
             return (image.get("Config") or {}).get("User") or ""
 
         return await self._do(work, "look at image")
@@ -164,10 +168,12 @@ class Containers:
     async def _make(self, spec: ContainerSpec, user: str) -> Container:
         settings, instance = self._settings, self._instance
         name = isolation.resource_name(instance, spec.session_id)
-        await self._ensure_network()
+        if settings.session_network != "none":
+            # One of us at a time; of other daemons on the engine it takes care itself.
+            look = partial(safe_network, settings=settings, instance=instance)
+            await uninterrupted(self._network.run(self._do, look, "look at network"))
 
         def create(client: docker.APIClient) -> str:
-            client.create_volume(name, driver="local", labels=isolation.labels_of(settings, instance, spec.session_id))
             config = isolation.container_config(spec, settings, instance=instance, volume=name, command=self._command)
             try:
                 created: str = client.create_container_from_config(config, name)["Id"]
@@ -176,11 +182,12 @@ class Containers:
             except docker.errors.APIError as error:
                 if error.response is None or error.response.status_code != 409:
                     raise
-                # The name is taken, by a container that does not carry our labels. The engine keeps the volume if
-                # that one uses it.
-                with suppress(docker.errors.APIError):
-                    client.remove_volume(name)
+                # The name is taken, by a container that does not carry our labels.
                 raise SessionExists(spec.session_id) from error
+            # Another installation on this engine may have made one since we looked. Whoever comes second sees both,
+            # and steps back; when they come at once, both do.
+            if len(self._labelled(client, spec.session_id)) > 1:
+                raise SessionExists(spec.session_id)
             return created
 
         try:
@@ -205,19 +212,6 @@ class Containers:
             raise EngineError(f"the engine gave it no address on network {settings.session_network}")
         return container
 
-    async def _ensure_network(self) -> None:
-        settings = self._settings
-        if settings.session_network == "none":
-            return
-
-        def work(client: docker.APIClient) -> str | None:
-            return network_fault(ensure_network(client, settings, self._instance), settings)
-
-        # One of us at a time; of other daemons on the engine it takes care itself.
-        fault = await uninterrupted(self._network.run(lambda: self._do(work, "look at network")))
-        if fault is not None:
-            raise EngineError(fault, code="NETWORK_UNSAFE")
-
     async def _give_workspace(self, container_id: str, user: str) -> None:
         def work(client: docker.APIClient) -> None:
             passwd = group = ""
@@ -231,11 +225,10 @@ class Containers:
 
         await self._do(work, "give workspace")
 
-    def _mine(self, session_id: str) -> list[str]:
-        return [f"{name}={value}" for name, value in self._labels(session_id).items()]
-
-    def _labels(self, session_id: str) -> dict[str, str]:
-        return isolation.labels_of(self._settings, self._instance, session_id)
+    def _labelled(self, client: docker.APIClient, session_id: str) -> list[Any]:
+        labelled = f"{self._settings.session_label}={session_id}"
+        found: list[Any] = client.containers(all=True, quiet=True, filters={"label": labelled})
+        return found
 
     async def _take_back(self, session_id: str, error: BaseException) -> None:
         try:
@@ -249,8 +242,11 @@ class Containers:
             )
 
     async def _remove(self, session_id: str) -> None:
+        labels = isolation.labels_of(self._settings, self._instance, session_id)
+        mine = [f"{name}={value}" for name, value in labels.items()]
+
         def work(client: docker.APIClient) -> list[str]:
-            found = client.containers(all=True, quiet=True, filters={"label": self._mine(session_id)})
+            found = client.containers(all=True, quiet=True, filters={"label": mine})
             for row in found:
                 _remove_container(client, row["Id"])
             self._remove_volume(client, isolation.resource_name(self._instance, session_id))
@@ -259,13 +255,14 @@ class Containers:
         for container_id in await self._do(work, "remove"):
             self._agents.drop(container_id)
 
-    def _remove_volume(self, client: docker.APIClient, name: str) -> None:
-        try:
+    def _remove_volume(self, client: docker.APIClient, name: str) -> bool:
+        """Remove it if it is ours; whether it is gone."""
+        with suppress(docker.errors.NotFound):
             labels = client.inspect_volume(name)["Labels"] or {}
-            if labels.get(INSTANCE_LABEL) == self._instance:
-                client.remove_volume(name)
-        except docker.errors.NotFound:
-            return
+            if labels.get(INSTANCE_LABEL) != self._instance:
+                return False
+            client.remove_volume(name)
+        return True
 
 
 def _remove_container(client: docker.APIClient, container_id: str) -> None:
@@ -278,7 +275,7 @@ def _remove_container(client: docker.APIClient, container_id: str) -> None:
             raise
         # Somebody else is removing it already.
         with suppress(docker.errors.NotFound):
-            client.wait(container_id, condition="removed")
+            client.wait(container_id, timeout=client.timeout, condition="removed")
 
 
 def _text_file(client: docker.APIClient, container_id: str, path: str) -> str:

@@ -46,6 +46,7 @@ def container_config(
     spec: ContainerSpec, settings: Settings, *, instance: str, volume: str, command: Sequence[str]
 ) -> dict[str, Any]:
     """The body of the engine's ``POST /containers/create`` (API 1.41) for a session."""
+    labels = labels_of(settings, instance, spec.session_id)
     memory = (spec.memory_mb if spec.memory_mb is not None else settings.session_memory_mb) << 20
     cpus = spec.cpus if spec.cpus is not None else settings.session_cpus
     return {
@@ -53,14 +54,23 @@ def container_config(
         "Entrypoint": list(command),
         "Cmd": [],
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": labels_of(settings, instance, spec.session_id),
+        "Labels": labels,
         "Hostname": "sandbox",
         "WorkingDir": WORKSPACE,
         # The image's own would be meant for the image's own command.
         "StopSignal": "SIGTERM",
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "Mounts": [{"Type": "volume", "Source": volume, "Target": WORKSPACE}],
+            "Mounts": [
+                {
+                    "Type": "volume",
+                    "Source": volume,
+                    "Target": WORKSPACE,
+                    # The engine makes it together with the container: at no time is it one that nobody uses, which a
+                    # pruning would take away.
+                    "VolumeOptions": {"Labels": labels, "DriverConfig": {"Name": "local"}},
+                }
+            ],
             "NetworkMode": settings.session_network,
             "CapDrop": ["ALL"],
             "CapAdd": list(CAPABILITIES),

@@ -9,6 +9,7 @@ from typing import Any
 
 import docker
 
+from sandbox.errors import EngineError
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.settings import Settings
 
@@ -73,6 +74,35 @@ def ensure_network(client: docker.APIClient, settings: Settings, instance: str) 
             if not _made_by_another(error) or time.monotonic() >= until:
                 raise
             time.sleep(_LOOK)  # noqa: TID251 - in a thread of the engine's
+
+
+def safe_network(client: docker.APIClient, settings: Settings, instance: str) -> None:
+    """See that the session network is there, and that sessions may be put on it. Blocks.
+
+    :raises EngineError: with NETWORK_UNSAFE when they must not.
+    """
+    fault = network_fault(ensure_network(client, settings, instance), settings)
+    if fault is not None:
+        raise EngineError(fault, code="NETWORK_UNSAFE")
+
+
+def reconnect(client: docker.APIClient, container_id: str, settings: Settings, instance: str) -> bool:
+    """Put a container that does not run on the session network that there is now; whether there was reason to. Blocks.
+
+    The engine notes networks by their ids: once the one that a container was on is removed, it does not start again,
+    not even when there is another of the same name.
+    """
+    described, name = client.inspect_container(container_id), settings.session_network
+    ours = (described["Config"]["Labels"] or {}).get(INSTANCE_LABEL) == instance
+    noted = described["NetworkSettings"]["Networks"].get(name)
+    if not ours or noted is None:
+        return False
+    safe_network(client, settings, instance)
+    if client.inspect_network(name)["Id"] == noted["NetworkID"]:
+        return False
+    client.disconnect_container_from_network(container_id, name, force=True)
+    client.connect_container_to_network(container_id, name)
+    return True
 
 
 def _made_by_another(error: docker.errors.APIError) -> bool:

@@ -42,7 +42,8 @@ class ContainerConfigTests(SynchronousTestCase):
 
     def test_nothing_of_the_host_but_the_workspace_volume(self) -> None:
         host = config()["HostConfig"]
-        self.assertEqual(host["Mounts"], [{"Type": "volume", "Source": "volume", "Target": "/workspace"}])
+        (mount,) = host["Mounts"]
+        self.assertEqual((mount["Type"], mount["Source"], mount["Target"]), ("volume", "volume", "/workspace"))
         for name in ("Binds", "Devices", "PidMode", "UTSMode", "UsernsMode", "VolumesFrom", "PortBindings"):
             self.assertNotIn(name, host)
         self.assertEqual(host["IpcMode"], "private")
@@ -78,6 +79,11 @@ class ContainerConfigTests(SynchronousTestCase):
         made = config()
         self.assertEqual((made["Entrypoint"], made["Cmd"]), (["/agent", "idle"], []))
         self.assertEqual((made["StopSignal"], made["Healthcheck"]), ("SIGTERM", {"Test": ["NONE"]}))
+
+    def test_the_volume_is_labelled_as_the_container_is(self) -> None:
+        made = config()
+        options = made["HostConfig"]["Mounts"][0]["VolumeOptions"]
+        self.assertEqual(options, {"Labels": made["Labels"], "DriverConfig": {"Name": "local"}})
 
     def test_environment_and_labels(self) -> None:
         made = config(ContainerSpec(session_id="s", image="i", env={"A": "b=c", "E": ""}), SESSION_LABEL="my.label")
