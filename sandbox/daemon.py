@@ -220,17 +220,19 @@ class Daemon(Service):
         return f"http://localhost:{ports[0] if ports else self._settings.port}"
 
     async def _open_store(self) -> None:
-        """Open the store; a database that does not answer yet is waited for, and previews and API say 503 meanwhile."""
+        """Open the store. A database that does not answer yet, or that another daemon uses, is waited for, and previews
+        and API say 503 meanwhile."""
         delay = 0.5
         while True:
             try:
-                return await self._store.open()
+                await self._store.open()
+                return await self._store.claim()
             except StoreUnavailable as error:
                 _log.error("the store cannot be opened: {error}; trying again", error=error.message)
                 self._notify.status(f"waiting for the store: {error.message}")
                 self._watching.health.starting(f"The store cannot be opened: {error.message}")
             await deferLater(self._reactor, delay)
-            delay = min(delay * 2, 15.0)
+            delay = min(delay * 2, 5.0)
 
     def _give_up(self, failure: Failure) -> None:
         if not self.running:

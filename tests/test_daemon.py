@@ -125,6 +125,22 @@ class Tour(SynchronousTestCase):
         # What a command left running in the background lives on, too.
         self.assertEqual(self.daemon.request("GET", f"/previews/{self.id}/"), (200, PAGE.encode()))
 
+    def test_a_second_daemon_on_the_same_database_waits_until_the_first_one_ends(self) -> None:
+        # Relative paths are from the directory that the daemon was started in.
+        state = (self.daemon.directory / self.daemon.environment["STATE_DIRECTORY"]).resolve()
+        second = Daemon(Path(self.mktemp()), {"STATE_DIRECTORY": str(state)})
+        starting = threading.Thread(target=second.start)
+        starting.start()
+        self.addCleanup(second.stop)
+        self.addCleanup(starting.join)
+        while "Another daemon uses the database" not in (second.log.read_text("utf-8") if second.log.exists() else ""):
+            starting.join(0.05)
+            self.assertTrue(starting.is_alive())
+        self.daemon.call("POST", "sessions", {"userId": "u1", "id": self.id}, status=201)
+        self.assertEqual(self.daemon.stop(), 0)
+        starting.join()
+        self.assertEqual(second.call("GET", f"sessions/{self.id}")["status"], "running")
+
     def test_term_answers_what_is_in_flight_and_ends_in_time(self) -> None:
         call = self.daemon.call
         call("POST", "sessions", {"userId": "u1", "id": self.id}, status=201)

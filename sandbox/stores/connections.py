@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import parse_dsn
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.logger import Logger
 from txpostgres.retrying import simpleBackoffIterator
@@ -19,6 +19,7 @@ from sandbox.counting import Workers
 from sandbox.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
+from sandbox.stores.rows import in_use
 from sandbox.stores.slots import Slots
 
 _log = Logger()
@@ -79,6 +80,9 @@ class Connections:
         self.prepared = False
         self._slots = Slots(reactor, size=size, queue=queue, timeout=timeout)
         self._idle: list[Connection] = []
+        self._claim = ""
+        self._claiming = DeferredLock()
+        self._claimed: Connection | None = None
         self._delays: Iterator[float] | None = None
         self._retry_at = 0.0
 
@@ -103,11 +107,22 @@ class Connections:
         deadline = self._reactor.seconds() + self._timeout
         return self._slots.run(lambda: Deferred.fromCoroutine(self._begin(deadline)))
 
+    def claim(self, sql: str) -> Deferred[None]:
+        """Have a connection beside the others on which ``sql`` answered true, and from now on no call without one.
+
+        :raises StoreUnavailable: when it answered false, or not.
+        """
+        self._claim = sql
+        deadline = self._reactor.seconds() + self._timeout
+        return self._slots.run(lambda: Deferred.fromCoroutine(self._see_to_claim(deadline)))
+
     async def close(self) -> None:
         """Wait for the calls that run, and close every connection."""
         await self._slots.close()
         while self._idle:
             self._idle.pop().close()
+        if self._claimed is not None:
+            self._claimed.close()
 
     def query(self, sql: str, values: Any = None) -> Deferred[Rows]:
         """Run one statement, a transaction of its own, that answers rows.
@@ -121,7 +136,29 @@ class Connections:
     async def _begin(self, deadline: float) -> None:
         self._release(self._take() or await self._connect(deadline))
 
+    @property
+    def _unclaimed(self) -> bool:
+        return bool(self._claim) and not (self._claimed is not None and self._claimed.usable)
+
+    async def _see_to_claim(self, deadline: float) -> None:
+        async def claim(connection: Connection) -> None:
+            rows: Rows = await connection.runQuery(self._claim)
+            if not rows[0][0]:
+                raise in_use()
+            self._claimed = connection
+
+        await self._claiming.acquire()
+        try:
+            if self._unclaimed:
+                await self._connect(deadline, claim)
+        except SettingError as error:
+            raise StoreUnavailable(str(error)) from error
+        finally:
+            self._claiming.release()
+
     async def _query(self, deadline: float, sql: str, values: Any) -> Rows:
+        if self._unclaimed:
+            await self._see_to_claim(deadline)
         connection = self._take()
         if connection is None:
             try:
@@ -155,7 +192,9 @@ class Connections:
         else:
             connection.close()
 
-    async def _connect(self, deadline: float) -> Connection:
+    async def _connect(
+        self, deadline: float, then: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> Connection:
         if self._reactor.seconds() < self._retry_at:
             raise StoreUnavailable("The database does not answer")
         connection = Connection(self._reactor)
@@ -169,6 +208,8 @@ class Connections:
             )
             if not self.prepared:
                 await self._prepare(connection)
+            if then is not None:
+                await then(connection)
         except SettingError:
             connection.close()
             raise
@@ -245,6 +286,8 @@ def resolve(reactor: Any, host: str) -> Deferred[list[str]]:
 
 def _reason(error: Exception) -> str:
     """One line for the log: no statement, no values."""
+    if isinstance(error, StoreUnavailable):
+        return error.message
     if isinstance(error, psycopg2.Error):
         message = error.diag.message_primary or str(error)
         code = f" ({error.pgcode})" if error.pgcode else ""

@@ -54,6 +54,15 @@ class ISessionStore(Interface):
         :raises SettingError: when the database can never serve as it is: written by a newer version, not ours, damaged.
         """
 
+    def claim() -> Deferred[None]:
+        """Be the only one who works with this database, until :meth:`close` or the end of the process.
+
+        When a claim is lost with its connection, calls fail until it could be made anew. What nobody writes to
+        (``read_only``) is nobody's alone.
+
+        :raises StoreUnavailable: while somebody else is, or when that cannot be told.
+        """
+
     def close() -> Deferred[None]:
         """Let the calls that run come to their end, fail those that wait, and let go of every connection and thread."""
 

@@ -47,6 +47,9 @@ class MeasuredStore:
     def open(self) -> Deferred[None]:
         return self._counted("open", self._store.open())
 
+    def claim(self) -> Deferred[None]:
+        return self._counted("claim", self._store.claim())
+
     def close(self) -> Deferred[None]:
         return self._store.close()
 

@@ -81,6 +81,9 @@ class MemoryStore:
         self._open = True
         return succeed(None)
 
+    def claim(self) -> Deferred[None]:
+        return self._call(lambda: None)
+
     def close(self) -> Deferred[None]:
         self._open = False
         return succeed(None)

@@ -76,6 +76,9 @@ class PlatformStore:
         self._open = True
         return self._connections.open()
 
+    def claim(self) -> Deferred[None]:
+        return self._here(lambda: None)
+
     def close(self) -> Deferred[None]:
         self._open = False
         return Deferred.fromCoroutine(self._connections.close())

@@ -22,6 +22,13 @@ from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
 #: The advisory lock under which the schema changes: the bytes of "sandbox", a number that nobody else will pick.
 MIGRATION_LOCK = int.from_bytes(b"sandbox", "big")
 
+#: Locks the installation for as long as its connection lasts; a server that does not hear from a machine that died
+#: would think for hours that it does.
+_CLAIM = """
+SELECT pg_try_advisory_lock(('x' || name)::bit(48)::bigint), set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)
+FROM sandbox_instance
+"""
 _SELECT = "SELECT id, user_id, image, phase, created_at, updated_at, container_id FROM sessions"
 _INSERT = """
 WITH added AS (
@@ -76,6 +83,9 @@ class PostgresStore:
     def open(self) -> Deferred[None]:
         return self._connections.open()
 
+    def claim(self) -> Deferred[None]:
+        return self._connections.claim(_CLAIM)
+
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._connections.close())
 
@@ -117,7 +127,8 @@ class PostgresStore:
 
     async def _migrate(self, connection: Connection) -> None:
         # On any failure the connection is closed, and the server rolls back.
-        await connection.runOperation("BEGIN")
+        # In the isolation that this needs, whatever the server's is: what came while the lock was waited for is seen.
+        await connection.runOperation("BEGIN ISOLATION LEVEL READ COMMITTED")
         await connection.runOperation("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         ((encoding, ours, sessions),) = await connection.runQuery(
             "SELECT current_setting('server_encoding'), to_regclass('sandbox_schema'), to_regclass('sessions')"

@@ -68,6 +68,11 @@ def link_exists() -> Conflict:
     return Conflict("A link of that id already exists", code="LINK_EXISTS")
 
 
+def in_use() -> StoreUnavailable:
+    """The refusal of a claim while there is another."""
+    return StoreUnavailable("Another daemon uses the database")
+
+
 def not_open() -> StoreUnavailable:
     """The refusal of every call before ``open`` and after ``close``."""
     return StoreUnavailable("The database is not open")

@@ -17,7 +17,7 @@ from sandbox.model import Link, Phase, SessionRecord
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
 from sandbox.stores.slots import Slots
-from sandbox.stores.sqlite_file import at_start, connected, first, make_file, migrate, translate
+from sandbox.stores.sqlite_file import Claim, at_start, connected, first, make_file, migrate, translate
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class SqliteStore:
         self._threads = threads
         self._timeout = timeout
         self._slots = Slots(reactor, size=threads, queue=queue, timeout=timeout)
+        self._claim = Claim(path)
         self._pool: ConnectionPool | None = None
         self._changing = DeferredLock()  # a close that comes while opening closes what was opened
 
@@ -65,6 +66,9 @@ class SqliteStore:
 
     def open(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._prepare()))
+
+    def claim(self) -> Deferred[None]:
+        return self._call(lambda cursor: self._claim.take())
 
     def close(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._finish()))
@@ -142,6 +146,7 @@ class SqliteStore:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await self._end(pool)
+        self._claim.release()
 
     async def _end(self, pool: ConnectionPool) -> None:
         # The pool's own close() joins its threads and has SQLite write its log back, all of it on the reactor's thread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 from sandbox.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.migrations import Migration, migrations, pending, statements
+from sandbox.stores.rows import in_use
 
 _log = Logger()
 
@@ -47,6 +49,42 @@ def make_file(path: str) -> None:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     # SQLite gives its log and shared-memory files the mode of this one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class Claim:
+    """The right to be the only one who works with a file: a lock on another file beside it, for SQLite's own locks end
+    when a process closes the database's file anywhere. The kernel ends it with the process, and the file stays.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = f"{path}-lock"
+        self._file = -1
+
+    def take(self) -> None:
+        """Take it; nothing happens when it is held already.
+
+        :raises StoreUnavailable: when somebody else holds it, or it cannot be had.
+        """
+        if self._file >= 0:
+            return
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(file)
+                raise
+        except BlockingIOError:
+            raise in_use() from None
+        except OSError as error:
+            raise StoreUnavailable(f"The database cannot be locked: {self._path}: {error.strerror}") from error
+        self._file = file
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def migrate(cursor: Transaction, timeout: float) -> None:

@@ -64,6 +64,13 @@ class StoreContract:
     async def test_says_whether_it_is_read_only(self) -> None:
         self.assertIs((await self.opened()).read_only, False)
 
+    async def test_it_can_be_claimed_and_again_after_it_was_closed(self) -> None:
+        store = await self.opened()
+        await store.claim()
+        await store.claim()
+        await store.close()
+        await (await self.reopen(store)).claim()
+
     async def test_answers_a_ping(self) -> None:
         self.assertIsNone(await (await self.opened()).ping())
 

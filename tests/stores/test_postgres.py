@@ -202,6 +202,12 @@ class PostgresSchemaTests(PostgresCase):
         self.execute("DROP TABLE sandbox_links")
         await self.opened()
 
+    async def test_they_agree_whatever_isolation_the_server_has_by_default(self) -> None:
+        self.execute(f"ALTER DATABASE {self.database} SET default_transaction_isolation = 'serializable'")
+        stores = [self.store() for _ in range(6)]
+        await gatherResults([store.open() for store in stores])
+        self.assertEqual(len({await store.instance() for store in stores}), 1)
+
     async def test_a_database_of_a_newer_version_is_refused(self) -> None:
         await (await self.opened()).add(session())
         self.execute("INSERT INTO sandbox_schema VALUES (1000, 'future')")
@@ -234,6 +240,54 @@ class PostgresSchemaTests(PostgresCase):
         self.execute(f"CREATE ROLE {role} LOGIN")
         error = await self.assertFailure(self.store(self.server.url(self.database, user=role)).open(), StoreUnavailable)
         self.assertIn("permission denied for schema public", error.message)
+
+
+class PostgresClaimTests(PostgresCase):
+    """One daemon works with a database."""
+
+    def end_connections(self) -> None:
+        """The server ends every connection to the database but the one that asks for it."""
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()")  # fmt: skip
+
+    async def refused(self, call: Callable[[], Any]) -> None:
+        """It fails, for there is another."""
+        error = await self.assertFailure(call(), StoreUnavailable)
+        self.assertIn("Another daemon uses the database", error.message)
+
+    async def test_a_second_daemon_waits_until_the_first_one_ends(self) -> None:
+        for where in ({}, {"host": self.server.directory}):
+            url = self.server.url(self.database, **where)
+            first, second = await self.opened(url), await self.opened(url)
+            await first.claim()
+            await first.claim()
+            await self.refused(second.claim)
+            await first.close()
+            await self.recovered(second.claim)
+            await second.close()
+
+    async def test_installations_in_one_database_have_nothing_in_common(self) -> None:
+        self.execute("CREATE SCHEMA ours")
+        for options in ("", "-csearch_path=ours"):
+            await (await self.opened(self.server.url(self.database, options=options))).claim()
+
+    async def test_a_claim_that_was_lost_is_made_anew_before_anything_is_asked(self) -> None:
+        first, second = await self.opened(), await self.opened()
+        await first.claim()
+        await first.add(session())
+        self.end_connections()
+        self.assertEqual(await self.recovered(lambda: first.get("s1")), session())
+        await self.recovered(second.instance)
+        await self.refused(second.claim)
+
+    async def test_who_lost_it_to_another_is_refused_everything_until_that_one_ends(self) -> None:
+        first, second = await self.opened(), await self.opened()
+        await first.claim()
+        self.end_connections()
+        await self.recovered(second.claim)
+        await self.refused(first.instance)
+        await second.close()
+        await self.recovered(first.instance)
 
 
 class PostgresAwayTests(PostgresCase):

@@ -272,6 +272,25 @@ class SqliteFaultTests(TestCase):
         self.assertEqual(other.execute("SELECT name FROM sqlite_master").fetchall(), [("sessions",)])
         self.assertEqual(other.execute("PRAGMA journal_mode").fetchall(), [("delete",)])
 
+    async def test_a_second_daemon_waits_until_the_first_one_ends(self) -> None:
+        first, second = self.store(), self.store()
+        for store in (first, second):
+            await store.open()
+        await first.claim()
+        await first.claim()
+        error = await self.assertFailure(second.claim(), StoreUnavailable)
+        self.assertEqual(error.message, "Another daemon uses the database")
+        await first.close()
+        await second.claim()
+        self.assertEqual(stat.S_IMODE(os.stat(f"{self.path}-lock").st_mode), 0o600)
+
+    async def test_a_lock_that_cannot_be_made_is_told(self) -> None:
+        store = self.store()
+        await store.open()
+        os.mkdir(f"{self.path}-lock")
+        error = await self.assertFailure(store.claim(), StoreUnavailable)
+        self.assertIn("-lock: Is a directory", error.message)
+
     async def test_two_stores_that_make_one_database_at_once_agree(self) -> None:
         stores = [self.store() for _ in range(4)]
         await gatherResults([store.open() for store in stores])
