@@ -22,33 +22,42 @@ class ContainerState(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class Container:
-    """A container that carries a session's label, as the engine described it last.
+class ContainerSummary:
+    """What a list of containers says of one that carries a session's label.
 
     :ivar id: the engine's full container id.
     :ivar session_id: the value of the session label.
-    :ivar address: its address on the network that the daemon reaches it by; ``None`` when it has none.
-    :ivar started_at: the engine's start time, opaque; with ``id`` it names one life of one container.
-    :ivar user: the user its image or creator configured (``""`` is root), as in ``Config.User``.
+    :ivar created_at: when it was made; texts that sort as moments do, in a list by whole seconds.
     :ivar managed: whether this daemon's instance created it (only such may ever be removed by us).
-    :ivar refusal: why previews must not be carried to it (host network, privileged), or ``None``.
     """
 
     id: str
     session_id: str
     state: ContainerState
-    image: str
-    address: str | None = None
-    started_at: str = ""
     created_at: str = ""
-    user: str = ""
     managed: bool = False
-    refusal: str | None = None
 
     @property
     def running(self) -> bool:
         """Whether it can run commands and answer requests now."""
         return self.state is ContainerState.RUNNING
+
+
+@attrs.frozen(kw_only=True)
+class Container(ContainerSummary):
+    """A container that carries a session's label, as the engine described it last.
+
+    :ivar address: its address on the network that the daemon reaches it by; ``None`` when it has none.
+    :ivar started_at: the engine's start time, opaque; with ``id`` it names one life of one container.
+    :ivar user: the user its image or creator configured (``""`` is root), as in ``Config.User``.
+    :ivar refusal: why previews must not be carried to it (host network, privileged), or ``None``.
+    """
+
+    image: str
+    address: str | None = None
+    started_at: str = ""
+    user: str = ""
+    refusal: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -277,6 +277,9 @@ def _read_line(line: bytes) -> Line:
     name, value = match.groups()
     field = Line((name, value.rstrip(b" \t")))
     field.lower = name.lower()
+    if field.lower == b"transfer-encoding" and b"\t" in value:
+        # Lawful behind the value (RFC 9110 section 5.5), and llhttp, for one, then takes the coding for another one.
+        raise Malformed("The Transfer-Encoding is not exactly chunked")
     field.data = b"%b: %b\r\n" % field
     return field
 

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from sandbox.errors import ImageUnknown, InvalidRequest
-from sandbox.model import Container, ContainerSpec, ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.model import (
+    Container,
+    ContainerSpec,
+    ContainerState,
+    ContainerSummary,
+    Phase,
+    Session,
+    SessionRecord,
+    SessionStatus,
+)
 from sandbox.policy.containers import choose
 from sandbox.settings import Settings
 
@@ -107,7 +116,7 @@ class Decision:
 
 
 def decide(
-    session_id: str, record: SessionRecord | None, container: Container | None, leftover: bool
+    session_id: str, record: SessionRecord | None, container: ContainerSummary | None, leftover: bool
 ) -> Decision | None:
     """What is to be done about a session that nobody is working on, or ``None`` when all is as it should be.
 
@@ -125,7 +134,9 @@ _REMOVALS = {
 }
 
 
-def _difference(record: SessionRecord | None, container: Container | None, leftover: bool) -> tuple[Action | None, str]:
+def _difference(
+    record: SessionRecord | None, container: ContainerSummary | None, leftover: bool
+) -> tuple[Action | None, str]:
     phase = record.phase if record is not None else None
     if phase in _REMOVALS:
         return Action.REMOVE if record is not None or leftover else None, _REMOVALS[phase]
@@ -139,14 +150,14 @@ def _difference(record: SessionRecord | None, container: Container | None, lefto
 
 
 def plan(
-    records: Mapping[str, SessionRecord], containers: Iterable[Container], workspaces: Iterable[str]
+    records: Mapping[str, SessionRecord], containers: Iterable[ContainerSummary], workspaces: Iterable[str]
 ) -> list[Decision]:
     """What is to be done, given all that the store and the engine have.
 
     The three were not taken at one moment: each decision is made again, under the session's lock, before it is
     acted on.
     """
-    by_session: dict[str, list[Container]] = {}
+    by_session: dict[str, list[ContainerSummary]] = {}
     for container in containers:
         by_session.setdefault(container.session_id, []).append(container)
     managed = {one.session_id for found in by_session.values() for one in found if one.managed}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 
 #: Called with a session id and its container now, or ``None`` when the last one is gone.
 Listener = Callable[[str, Container | None], None]
@@ -44,8 +44,8 @@ class IRuntime(Interface):
         :raises ContainerNotFound: when no container carries the label.
         """
 
-    def list() -> Deferred[Sequence[Container]]:
-        """Every container that carries the session label."""
+    def list() -> Deferred[Sequence[ContainerSummary]]:
+        """Every container that carries the session label, in one look that waits for none of them."""
 
     def watch(listener: Listener) -> Callable[[], None]:
         """Have ``listener`` called after each change to a session's container, and for each session when the

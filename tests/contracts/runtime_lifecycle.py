@@ -94,7 +94,9 @@ class LifecycleContract:
         spec = self.spec()
         container = await self.runtime.create(spec)
         self.assertEqual(await self.runtime.find(spec.session_id), container)
-        self.assertIn(container, await self.runtime.list())
+        (listed,) = [one for one in await self.runtime.list() if one.session_id == spec.session_id]
+        self.assertEqual((listed.id, listed.state, listed.managed), (container.id, container.state, True))
+        self.assertEqual(listed.created_at[:19], container.created_at[:19])
         self.assertIn(spec.session_id, await self.runtime.workspaces())
         self.assertEqual(await self.peeked(spec.session_id), container)
 

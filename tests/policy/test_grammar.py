@@ -57,6 +57,12 @@ class Requests(SynchronousTestCase):
         """RFC 9110 section 9.1: methods are extensible. llhttp knows a fixed list of them."""
         self.assertEqual(parse_request_head(request(line=b"QUERY!x / HTTP/1.1")).method, b"QUERY!x")
 
+    def test_a_tab_behind_the_transfer_encoding_is_refused(self) -> None:
+        """Lawful white space, but there are parsers that take it for a part of the coding's name."""
+        for value in (b"chunked\t", b"chunked \t", b"chunked\t "):
+            self.assert_refused(request(HOST + b"Transfer-Encoding: " + value + b"\r\n"))
+        parse_request_head(request(HOST + b"Transfer-Encoding:\tchunked \r\n"))
+
     def test_absolute_form_names_the_host(self) -> None:
         """RFC 9112 section 3.2.2: the Host field is ignored, not obeyed (CVE-2026-44578)."""
         head = parse_request_head(request(b"A: b\r\nHost: evil\r\n", b"GET http://good:80/a?b HTTP/1.1"))

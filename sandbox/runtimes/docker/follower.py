@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from sandbox.cancellation import uninterrupted
 from sandbox.errors import EngineError, Overloaded
-from sandbox.model import Container
+from sandbox.model import Container, ContainerSummary
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
@@ -31,8 +31,8 @@ _FIRST_RETRY = 0.1
 class Source(Protocol):
     """What the follower asks of the engine beside its events."""
 
-    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
-        """Container id and session id of all that carry the label."""
+    def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
+        """All containers that carry the label."""
 
     def inspect(self, container_id: str) -> Deferred[Container | None]:
         """One container, or ``None`` when it is gone."""
@@ -222,11 +222,11 @@ class Follower:
 
     async def _take_stock(self) -> None:
         before = self._picture.claimed
-        found = await self._source.ids()
-        for session_id in self._picture.retain((container_id for container_id, _ in found), before):
+        found = await self._source.summaries()
+        for session_id in self._picture.retain((one.id for one in found), before):
             self._tell(session_id)
-        for container_id, session_id in found:
-            self._picture.claim(container_id, session_id)
+        for one in found:
+            self._picture.claim(one.id, one.session_id)
         # One container that the engine does not get round to must not keep the others waiting: what is not settled is
         # not in the picture yet.
         with suppress(TimeoutError):

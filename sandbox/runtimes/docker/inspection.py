@@ -1,12 +1,13 @@
-"""What the engine's description of a container means to us. Pure."""
+"""What the engine's descriptions of containers mean to us. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.model import Container, ContainerState
+from sandbox.model import Container, ContainerState, ContainerSummary
 
 #: The label that names the installation which made a container, a volume or a network.
 INSTANCE_LABEL = "sandbox.instance"
@@ -27,7 +28,7 @@ def container_from(described: Mapping[str, Any], *, label: str, instance: str, n
     return Container(
         id=described["Id"],
         session_id=labels[label],
-        state=_state(state),
+        state=_state(state.get("Status")),
         image=config.get("Image") or described.get("Image") or "",
         address=address((described.get("NetworkSettings") or {}).get("Networks") or {}, network),
         started_at=state.get("StartedAt") or "",
@@ -38,9 +39,23 @@ def container_from(described: Mapping[str, Any], *, label: str, instance: str, n
     )
 
 
-def _state(state: Mapping[str, Any]) -> ContainerState:
+def summary_from(row: Mapping[str, Any], *, label: str, instance: str) -> ContainerSummary | None:
+    """The same of a row in the engine's list of containers, which says less."""
+    labels = row.get("Labels") or {}
+    if not labels.get(label):
+        return None
+    return ContainerSummary(
+        id=row["Id"],
+        session_id=labels[label],
+        state=_state(row.get("State")),
+        created_at=sortable(datetime.fromtimestamp(row.get("Created") or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
+        managed=labels.get(INSTANCE_LABEL) == instance,
+    )
+
+
+def _state(word: object) -> ContainerState:
     try:
-        return ContainerState(state.get("Status"))
+        return ContainerState(word)
     except ValueError:
         # A word that engines may come to use; what we cannot be sure of does not run.
         return ContainerState.DEAD

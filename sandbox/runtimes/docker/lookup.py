@@ -8,10 +8,10 @@ import docker
 from twisted.internet.defer import Deferred
 
 from sandbox.errors import ContainerNotFound
-from sandbox.model import Container
+from sandbox.model import Container, ContainerSummary
 from sandbox.policy.containers import choose
 from sandbox.runtimes.docker.engine import Engine
-from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from, summary_from
 from sandbox.settings import Settings
 
 
@@ -32,24 +32,27 @@ class Lookup:
 
     async def find(self, session_id: str) -> Container:
         """As ``IRuntime.find``."""
-        found = choose(await self._engine.call(lambda client: self._labelled(client, session_id), "find"))
+
+        def work(client: docker.APIClient) -> Sequence[Container | None]:
+            wanted = f"{self._settings.session_label}={session_id}"
+            rows = client.containers(all=True, filters={"label": wanted})
+            return [self.inspection(client, row["Id"]) for row in rows]
+
+        found = choose(filter(None, await self._engine.call(work, "find")))
         if found is None:
             raise ContainerNotFound(session_id)
         return found
 
-    def containers(self) -> Deferred[Sequence[Container]]:
+    def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
         """As ``IRuntime.list``."""
-        return self._engine.call(self._labelled, "list")
-
-    def ids(self) -> Deferred[Sequence[tuple[str, str]]]:
-        """Container ids and session ids of all that carry the session label, in one cheap call."""
         label = self._settings.session_label
 
-        def work(client: docker.APIClient) -> Sequence[tuple[str, str]]:
+        def work(client: docker.APIClient) -> Sequence[ContainerSummary]:
             rows = client.containers(all=True, filters={"label": label})
-            return [(row["Id"], row["Labels"][label]) for row in rows if row["Labels"].get(label)]
+            found = (summary_from(row, label=label, instance=self._instance) for row in rows)
+            return [summary for summary in found if summary is not None]
 
-        return self._engine.call(work, "list ids")
+        return self._engine.call(work, "list")
 
     def workspaces(self) -> Deferred[Sequence[str]]:
         """As ``IRuntime.workspaces``."""
@@ -60,13 +63,6 @@ class Lookup:
             return [volume["Labels"][label] for volume in found]
 
         return self._engine.call(work, "list workspaces")
-
-    def _labelled(self, client: docker.APIClient, session_id: str | None = None) -> Sequence[Container]:
-        label = self._settings.session_label
-        wanted = label if session_id is None else f"{label}={session_id}"
-        rows = client.containers(all=True, filters={"label": wanted})
-        found = [self.inspection(client, row["Id"]) for row in rows]
-        return [container for container in found if container is not None]
 
     def inspection(self, client: docker.APIClient, container_id: str) -> Container | None:
         """As :meth:`inspect`, with a client at hand, in a thread."""

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from sandbox.counting import Calls, Workers
-from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
@@ -126,9 +126,9 @@ class DockerRuntime:
 
         return Deferred.fromCoroutine(run())
 
-    def list(self) -> Deferred[Sequence[Container]]:
+    def list(self) -> Deferred[Sequence[ContainerSummary]]:
         """As ``IRuntime.list``."""
-        return self._lookup.containers()
+        return self._lookup.summaries()
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from sandbox.model import Container, ContainerSpec, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.runtimes.memory.containers import MemoryContainers
 from sandbox.runtimes.memory.programs import MemoryAgents
@@ -56,7 +56,7 @@ class MemoryRuntime:
         """As ``IRuntime.find``."""
         return _call(lambda: self.containers.find(session_id))
 
-    def list(self) -> Deferred[Sequence[Container]]:
+    def list(self) -> Deferred[Sequence[ContainerSummary]]:
         """As ``IRuntime.list``."""
         return _call(self.containers.every)
 

@@ -19,7 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from sandbox.errors import EngineUnavailable, Overloaded
-from sandbox.model import Container, ContainerState
+from sandbox.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
 from sandbox.runtimes.docker.follower import Follower
 from tests.contracts.runtime_lifecycle import pause, until
@@ -96,9 +96,9 @@ class Containers:
         self.inspected: list[str] = []
         self.held: list[Deferred[None]] | None = None
 
-    def ids(self) -> Deferred[list[tuple[str, str]]]:
-        """As ``Lookup.ids``."""
-        found = [(one.id, one.session_id) for one in self.truth.values()]
+    def summaries(self) -> Deferred[list[ContainerSummary]]:
+        """As ``Lookup.summaries``."""
+        found: list[ContainerSummary] = list(self.truth.values())
         return deferLater(reactor, 0, lambda: found)
 
     async def _inspect(self, container_id: str) -> Container | None:
@@ -415,7 +415,7 @@ class FollowerTests(PlayedTestCase):
     async def test_listing_while_containers_come_and_go(self) -> None:
         first = self.source.put()
         listing: Deferred[Any] = Deferred()
-        self.source.ids = lambda: listing  # type: ignore[method-assign]
+        self.source.summaries = lambda: listing  # type: ignore[method-assign]
         opening = self.follower.open()
         await until(lambda: self.engine.streams)
         second = self.source.put("d")
@@ -423,7 +423,7 @@ class FollowerTests(PlayedTestCase):
         del self.source.truth["c"]
         self.engine.send(message("destroy", "c"))
         await until(lambda: "d" in self.source.inspected)
-        listing.callback([(first.id, "s")])
+        listing.callback([first])
         await opening
         self.assertEqual(self.follower.peek("s"), second)
 

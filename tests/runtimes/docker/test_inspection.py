@@ -5,13 +5,14 @@ from __future__ import annotations
 import doctest
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.model import Container, ContainerState
+from sandbox.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker import inspection
-from sandbox.runtimes.docker.inspection import address, container_from, sortable
+from sandbox.runtimes.docker.inspection import address, container_from, sortable, summary_from
 
 INSTANCE = "0123456789ab"
 
@@ -36,6 +37,37 @@ def described(**changes: Any) -> dict[str, Any]:
 def seen(**changes: Any) -> Container | None:
     """The container of an inspection."""
     return container_from(described(**changes), label="sandbox.session.id", instance=INSTANCE, network="sandbox")
+
+
+class SummaryTests(SynchronousTestCase):
+    """A row of the engine's list."""
+
+    def summary(self, **changes: Any) -> ContainerSummary | None:
+        """What becomes of a row as an engine gives it (API 1.41), cut to what is looked at."""
+        row = {
+            "Id": "c" * 64,
+            "Created": 1769342400,
+            "State": "running",
+            "Labels": {"sandbox.session.id": "s", "sandbox.instance": INSTANCE},
+            **changes,
+        }
+        return summary_from(row, label="sandbox.session.id", instance=INSTANCE)
+
+    def test_it_says_what_the_inspection_says(self) -> None:
+        summary, container = self.summary(), seen(Created="2026-01-25T12:00:00Z")
+        assert summary is not None
+        assert container is not None
+        for field in attrs.fields(ContainerSummary):
+            self.assertEqual(getattr(summary, field.name), getattr(container, field.name), field.name)
+
+    def test_whose_it_is_and_how_it_is(self) -> None:
+        foreign = self.summary(State="exited", Labels={"sandbox.session.id": "s"})
+        assert foreign is not None
+        self.assertEqual((foreign.managed, foreign.state, foreign.running), (False, ContainerState.EXITED, False))
+        self.assertIsNone(self.summary(Labels=None))
+        unknown = self.summary(State="hibernating")
+        assert unknown is not None
+        self.assertIs(unknown.state, ContainerState.DEAD)
 
 
 class ContainerTests(SynchronousTestCase):
