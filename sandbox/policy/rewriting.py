@@ -14,6 +14,9 @@ _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOT
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
 # A dot segment as browsers know it, or what they drop from a URL and could make one of it (URL Standard, URL parsing).
 _WANDERING = re.compile(rb"[\x00-\x20]|[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
+_DOT_SEGMENT = re.compile(rb"[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
+_PATH = re.compile(rb"([^?#]*)(.*)", re.DOTALL)
+_SLASH = re.compile(rb"[/\\]")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 #: Response fields that :meth:`Rewriter.response_field` looks at.
@@ -27,6 +30,28 @@ def canonical_authority(scheme: bytes, authority: bytes) -> bytes:
     b'example.org'
     """
     return authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), b":"))
+
+
+def without_dots(path: bytes) -> bytes:
+    """A path as browsers follow it, without dot segments (RFC 3986 section 5.2.4; spelled as the URL Standard has it).
+
+    >>> without_dots(b"/a/../../b/%2E?c=/../d"), without_dots(b"/.."), without_dots(b"/a%2f/\\\\b")
+    (b'/b/?c=/../d', b'/', b'/a%2f/\\\\b')
+    """
+    if not _DOT_SEGMENT.search(path):
+        return path
+    way, rest = _PATH.fullmatch(path).groups()  # type: ignore[union-attr]
+    kept: list[bytes] = []
+    dots = b""
+    for segment in _SLASH.split(way)[1:]:
+        dots = segment.lower().replace(b"%2e", b".")
+        if dots == b"..":
+            del kept[-1:]
+        elif dots != b".":
+            kept.append(segment)
+    if dots in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept) + rest
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -68,7 +93,7 @@ class Rewriter:
     def location(self, value: bytes) -> bytes:
         """A URI reference of the application's, as the browser must see it."""
         if value.startswith(b"/") and not value.startswith(b"//"):
-            return self._prefixed(value)
+            return self._followed(value)
         absolute = _ABSOLUTE.fullmatch(value)
         if absolute is None:
             return value
@@ -77,10 +102,10 @@ class Rewriter:
             path = b"/" + path
         named = canonical_authority(scheme or b"http", authority)
         if named in {self.upstream.lower(), self.address}:
-            return self._prefixed(path)
+            return self._followed(path)
         if self.stripped and self.public and named == canonical_authority(scheme or b"http", self.public):
             # It made its own address of X-Forwarded-Host, or of the Host field that the registration preserves.
-            return value[: absolute.start(3)] + self._prefixed(path)
+            return value[: absolute.start(3)] + self._followed(path)
         return value
 
     def response_field(self, lower: bytes, value: bytes) -> bytes:
@@ -114,6 +139,10 @@ class Rewriter:
         scope = self.location(value)
         inside = scope.startswith(self.prefix + b"/") and not _WANDERING.search(scope)
         return scope if inside else self.prefix + b"/"
+
+    def _followed(self, path: bytes) -> bytes:
+        """A path that a browser follows. Dot segments end at the application's root, with a prefix as without one."""
+        return path if self._prefixed(path) == path else self._prefixed(without_dots(path))
 
     def _prefixed(self, path: bytes) -> bytes:
         if not self.stripped or path == self.prefix or path.startswith((self.prefix + b"/", self.prefix + b"?")):

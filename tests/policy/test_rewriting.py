@@ -32,6 +32,23 @@ class Rewriting(SynchronousTestCase):
         self.assert_location(b"/", b"/previews/s1/")
         self.assert_location(b"/previews/s12/", b"/previews/s1/previews/s12/")
 
+    def test_dot_segments_do_not_lead_out_of_the_prefix(self) -> None:
+        for value, expected in (
+            (b"/../x", b"/x"),
+            (b"/a/../../x?q=/../#/..", b"/x?q=/../#/.."),
+            (b"/%2E./.%2e/s2/", b"/s2/"),
+            (b"/..\\s2/", b"/s2/"),
+            (b"/a//../b/.", b"/a/b/"),
+            (b"/a/..", b"/"),
+            (b"/a/.../b..", b"/a/.../b.."),
+            (b"/..?q", b"/?q"),
+        ):
+            self.assert_location(value, b"/previews/s1" + expected)
+            self.assert_location(b"http://localhost:3000" + value, b"/previews/s1" + expected)
+            self.assert_location(value, value, stripped=False)
+            self.assertEqual(rewriter(prefix=b"").location(value), value)
+        self.assert_location(b"/x/../previews/s1/a", b"/previews/s1/a")
+
     def test_locations_that_are_absolute_to_the_upstream_become_the_previews(self) -> None:
         for authority in (b"localhost:3000", b"LOCALHOST:3000", b"172.17.0.2:3000"):
             self.assert_location(b"http://%b/a?b" % authority, b"/previews/s1/a?b")
@@ -62,7 +79,7 @@ class Rewriting(SynchronousTestCase):
         """Attack 28; the URL Standard says what browsers take for a dot segment, and what they drop."""
         for value, scope in (
             (b"/", b""), (b"/app/", b"app/"), (b"http://localhost:3000/app/", b"app/"), (b"/previews/s1/a", b"a"),
-            (b"../", b""), (b"./../..", b""), (b"/../", b""), (b"/../s2/", b""), (b"/a/%2E%2e/%2e./x", b""),
+            (b"../", b""), (b"./../..", b""), (b"/../", b""), (b"/../s2/", b"s2/"), (b"/a/%2E%2e/%2e./x", b"x"),
             (b"/..\\..", b""), (b"/.\t./s2/", b""), (b"http://elsewhere.org/", b""), (b"", b""),
         ):  # fmt: skip
             self.assertEqual(rewriter().response_field(b"service-worker-allowed", value), b"/previews/s1/" + scope)
