@@ -12,9 +12,9 @@ import attrs
 
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
-# A dot segment as browsers know it, or what they drop from a URL and could make one of it (URL Standard, URL parsing).
-_WANDERING = re.compile(rb"[\x00-\x20]|[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
+# A dot segment as browsers know it (URL Standard, URL parsing); and that, or what they drop and could make one of it.
 _DOT_SEGMENT = re.compile(rb"[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
+_WANDERING = re.compile(rb"[\x00-\x20]|" + _DOT_SEGMENT.pattern, re.IGNORECASE)
 _PATH = re.compile(rb"([^?#]*)(.*)", re.DOTALL)
 _SLASH = re.compile(rb"[/\\]")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}

@@ -150,21 +150,14 @@ class Connections:
         await self._claiming.acquire()
         try:
             if self._unclaimed:
-                await self._connect(deadline, claim)
-        except SettingError as error:
-            raise StoreUnavailable(str(error)) from error
+                await self._connect_again(deadline, claim)
         finally:
             self._claiming.release()
 
     async def _query(self, deadline: float, sql: str, values: Any) -> Rows:
         if self._unclaimed:
             await self._see_to_claim(deadline)
-        connection = self._take()
-        if connection is None:
-            try:
-                connection = await self._connect(deadline)
-            except SettingError as error:
-                raise StoreUnavailable(str(error)) from error
+        connection = self._take() or await self._connect_again(deadline)
         timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), connection.close)
         try:
             rows: Rows = await connection.runQuery(sql, values)
@@ -191,6 +184,15 @@ class Connections:
             self._idle.append(connection)
         else:
             connection.close()
+
+    async def _connect_again(
+        self, deadline: float, then: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> Connection:
+        """Connect to a database that was there: what would be a wrong setting at the start is its failure now."""
+        try:
+            return await self._connect(deadline, then)
+        except SettingError as error:
+            raise StoreUnavailable(str(error)) from error
 
     async def _connect(
         self, deadline: float, then: Callable[[Connection], Awaitable[None]] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import docker
 from twisted.internet.defer import Deferred, DeferredLock
@@ -83,12 +83,13 @@ class Containers:
         """As ``IRuntime.start``."""
 
         def work(client: docker.APIClient) -> Container:
-            if client.inspect_container(container_id)["State"]["Status"] == "paused":
+            described = client.inspect_container(container_id)
+            if described["State"]["Status"] == "paused":
                 client.unpause(container_id)
             try:
                 client.start(container_id)
             except docker.errors.NotFound:
-                if not reconnect(client, container_id, self._settings, self._instance):
+                if not reconnect(client, described, self._settings, self._instance):
                     raise
                 client.start(container_id)
             return self._found(client, container_id)
@@ -155,7 +156,7 @@ class Containers:
                 if error.response is not None and error.response.status_code in (400, 404):
                     raise ImageUnknown(spec.image) from error
                 raise
-            if self._labelled(client, spec.session_id):
+            if self._lookup.labelled(client, spec.session_id):
                 raise SessionExists(spec.session_id)
             # Without a container it is a leftover of a deletion that did not come to its end: no session may find
             # another's files.
@@ -186,7 +187,7 @@ class Containers:
                 raise SessionExists(spec.session_id) from error
             # Another installation on this engine may have made one since we looked. Whoever comes second sees both,
             # and steps back; when they come at once, both do.
-            if len(self._labelled(client, spec.session_id)) > 1:
+            if len(self._lookup.labelled(client, spec.session_id)) > 1:
                 raise SessionExists(spec.session_id)
             return created
 
@@ -224,11 +225,6 @@ class Containers:
                 client.put_archive(container_id, parent or "/", workspaces.directory_archive(name, owner))
 
         await self._do(work, "give workspace")
-
-    def _labelled(self, client: docker.APIClient, session_id: str) -> list[Any]:
-        labelled = f"{self._settings.session_label}={session_id}"
-        found: list[Any] = client.containers(all=True, quiet=True, filters={"label": labelled})
-        return found
 
     async def _take_back(self, session_id: str, error: BaseException) -> None:
         try:

@@ -34,9 +34,7 @@ class Lookup:
         """As ``IRuntime.find``."""
 
         def work(client: docker.APIClient) -> Sequence[Container | None]:
-            wanted = f"{self._settings.session_label}={session_id}"
-            rows = client.containers(all=True, filters={"label": wanted})
-            return [self.inspection(client, row["Id"]) for row in rows]
+            return [self.inspection(client, container_id) for container_id in self.labelled(client, session_id)]
 
         found = choose(filter(None, await self._engine.call(work, "find")))
         if found is None:
@@ -63,6 +61,11 @@ class Lookup:
             return [volume["Labels"][label] for volume in found]
 
         return self._engine.call(work, "list workspaces")
+
+    def labelled(self, client: docker.APIClient, session_id: str) -> Sequence[str]:
+        """The ids of the containers that carry a session's label, with a client at hand, in a thread."""
+        wanted = f"{self._settings.session_label}={session_id}"
+        return [row["Id"] for row in client.containers(all=True, quiet=True, filters={"label": wanted})]
 
     def inspection(self, client: docker.APIClient, container_id: str) -> Container | None:
         """As :meth:`inspect`, with a client at hand, in a thread."""

@@ -76,29 +76,32 @@ def ensure_network(client: docker.APIClient, settings: Settings, instance: str) 
             time.sleep(_LOOK)  # noqa: TID251 - in a thread of the engine's
 
 
-def safe_network(client: docker.APIClient, settings: Settings, instance: str) -> None:
-    """See that the session network is there, and that sessions may be put on it. Blocks.
+def safe_network(client: docker.APIClient, settings: Settings, instance: str) -> dict[str, Any]:
+    """The same, when sessions may be put on it. Blocks.
 
     :raises EngineError: with NETWORK_UNSAFE when they must not.
     """
-    fault = network_fault(ensure_network(client, settings, instance), settings)
+    described = ensure_network(client, settings, instance)
+    fault = network_fault(described, settings)
     if fault is not None:
         raise EngineError(fault, code="NETWORK_UNSAFE")
+    return described
 
 
-def reconnect(client: docker.APIClient, container_id: str, settings: Settings, instance: str) -> bool:
+def reconnect(client: docker.APIClient, described: Mapping[str, Any], settings: Settings, instance: str) -> bool:
     """Put a container that does not run on the session network that there is now; whether there was reason to. Blocks.
 
     The engine notes networks by their ids: once the one that a container was on is removed, it does not start again,
     not even when there is another of the same name.
+
+    :param described: the container's inspection.
     """
-    described, name = client.inspect_container(container_id), settings.session_network
+    container_id, name = described["Id"], settings.session_network
     ours = (described["Config"]["Labels"] or {}).get(INSTANCE_LABEL) == instance
     noted = described["NetworkSettings"]["Networks"].get(name)
     if not ours or noted is None:
         return False
-    safe_network(client, settings, instance)
-    if client.inspect_network(name)["Id"] == noted["NetworkID"]:
+    if safe_network(client, settings, instance)["Id"] == noted["NetworkID"]:
         return False
     client.disconnect_container_from_network(container_id, name, force=True)
     client.connect_container_to_network(container_id, name)
