@@ -12,13 +12,13 @@ import re
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 import attrs
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from sandbox.errors import PreviewNotRegistered
@@ -29,6 +29,7 @@ from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Site
 from sandbox.model import Destination
 from tests.gateway.hostile import Hostile
+from tests.gateway.logged import LoggedErrors
 from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, MindsTrailers, Response, read_requests, read_response
 from tests.gateway.soak import Resolver
 from tests.gateway.test_splitting import Transport, cut
@@ -122,7 +123,7 @@ class Application:
         if self._dice.random() < 0.2:
             answer, closed = self._hostile.response(), self._dice.random() < 0.5
         self._seen.append(Exchange(request, answer, closed))
-        for piece in cut(answer, [self._dice.randrange(1 << 16) for _ in range(self._dice.choice((0, 0, 2)))]):
+        for piece in _pieces(answer, self._dice, (0, 0, 2)):
             # What comes when the next request is on its way already would be its answer, in any proxy.
             if not self.transport.ended and self._taken == len(self.transport.value()):
                 self._upstream.dataReceived(piece)
@@ -133,6 +134,11 @@ class Application:
         if self.open:
             self.open = False
             self._upstream.connectionLost(Failure(ConnectionDone()))
+
+
+def _pieces(data: bytes, dice: random.Random, cuts: Sequence[int]) -> list[bytes]:
+    """The data cut at random places, of which there is one of these numbers."""
+    return cut(data, [dice.randrange(1 << 16) for _ in range(dice.choice(cuts))])
 
 
 def _echo(request: Message) -> bytes:
@@ -157,31 +163,24 @@ class Desync:
         self._site = Site(resource, self._reactor, admit=lambda request: STREAM)
         self._applications: list[Application] = []
         self._seen: list[Exchange] = []
-        self._errors: list[str] = []
 
     def run(self, count: int) -> None:
         """Try so many pairs.
 
         :raises AssertionError: with the bytes, at the first that is read in two ways, or that logs an error.
         """
-        globalLogPublisher.addObserver(self._note)
-        try:
+        with closing(LoggedErrors()) as errors:
             for number in range(count):
-                self._pair(self._hostile.request() + b"GET /previews/s1/%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
-        finally:
-            globalLogPublisher.removeObserver(self._note)
+                probe = b"GET /previews/s1/%d HTTP/1.1\r\nHost: h\r\n\r\n" % number
+                self._pair(self._hostile.request() + probe, errors)
 
-    def _note(self, event: dict[str, Any]) -> None:
-        if event.get("isError") or event.get("log_failure") is not None:
-            self._errors.append(str(event.get("log_failure") or event.get("log_format")))
-
-    def _pair(self, sent: bytes) -> None:
+    def _pair(self, sent: bytes, errors: LoggedErrors) -> None:
         self._seen.clear()
         channel: Any = self._site.buildProtocol(None)
         client = Transport()
         channel.makeConnection(client)
         try:
-            for piece in cut(sent, [self._dice.randrange(1 << 16) for _ in range(self._dice.choice((0, 0, 1, 3)))]):
+            for piece in _pieces(sent, self._dice, (0, 0, 1, 3)):
                 if not client.ended:
                     channel.dataReceived(piece)
                     self._pump()
@@ -189,8 +188,8 @@ class Desync:
                 self._judge(sent, client)
             channel.connectionLost(Failure(ConnectionDone()))
             self._pump()
-            if self._errors:
-                raise AssertionError(f"logged: {self._errors}")
+            if errors:
+                raise AssertionError(f"logged: {errors}")
         except Exception as error:
             raise AssertionError(f"{sent!r}, then {self._seen}, then {client.value()!r}: {error}") from error
 
@@ -234,11 +233,9 @@ class Desync:
         refused = answer.status == 502 or (answer.status == 400 and not exchange.request.complete)
         # These end with their heads, whatever else stands there; h11 minds that it does.
         bodiless = answer.status in {204, 304} and b"HTTP/1.1 %d " % answer.status in exchange.said
-        if (
-            not refused
-            and not bodiless
-            and (expected is None or (answer.status, answer.body) != (expected.status, expected.body))
-        ):
+        if refused or bodiless:
+            return
+        if expected is None or (answer.status, answer.body) != (expected.status, expected.body):
             raise AssertionError(f"not the application's answer, which is {expected}")
 
 

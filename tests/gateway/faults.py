@@ -21,7 +21,6 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater, react
-from twisted.logger import globalLogPublisher
 
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.pool import Pool
@@ -33,6 +32,7 @@ from sandbox.http.site import Limits, Site
 from sandbox.model import Destination, Preview, Target
 from tests.gateway import stage
 from tests.gateway.injection import CASES, GET, OK, Application, Case, Injection
+from tests.gateway.logged import LoggedErrors
 from tests.gateway.soak import sockets
 from tests.gateway.wires import until
 from tests.http.wire import Wire, connect
@@ -70,8 +70,7 @@ class Gateway:
         self.injected: Counter[Case] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.failures: list[str] = []
-        self._errors: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(self._note)
+        self._errors = LoggedErrors()
         self._sockets, self._timers = sockets(), set(reactor.getDelayedCalls())
         self._pool = Pool(reactor, Deadlines(reactor, 0.1), connect_timeout=_LONG, response_timeout=_LONG)
         self._upgrades = WebSockets(reactor, self._pool, _TIMING)
@@ -92,10 +91,6 @@ class Gateway:
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", self._full_port))
         self._register("healthy", healthy_port)
-
-    def _note(self, event: dict[str, Any]) -> None:
-        if event.get("isError") or event.get("log_failure") is not None:
-            self._errors.append(event)
 
     def _register(self, session_id: str, port: int) -> None:
         target = Target(session_id, "t", "127.0.0.1", port)
@@ -149,12 +144,12 @@ class Gateway:
                 await maybeDeferred(port.stopListening)
             for waiting in self._queue:
                 waiting.close()
-            globalLogPublisher.removeObserver(self._note)
+            self._errors.close()
         left["upstream connections"] = len(self._pool)
         left["deadlines"] = sum(map(len, (self._site.deadlines, self._pool._deadlines, self._upgrades._deadlines)))
         await until(lambda: sockets() <= self._sockets, "for the sockets")
         left["timers"] = [str(call) for call in set(reactor.getDelayedCalls()) - self._timers]
-        left["errors"] = [str(event.get("log_failure") or event.get("log_format")) for event in self._errors]
+        left["errors"] = self._errors
         return left
 
 

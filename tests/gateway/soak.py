@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater, react
-from twisted.logger import globalLogPublisher
 
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
@@ -26,6 +25,7 @@ from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
 from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
+from tests.gateway.logged import LoggedErrors
 from tests.http.wire import Wire, connect, read_answer
 
 reactor: Any = _reactor
@@ -236,13 +236,7 @@ class Resolver:
 
 async def soak(count: int, seed: int = 1, clients: int = 48) -> tuple[Soak, dict[str, object]]:
     """Ask ``count`` requests; the second answer says what is left of it."""
-    errors: list[dict[str, Any]] = []
-
-    def note(event: dict[str, Any]) -> None:
-        if event.get("isError") or event.get("log_failure") is not None:
-            errors.append(event)
-
-    globalLogPublisher.addObserver(note)
+    errors = LoggedErrors()
     before = sockets()
     dice = random.Random(seed)
     application = reactor.listenTCP(0, Applications(dice), interface="127.0.0.1", backlog=512)
@@ -261,12 +255,12 @@ async def soak(count: int, seed: int = 1, clients: int = 48) -> tuple[Soak, dict
     finally:
         await port.stopListening()
         await application.stopListening()
-        globalLogPublisher.removeObserver(note)
+        errors.close()
     await _until(lambda: sockets() <= before)
     left["upstream connections"] = len(pool)
     left["sockets"] = len(sockets() - before)
     left["deadlines"] = len(site.deadlines)
-    left["errors"] = [str(event.get("log_failure") or event.get("log_format")) for event in errors]
+    left["errors"] = errors
     return run, left
 
 
