@@ -23,7 +23,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from sandbox.api.health import Check
-from sandbox.errors import StoreUnavailable
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.http.routes import Root
 from sandbox.http.site import Site
 from sandbox.logs.output import Output

@@ -15,6 +15,7 @@ from sandbox.api.guard import Guard
 from sandbox.api.health import Check
 from sandbox.api.watch import Watch
 from sandbox.daemon import Daemon
+from sandbox.domain.model import ExecResult
 from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.fallback import Fallback
@@ -27,7 +28,6 @@ from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.metrics import gateway, work
-from sandbox.model import ExecResult
 from sandbox.notify import Notify
 from sandbox.operations.access import Access, Keys
 from sandbox.operations.execution import Execution

@@ -10,7 +10,7 @@ from sandbox.api.guard import Guard
 from sandbox.api.health import Health
 from sandbox.api.watch import ROUTES, Watch
 from sandbox.counting import Calls, Workers
-from sandbox.errors import Overloaded
+from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
 from sandbox.http.identity import RequestIds

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 import sandbox.service  # so that every class of errors is there
-from sandbox.errors import SandboxError
+from sandbox.domain.errors import SandboxError
 from sandbox.http.replies import answer_to
 
 #: What is meant by codes that stand beside a class's own, and by those whose docstring is for developers.

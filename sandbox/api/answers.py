@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.api.schemas import SESSION_ID, STATUS, Schema
-from sandbox.model import EntryType
+from sandbox.domain.model import EntryType
 
 _MOMENT: Schema = {
     "type": "string",

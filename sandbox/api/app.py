@@ -18,9 +18,9 @@ from sandbox.api.page import FIELDS, render
 from sandbox.api.previews import PreviewEndpoints
 from sandbox.api.sessions import SessionEndpoints
 from sandbox.api.workspace import WorkspaceEndpoints
+from sandbox.domain.model import ExecResult
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.model import ExecResult
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.api import answers, faults
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer, Key, Operation
-from sandbox.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
+from sandbox.domain.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
 _PREVIEW = (fault(UnknownPath), *faults.PREVIEW)
 _CARRIED = (

@@ -19,7 +19,7 @@ from sandbox.api.faults import Faults
 from sandbox.api.operation import PREFIX, Answer, Operation, Parameter, documented
 from sandbox.api.schemas import Schema
 from sandbox.api.validation import compiled, load, read
-from sandbox.errors import UnknownPath
+from sandbox.domain.errors import UnknownPath
 from sandbox.http.answers import error_code
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request

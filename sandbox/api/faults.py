@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from sandbox import errors
 from sandbox.api.answers import INCIDENT, PARTIAL_OUTPUT
 from sandbox.api.schemas import Schema
-from sandbox.errors import SandboxError
+from sandbox.domain import errors
+from sandbox.domain.errors import SandboxError
 from sandbox.http.replies import Fields, answer_to
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from sandbox.errors import InvalidRequest, ServiceKeyRejected
+from sandbox.domain.errors import InvalidRequest, ServiceKeyRejected
 from sandbox.http.admission import Admission, Admit, Buffer, Refuse
 from sandbox.http.replies import reply_to
 from sandbox.http.request import Request

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.errors import SandboxError
+from sandbox.domain.errors import SandboxError
 
 _log = Logger()
 

@@ -7,9 +7,9 @@ from sandbox.api.endpoint import SESSION, Call, endpoint
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer
 from sandbox.api.views import preview_of
-from sandbox.errors import Conflict, Overloaded
+from sandbox.domain.errors import Conflict, Overloaded
+from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
-from sandbox.model import iso
 from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
 from sandbox.policy.hostnames import Addresses

@@ -7,9 +7,9 @@ from sandbox.api.endpoint import SESSION, Call, endpoint
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer, Parameter
 from sandbox.api.views import session_view
-from sandbox.errors import Conflict, ContainerNotFound, EngineError, ImageUnknown, SessionExists, SessionNotFound
+from sandbox.domain.errors import Conflict, ContainerNotFound, EngineError, ImageUnknown, SessionExists, SessionNotFound
+from sandbox.domain.model import SessionStatus
 from sandbox.http.replies import Reply
-from sandbox.model import SessionStatus
 from sandbox.operations.sessions import Sessions
 from sandbox.policy.commands import plain, plain_environment
 from sandbox.policy.pages import DEFAULT_LIMIT

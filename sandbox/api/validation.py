@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 
 from sandbox.api.schemas import ITEM_LIMIT, NAME, NO_NUL, WORKSPACE_PATH, Schema
-from sandbox.errors import InvalidRequest
+from sandbox.domain.errors import InvalidRequest
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
+from sandbox.domain.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
 from sandbox.operations.execution import SHELL, printable
 from sandbox.policy.commands import checked_arguments, checked_environment, encoded
 from sandbox.policy.paths import workspace_path

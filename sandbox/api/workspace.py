@@ -9,9 +9,9 @@ from sandbox.api.endpoint import SESSION, Call, endpoint
 from sandbox.api.faults import fault
 from sandbox.api.operation import Answer, Parameter
 from sandbox.api.views import exec_spec, metadata_view, result_view
-from sandbox.errors import InvalidRequest
+from sandbox.domain.errors import InvalidRequest
+from sandbox.domain.model import ExecResult, iso_ns
 from sandbox.http.replies import Reply
-from sandbox.model import ExecResult, iso_ns
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays

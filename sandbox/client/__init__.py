@@ -13,7 +13,7 @@ from sandbox.client.configuration import Configuration, connect, load_configurat
 from sandbox.client.errors import ApiError, ClientError
 from sandbox.client.retrying import Retries
 from sandbox.client.values import Entry, ExecResult, File, Health, Link, Metadata, Page, Registration, WrittenFile
-from sandbox.model import EntryType, Session, SessionStatus
+from sandbox.domain.model import EntryType, Session, SessionStatus
 
 if TYPE_CHECKING:
     from sandbox.client.asynchronous import AsyncClient

@@ -33,7 +33,7 @@ from sandbox.client.errors import (
 from sandbox.client.origin import Origin, checked_key, parse_origin
 from sandbox.client.protocol import ANSWER_LIMIT, TIMEOUT, Answer, Call
 from sandbox.client.retrying import Attempts, Retries
-from sandbox.model import Session, SessionStatus
+from sandbox.domain.model import Session, SessionStatus
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from sandbox.client.origin import checked_key, parse_origin
 from sandbox.client.protocol import ANSWER_LIMIT, TIMEOUT, Call
 from sandbox.client.retrying import Attempts, Retries
 from sandbox.client.wire import exchange
-from sandbox.model import Session, SessionStatus
+from sandbox.domain.model import Session, SessionStatus
 
 P = ParamSpec("P")
 T = TypeVar("T")

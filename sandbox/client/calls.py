@@ -26,7 +26,7 @@ from sandbox.client.values import (
     Registration,
     WrittenFile,
 )
-from sandbox.model import Session, SessionStatus
+from sandbox.domain.model import Session, SessionStatus
 
 _SESSIONS = "/api/internal/sessions"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -17,7 +17,7 @@ from sandbox.client.values import (
     Registration,
     WrittenFile,
 )
-from sandbox.model import EntryType, Session, SessionStatus
+from sandbox.domain.model import EntryType, Session, SessionStatus
 
 T = TypeVar("T")
 Parser = Callable[[Any], T]

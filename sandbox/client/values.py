@@ -1,4 +1,4 @@
-"""What the API answers with, as frozen values. A session is the daemon's own :class:`sandbox.model.Session`."""
+"""What the API answers with, as frozen values. A session is the daemon's own :class:`sandbox.domain.model.Session`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from sandbox.model import EntryType, Session
+from sandbox.domain.model import EntryType, Session
 
 
 @attrs.frozen(kw_only=True)

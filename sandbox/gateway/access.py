@@ -10,7 +10,7 @@ from typing import NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 
-from sandbox.errors import CrossOriginDenied, PreviewNotRegistered
+from sandbox.domain.errors import CrossOriginDenied, PreviewNotRegistered
 from sandbox.gateway.doors import Passage, Verdict
 from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply

@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
+from sandbox.domain.model import Destination, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.model import Destination, Target
 from sandbox.operations.authorities import Authority
 from sandbox.policy.grammar import Fields
 from sandbox.policy.rewriting import Rewriter

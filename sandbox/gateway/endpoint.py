@@ -22,7 +22,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from sandbox.errors import PreviewMisbehaved
+from sandbox.domain.errors import PreviewMisbehaved
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.policy.grammar import Line, ResponseHead

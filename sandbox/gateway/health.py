@@ -9,10 +9,10 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, UserError
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.errors import Overloaded, PreviewMisbehaved, SandboxError
+from sandbox.domain.errors import Overloaded, PreviewMisbehaved, SandboxError
+from sandbox.domain.model import Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.upstream import Upstream
-from sandbox.model import Target
 from sandbox.policy.framing import Framing
 from sandbox.policy.grammar import Fields, ResponseHead
 

@@ -8,10 +8,10 @@ from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
-from sandbox.errors import Overloaded, PreviewUnreachable
+from sandbox.domain.errors import Overloaded, PreviewUnreachable
+from sandbox.domain.model import Target
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.deadlines import NEVER, Deadlines
-from sandbox.model import Target
 from sandbox.policy.pooling import Book, Key, PoolLimits
 from sandbox.settings import Settings
 

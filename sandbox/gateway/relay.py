@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from sandbox.errors import SandboxError
+from sandbox.domain.errors import SandboxError
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream import Upstream

@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from twisted.web.proxy import ReverseProxyResource
 from twisted.web.server import NOT_DONE_YET
 
-from sandbox.errors import PreviewNotRegistered
+from sandbox.domain.errors import PreviewNotRegistered
+from sandbox.domain.model import Destination, Preview
 from sandbox.gateway import health
 from sandbox.gateway.doors import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
 from sandbox.gateway.pages import respond, respond_error
@@ -23,7 +24,6 @@ from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.logs.context import on_behalf_of
-from sandbox.model import Destination, Preview
 from sandbox.policy.framing import NONE
 from sandbox.policy.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
 from sandbox.policy.headers import (

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from sandbox.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
+from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
 from sandbox.http import eager
 from sandbox.http.deadlines import NEVER
 from sandbox.policy.framing import CHUNKS, CLOSE, LENGTH, NONE, ChunkedDecoder, Framing, keeps_alive, response_framing

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.errors import PreviewMisbehaved
+from sandbox.domain.errors import PreviewMisbehaved
 from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request

@@ -11,7 +11,7 @@ import attrs
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox import errors
+from sandbox.domain import errors
 
 _log = Logger()
 

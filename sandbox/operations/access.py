@@ -10,8 +10,15 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.errors import AccessDenied, AccessUnavailable, Overloaded, SandboxError, StoreUnavailable, TokenRejected
-from sandbox.model import Link
+from sandbox.domain.errors import (
+    AccessDenied,
+    AccessUnavailable,
+    Overloaded,
+    SandboxError,
+    StoreUnavailable,
+    TokenRejected,
+)
+from sandbox.domain.model import Link
 from sandbox.operations.answers import Answers, Unknown
 from sandbox.operations.authorities import Authorities, Authority
 from sandbox.operations.known import Known

@@ -11,8 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from sandbox.counting import Durations
-from sandbox.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
-from sandbox.model import Container, ExecResult, ExecSpec
+from sandbox.domain.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
+from sandbox.domain.model import Container, ExecResult, ExecSpec
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()

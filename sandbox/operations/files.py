@@ -10,8 +10,8 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from sandbox.errors import EngineError, SandboxError, WorkspaceError
-from sandbox.model import Container, Entry, FileContent
+from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError
+from sandbox.domain.model import Container, Entry, FileContent
 from sandbox.operations.execution import running_container
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from sandbox.errors import Conflict, ContainerNotFound, EngineUnavailable, Overloaded
+from sandbox.domain.errors import Conflict, ContainerNotFound, EngineUnavailable, Overloaded
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sandbox.errors import PreviewNotRegistered
-from sandbox.model import Link
+from sandbox.domain.errors import PreviewNotRegistered
+from sandbox.domain.model import Link
 from sandbox.operations.access import Access
 from sandbox.operations.previews import Previews
 from sandbox.policy.access import PARAMETER

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sandbox.errors import (
+from sandbox.domain.errors import (
     ContainerNotRunning,
     ContainerWithoutAddress,
     Overloaded,
     PreviewNotRegistered,
     PreviewRefused,
 )
-from sandbox.model import Container, Destination, Preview, Target
+from sandbox.domain.model import Container, Destination, Preview, Target
 from sandbox.operations.execution import running_container
 from sandbox.runtimes.interface import IRuntime
 

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from sandbox.errors import ContainerNotFound, SandboxError
-from sandbox.model import Container, Phase, SessionRecord
+from sandbox.domain.errors import ContainerNotFound, SandboxError
+from sandbox.domain.model import Container, Phase, SessionRecord
 from sandbox.operations.turns import Turns
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 
-from sandbox.errors import Overloaded
+from sandbox.domain.errors import Overloaded
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
-from sandbox.errors import AccessDenied
-from sandbox.model import Link
+from sandbox.domain.errors import AccessDenied
+from sandbox.domain.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
 from sandbox.policy.grammar import REMEMBERED, Field, Line, memorable, read_section
 from sandbox.policy.rewriting import canonical_authority

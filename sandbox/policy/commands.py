@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sandbox.errors import InvalidRequest
+from sandbox.domain.errors import InvalidRequest
 
 #: The kernel's limit on one argument or one ``NAME=value``, its NUL included (``MAX_ARG_STRLEN``).
 ARGUMENT_LIMIT = 131_072

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from sandbox.model import ContainerSummary
+from sandbox.domain.model import ContainerSummary
 
 C = TypeVar("C", bound=ContainerSummary)
 

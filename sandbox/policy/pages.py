@@ -7,7 +7,7 @@ import binascii
 import json
 from datetime import UTC, datetime, timedelta
 
-from sandbox.errors import InvalidRequest
+from sandbox.domain.errors import InvalidRequest
 
 #: Sessions a page, when a query does not say, and at most.
 DEFAULT_LIMIT = 50

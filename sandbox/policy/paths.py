@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.errors import InvalidPath
+from sandbox.domain.errors import InvalidPath
 
 #: Bytes of a whole path and of one segment (contract section 3; Linux has the same NAME_MAX).
 MAX_PATH = 4096
@@ -24,7 +24,7 @@ def workspace_path(text: str) -> bytes:
     b'.'
     >>> workspace_path("a/../b")
     Traceback (most recent call last):
-    sandbox.errors.InvalidPath: Invalid path: it has a '..' segment
+    sandbox.domain.errors.InvalidPath: Invalid path: it has a '..' segment
 
     :param text: as JSON or a query gave it; bytes that are not UTF-8 stand as :func:`display_name` shows them.
     :raises InvalidPath: for the reasons that contract section 3 lists.

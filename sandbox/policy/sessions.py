@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from sandbox.errors import ImageUnknown, InvalidRequest
-from sandbox.model import (
+from sandbox.domain.errors import ImageUnknown, InvalidRequest
+from sandbox.domain.model import (
     Container,
     ContainerSpec,
     ContainerState,

@@ -12,7 +12,7 @@ import attrs
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
-from sandbox.errors import TokenRejected
+from sandbox.domain.errors import TokenRejected
 
 #: Bytes of the longest token that is looked at; longer ones are refused before anything of them is decoded.
 TOKEN_LIMIT = 8192

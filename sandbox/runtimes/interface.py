@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from sandbox.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 
 #: Called with a session id and its container now, or ``None`` when the last one is gone.
 Listener = Callable[[str, Container | None], None]
@@ -17,7 +17,7 @@ class IRuntime(Interface):
     """Containers, each known by the session label it carries, and what can be done in them.
 
     Every method returns at once and never raises synchronously; those that return a ``Deferred`` fail it with
-    :class:`sandbox.errors.EngineError` (or the narrower error that is named), and survive its being cancelled.
+    :class:`sandbox.domain.errors.EngineError` (or the narrower error that is named), and survive its being cancelled.
     """
 
     def open() -> Deferred[None]:

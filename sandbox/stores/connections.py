@@ -16,7 +16,7 @@ from txpostgres.retrying import simpleBackoffIterator
 from zope.interface import implementer
 
 from sandbox.counting import Workers
-from sandbox.errors import StoreUnavailable
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.rows import in_use

@@ -9,7 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from sandbox.model import Link, SessionRecord
+from sandbox.domain.model import Link, SessionRecord
 
 
 @attrs.frozen

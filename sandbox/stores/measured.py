@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sandbox.counting import Calls, Workers
-from sandbox.errors import Overloaded, StoreUnavailable
-from sandbox.model import Link, SessionRecord
+from sandbox.domain.errors import Overloaded, StoreUnavailable
+from sandbox.domain.model import Link, SessionRecord
 from sandbox.stores.interface import ISessionStore, Position
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, execute, fail
 from zope.interface import implementer
 
 from sandbox.counting import Workers
-from sandbox.errors import SessionsReadOnly
-from sandbox.model import Link, SessionRecord
+from sandbox.domain.errors import SessionsReadOnly
+from sandbox.domain.model import Link, SessionRecord
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections

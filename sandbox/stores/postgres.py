@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from sandbox.counting import Workers
-from sandbox.errors import SessionExists, SessionNotFound
-from sandbox.model import Link, Phase, SessionRecord
+from sandbox.domain.errors import SessionExists, SessionNotFound
+from sandbox.domain.model import Link, Phase, SessionRecord
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections

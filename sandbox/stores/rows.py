@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import attrs
 
-from sandbox.errors import Conflict, InvalidRequest, StoreUnavailable
-from sandbox.model import Link, SessionRecord
+from sandbox.domain.errors import Conflict, InvalidRequest, StoreUnavailable
+from sandbox.domain.model import Link, SessionRecord
 
 #: Bytes of UTF-8 of an id or user id: both stand in B-tree indexes, whose entries PostgreSQL limits to about 2700.
 TEXT_LIMIT = 1024

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.counting import Workers
-from sandbox.errors import Overloaded, StoreUnavailable
+from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.stores.rows import not_open
 
 T = TypeVar("T")

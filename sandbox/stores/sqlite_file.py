@@ -14,7 +14,7 @@ from twisted.enterprise.adbapi import Transaction
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.errors import StoreUnavailable
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.migrations import Migration, migrations, pending, statements
 from sandbox.stores.rows import in_use

@@ -15,7 +15,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
 import sandbox
-from sandbox import errors
 from sandbox.api.app import description
 from sandbox.api.endpoint import OPERATIONS
 from sandbox.api.operation import Parameter
@@ -24,6 +23,7 @@ from sandbox.api.page import render
 from sandbox.api.validation import compiled, load, read
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
+from sandbox.domain import errors
 from sandbox.runtimes.docker import refusals
 from tests.api.conformity import check
 from tests.api.stage import ApiCase

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 
-from sandbox.model import ContainerState
+from sandbox.domain.model import ContainerState
 from tests.api.stage import KEY, ApiCase
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 
-from sandbox.errors import StoreUnavailable
+from sandbox.domain.errors import StoreUnavailable
 from tests.api.stage import KEY, ApiCase
 from tests.policy.jwts import SECRET, attacks, token
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.model import ContainerState
+from sandbox.domain.model import ContainerState
 from tests.api.stage import IMAGE, ApiCase
 
 

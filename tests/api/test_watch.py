@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.api.health import FRESH, Health, Report, Status
-from sandbox.errors import EngineUnavailable, StoreUnavailable
+from sandbox.domain.errors import EngineUnavailable, StoreUnavailable
 from tests.api.stage import KEY, Answer, ApiCase
 
 

@@ -7,7 +7,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-import sandbox.errors as daemon
+import sandbox.domain.errors as daemon
 from sandbox.client import errors
 from sandbox.client.protocol import Answer, Call
 from sandbox.http.replies import reply_to

@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from sandbox.errors import AccessDenied, AccessUnavailable, PreviewNotRegistered, SandboxError
-from sandbox.model import Link, Preview
+from sandbox.domain.errors import AccessDenied, AccessUnavailable, PreviewNotRegistered, SandboxError
+from sandbox.domain.model import Link, Preview
 from sandbox.operations.access import Access, Grant, Keys
 from sandbox.operations.links import LinkAddresses, Links
 from sandbox.policy.access import Credential, Mode, Place

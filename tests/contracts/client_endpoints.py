@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory, Protocol
 from sandbox.client import errors
 from sandbox.client.retrying import Retries
 from sandbox.client.values import ExecResult, Registration, WrittenFile
-from sandbox.model import EntryType, SessionStatus
+from sandbox.domain.model import EntryType, SessionStatus
 from tests.api.stage import IMAGE
 
 reactor: Any = _reactor

@@ -8,8 +8,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from sandbox.errors import ContainerNotRunning, ExecutionFailed, InvalidPath
-from sandbox.model import Container, ExecResult, ExecSpec
+from sandbox.domain.errors import ContainerNotRunning, ExecutionFailed, InvalidPath
+from sandbox.domain.model import Container, ExecResult, ExecSpec
 
 #: The scripts of this suite. Where there is no shell, an implementation's test plays exactly these.
 SCRIPTS = {

@@ -12,8 +12,8 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThreadPool
 
-from sandbox.errors import InvalidPath, WorkspaceError
-from sandbox.model import Container, EntryType
+from sandbox.domain.errors import InvalidPath, WorkspaceError
+from sandbox.domain.model import Container, EntryType
 
 reactor: Any = _reactor
 

@@ -10,8 +10,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
-from sandbox.errors import ContainerNotFound, EngineError, ImageUnknown, SessionExists
-from sandbox.model import Container, ContainerSpec, ContainerState
+from sandbox.domain.errors import ContainerNotFound, EngineError, ImageUnknown, SessionExists
+from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.interface import IRuntime
 
 

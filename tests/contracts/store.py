@@ -12,8 +12,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, gathe
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from sandbox.errors import Conflict, InvalidRequest, SessionExists, SessionNotFound, StoreUnavailable
-from sandbox.model import Link, Phase, SessionRecord
+from sandbox.domain.errors import Conflict, InvalidRequest, SessionExists, SessionNotFound, StoreUnavailable
+from sandbox.domain.model import Link, Phase, SessionRecord
 from sandbox.stores.interface import ISessionStore, Position
 
 BEGIN = datetime(2026, 1, 25, 12, 0, 0, 123456, UTC)

@@ -21,13 +21,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from sandbox.errors import PreviewNotRegistered
+from sandbox.domain.errors import PreviewNotRegistered
+from sandbox.domain.model import Destination
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Site
-from sandbox.model import Destination
 from tests.gateway.hostile import Hostile
 from tests.gateway.logged import LoggedErrors
 from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, MindsTrailers, Response, read_requests, read_response

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater, react
 
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
@@ -29,7 +30,6 @@ from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
-from sandbox.model import Destination, Preview, Target
 from tests.gateway import stage
 from tests.gateway.injection import CASES, GET, OK, Application, Case, Injection
 from tests.gateway.logged import LoggedErrors

@@ -18,12 +18,12 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater, react
 
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
-from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.logged import LoggedErrors
 from tests.http.wire import Wire, connect, read_answer

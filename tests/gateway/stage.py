@@ -11,14 +11,14 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
-from sandbox.errors import PreviewNotRegistered
+from sandbox.domain.errors import PreviewNotRegistered
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
-from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Answer, Wire, connect
 

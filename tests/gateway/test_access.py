@@ -13,8 +13,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.domain.model import Link
 from sandbox.gateway.access import PreviewAccess
-from sandbox.model import Link
 from sandbox.operations.access import Access, Keys
 from sandbox.policy.access import mode_of
 from sandbox.policy.headers import TrustedProxies

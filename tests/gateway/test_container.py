@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 
-from sandbox.model import Destination, Preview, Target
+from sandbox.domain.model import Destination, Preview, Target
 from tests.engine import Lab
 from tests.gateway.stage import GET, GatewayCase
 

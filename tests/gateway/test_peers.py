@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
-from sandbox.model import Destination
+from sandbox.domain.model import Destination
 from tests.gateway.conversation import converse
 from tests.gateway.test_websocket import WebSocketTestCase
 

@@ -7,7 +7,7 @@ import json
 import attrs
 from twisted.internet import reactor
 
-from sandbox.model import Destination, Preview, Target
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.stage import GET, Application, GatewayCase
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from twisted.internet.defer import Deferred, succeed
 
-from sandbox.errors import (
+from sandbox.domain.errors import (
     ContainerNotFound,
     ContainerNotRunning,
     ContainerWithoutAddress,

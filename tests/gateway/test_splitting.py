@@ -13,13 +13,13 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM
 from sandbox.http.deadlines import Deadlines
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
-from sandbox.model import Destination, Preview, Target
 from sandbox.policy.headers import TrustedProxies
 
 REQUESTS = {

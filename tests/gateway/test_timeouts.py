@@ -7,11 +7,11 @@ import json
 from twisted.internet import reactor
 from twisted.internet.error import ConnectionDone
 
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.admission import Buffer
 from sandbox.http.deadlines import NEVER
 from sandbox.http.site import Limits
-from sandbox.model import Destination, Preview, Target
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.stage import GET, GatewayCase
 

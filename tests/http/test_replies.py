@@ -6,7 +6,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox import errors
+from sandbox.domain import errors
 from sandbox.http.replies import Reply, reply_to
 
 

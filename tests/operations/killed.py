@@ -15,8 +15,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from sandbox.errors import SandboxError
-from sandbox.model import SessionStatus
+from sandbox.domain.errors import SandboxError
+from sandbox.domain.model import SessionStatus
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.operations.turns import Turns

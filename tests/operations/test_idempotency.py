@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import ExecutionFailed, Overloaded
+from sandbox.domain.errors import ExecutionFailed, Overloaded
 from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays
 
 

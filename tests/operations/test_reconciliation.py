@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 
-from sandbox.errors import EngineUnavailable
-from sandbox.model import ContainerState, Phase, SessionRecord, SessionStatus
+from sandbox.domain.errors import EngineUnavailable
+from sandbox.domain.model import ContainerState, Phase, SessionRecord, SessionStatus
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.policy.sessions import Action
 from tests.operations.test_sessions import SessionsTestCase

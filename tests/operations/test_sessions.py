@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import (
+from sandbox.domain.errors import (
     Conflict,
     ContainerNotFound,
     EngineUnavailable,
@@ -23,7 +23,7 @@ from sandbox.errors import (
     SessionsReadOnly,
     StoreUnavailable,
 )
-from sandbox.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.domain.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
 from sandbox.operations.sessions import Sessions
 from sandbox.operations.turns import Turns
 from sandbox.runtimes.memory.programs import MemoryAgents

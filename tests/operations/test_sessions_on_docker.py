@@ -11,8 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from sandbox.errors import SandboxError, SessionExists, SessionNotFound
-from sandbox.model import SessionStatus
+from sandbox.domain.errors import SandboxError, SessionExists, SessionNotFound
+from sandbox.domain.model import SessionStatus
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.operations.turns import Turns

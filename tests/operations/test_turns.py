@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import Overloaded
+from sandbox.domain.errors import Overloaded
 from sandbox.operations.turns import Turns
 
 

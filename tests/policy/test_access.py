@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import AccessDenied, TokenRejected
-from sandbox.model import Link
+from sandbox.domain.errors import AccessDenied, TokenRejected
+from sandbox.domain.model import Link
 from sandbox.policy.access import (
     Mode,
     Place,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import InvalidRequest
+from sandbox.domain.errors import InvalidRequest
 from sandbox.policy import pages
 from sandbox.policy.pages import decode_cursor, encode_cursor
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import InvalidPath
+from sandbox.domain.errors import InvalidPath
 from sandbox.policy import paths
 from sandbox.policy.paths import display_name, working_directory, workspace_path
 

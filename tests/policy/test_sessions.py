@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import InvalidRequest
-from sandbox.model import Container, ContainerSpec, ContainerState, Phase, SessionRecord, SessionStatus
+from sandbox.domain.errors import InvalidRequest
+from sandbox.domain.model import Container, ContainerSpec, ContainerState, Phase, SessionRecord, SessionStatus
 from sandbox.policy.containers import choose
 from sandbox.policy.sessions import Action, Decision, checked_id, checked_limits, decide, plan, session_of, status_of
 from sandbox.settings import parse

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import TokenRejected
+from sandbox.domain.errors import TokenRejected
 from sandbox.policy.tokens import Verifier, judge
 from tests.policy.jwts import SECRET, attacks, token
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.counting import Workers
-from sandbox.errors import Overloaded, SessionNotFound, StoreUnavailable
+from sandbox.domain.errors import Overloaded, SessionNotFound, StoreUnavailable
 from sandbox.stores.measured import MeasuredStore
 from sandbox.stores.memory import MemoryStore
 from tests.contracts.store import StoreContract, session

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from sandbox.errors import InvalidRequest, SessionsReadOnly, StoreUnavailable
+from sandbox.domain.errors import InvalidRequest, SessionsReadOnly, StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.interface import ISessionStore
 from sandbox.stores.platform import PlatformStore

@@ -19,7 +19,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from sandbox.errors import SessionExists, StoreUnavailable
+from sandbox.domain.errors import SessionExists, StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.postgres import PostgresStore
 from tests.contracts.store import StoreContract, every_call, ids, session

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import Overloaded, StoreUnavailable
+from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.logs.context import ORIGIN, Origin, on_behalf_of
 from sandbox.stores.slots import Slots
 

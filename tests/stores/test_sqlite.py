@@ -17,7 +17,7 @@ from twisted.internet.defer import DeferredList, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from sandbox.errors import StoreUnavailable
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.sqlite import SqliteStore
 from tests.contracts.store import StoreContract, ids, link, session

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.logger import Logger
 
 from sandbox.cancellation import uninterrupted
-from sandbox.errors import (
+from sandbox.domain.errors import (
     ContainerNotRunning,
     EngineError,
     EngineUnavailable,
@@ -17,7 +17,7 @@ from sandbox.errors import (
     Overloaded,
     WorkspaceError,
 )
-from sandbox.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command

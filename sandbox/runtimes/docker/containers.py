@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from sandbox.cancellation import uninterrupted
-from sandbox.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
-from sandbox.model import Container, ContainerSpec
+from sandbox.domain.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
+from sandbox.domain.model import Container, ContainerSpec
 from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL

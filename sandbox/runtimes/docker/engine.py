@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from sandbox.counting import Calls, Workers
-from sandbox.errors import EngineError, EngineUnavailable, Overloaded
+from sandbox.domain.errors import EngineError, EngineUnavailable, Overloaded
 
 T = TypeVar("T")
 

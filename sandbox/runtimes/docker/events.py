@@ -20,7 +20,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from sandbox.counting import Calls
-from sandbox.errors import EngineUnavailable
+from sandbox.domain.errors import EngineUnavailable
 
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
 MESSAGE_LIMIT = 1 << 20

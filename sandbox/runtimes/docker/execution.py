@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from sandbox.model import ExecResult
+from sandbox.domain.model import ExecResult
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.link import Exchange
 from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal

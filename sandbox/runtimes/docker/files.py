@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from twisted.python.failure import Failure
 
-from sandbox.model import Entry, FileContent
+from sandbox.domain.model import Entry, FileContent
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.link import Exchange
 from sandbox.runtimes.docker.protocol import ProtocolError

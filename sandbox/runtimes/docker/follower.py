@@ -13,8 +13,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.cancellation import uninterrupted
-from sandbox.errors import EngineError, Overloaded
-from sandbox.model import Container, ContainerSummary
+from sandbox.domain.errors import EngineError, Overloaded
+from sandbox.domain.model import Container, ContainerSummary
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from

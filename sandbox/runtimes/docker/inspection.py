@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.model import Container, ContainerState, ContainerSummary
+from sandbox.domain.model import Container, ContainerState, ContainerSummary
 
 #: The label that names the installation which made a container, a volume or a network.
 INSTANCE_LABEL = "sandbox.instance"

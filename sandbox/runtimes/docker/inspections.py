@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.model import Container
+from sandbox.domain.model import Container
 from sandbox.runtimes.docker.picture import Picture
 
 _log = Logger()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.model import ContainerSpec
+from sandbox.domain.model import ContainerSpec
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.settings import Settings
 

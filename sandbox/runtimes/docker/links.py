@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.errors import ContainerNotRunning, EngineUnavailable, Overloaded
-from sandbox.model import Container
+from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
+from sandbox.domain.model import Container
 from sandbox.runtimes.docker.link import AgentLink, Outcome
 from sandbox.runtimes.docker.opening import Opener
 

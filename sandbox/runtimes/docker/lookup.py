@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import docker
 from twisted.internet.defer import Deferred
 
-from sandbox.errors import ContainerNotFound
-from sandbox.model import Container, ContainerSummary
+from sandbox.domain.errors import ContainerNotFound
+from sandbox.domain.model import Container, ContainerSummary
 from sandbox.policy.containers import choose
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from, summary_from

@@ -9,7 +9,7 @@ from typing import Any
 
 import docker
 
-from sandbox.errors import EngineError
+from sandbox.domain.errors import EngineError
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from sandbox.model import Container, ContainerState
+from sandbox.domain.model import Container, ContainerState
 from sandbox.policy.containers import choose
 
 #: The events that change what a container is or where it is reached.

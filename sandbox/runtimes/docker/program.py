@@ -10,7 +10,7 @@ from importlib import resources
 
 import docker
 
-from sandbox.errors import EngineError
+from sandbox.domain.errors import EngineError
 
 #: The engine's names of architectures, by what the binaries are called.
 ARCHITECTURES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from sandbox.model import Entry, EntryType
+from sandbox.domain.model import Entry, EntryType
 
 VERSION = 1
 

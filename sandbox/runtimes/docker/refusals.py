@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from sandbox.errors import ExecutionFailed, InvalidPath, SandboxError, WorkspaceError
+from sandbox.domain.errors import ExecutionFailed, InvalidPath, SandboxError, WorkspaceError
 from sandbox.runtimes.docker.protocol import Refusal
 
 # Stages and numbers of agent/agent.h.

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import attrs
 from twisted.logger import Logger
 
-from sandbox.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageUnknown, SessionExists
-from sandbox.model import Container, ContainerSpec, ContainerState
+from sandbox.domain.errors import ContainerNotFound, EngineError, EngineUnavailable, ImageUnknown, SessionExists
+from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.policy.containers import choose
 from sandbox.runtimes.interface import Listener
 

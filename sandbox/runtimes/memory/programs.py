@@ -9,8 +9,8 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.errors import ContainerNotRunning, ExecutionFailed
-from sandbox.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.domain.errors import ContainerNotRunning, ExecutionFailed
+from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.memory.workspace import Workspace
 
 T = TypeVar("T")

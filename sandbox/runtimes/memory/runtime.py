@@ -8,7 +8,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from sandbox.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.runtimes.memory.containers import MemoryContainers
 from sandbox.runtimes.memory.programs import MemoryAgents

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from sandbox.errors import InvalidPath, WorkspaceError
-from sandbox.model import Entry, EntryType, FileContent
+from sandbox.domain.errors import InvalidPath, WorkspaceError
+from sandbox.domain.model import Entry, EntryType, FileContent
 
 _MAX_LINKS = 40
 _ROOT = b"workspace"

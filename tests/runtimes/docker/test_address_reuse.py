@@ -13,8 +13,8 @@ from typing import ClassVar
 from docker.types import IPAMConfig, IPAMPool
 from twisted.internet.defer import Deferred
 
-from sandbox.errors import SandboxError
-from sandbox.model import Container, ContainerSpec, Preview
+from sandbox.domain.errors import SandboxError
+from sandbox.domain.model import Container, ContainerSpec, Preview
 from sandbox.operations.previews import Previews
 from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX

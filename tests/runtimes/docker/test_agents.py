@@ -16,8 +16,8 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from sandbox.errors import ExecutionFailed
-from sandbox.model import Container, ContainerState, ExecSpec
+from sandbox.domain.errors import ExecutionFailed
+from sandbox.domain.model import Container, ContainerState, ExecSpec
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.settings import parse

@@ -11,8 +11,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from sandbox.errors import ExecutionFailed, Overloaded
-from sandbox.model import ExecResult, ExecSpec
+from sandbox.domain.errors import ExecutionFailed, Overloaded
+from sandbox.domain.model import ExecResult, ExecSpec
 from tests.runtimes.docker.test_agents import AgentsTestCase
 
 #: Over fifty processes that do not want to die: plain, in sessions of their own, orphaned, deaf to signals.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.model import ExecSpec
+from sandbox.domain.model import ExecSpec
 from sandbox.runtimes.docker.program import path
 from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
 from tests.contracts.runtime_files import FilesContract

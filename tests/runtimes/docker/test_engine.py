@@ -17,7 +17,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from sandbox.errors import EngineUnavailable, Overloaded
+from sandbox.domain.errors import EngineUnavailable, Overloaded
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from tests.contracts.runtime_lifecycle import until
 

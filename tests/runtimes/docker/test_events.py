@@ -18,8 +18,8 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from sandbox.errors import EngineUnavailable, Overloaded
-from sandbox.model import Container, ContainerState, ContainerSummary
+from sandbox.domain.errors import EngineUnavailable, Overloaded
+from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
 from sandbox.runtimes.docker.follower import Follower
 from tests.contracts.runtime_lifecycle import pause, until

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
-from sandbox.errors import (
+from sandbox.domain.errors import (
     ContainerNotFound,
     ContainerNotRunning,
     EngineError,
@@ -16,7 +16,7 @@ from sandbox.errors import (
     ExecutionFailed,
     SandboxError,
 )
-from sandbox.model import Container, ExecResult, ExecSpec
+from sandbox.domain.model import Container, ExecResult, ExecSpec
 from sandbox.runtimes.docker import program
 from tests.engine import ENGINE_URL, Lab
 from tests.private_engine import PrivateEngine
@@ -187,7 +187,7 @@ class ImageFaults(FaultsTestCase):
 DAEMON = """
 import sys
 from twisted.internet import reactor
-from sandbox.model import Container, ContainerState, ExecSpec
+from sandbox.domain.model import Container, ContainerState, ExecSpec
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.settings import parse
 agents = Agents(reactor, parse({"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": sys.argv[1]}))

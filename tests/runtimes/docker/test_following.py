@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from sandbox.errors import EngineUnavailable
-from sandbox.model import Container, ContainerSpec, ContainerState
+from sandbox.domain.errors import EngineUnavailable
+from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from tests.contracts.runtime_lifecycle import pause, until
 from tests.engine import BUSYBOX

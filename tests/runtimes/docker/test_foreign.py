@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.model import Container
+from sandbox.domain.model import Container
 from tests.contracts.runtime_lifecycle import until
 from tests.runtimes.docker.site import SiteTestCase
 

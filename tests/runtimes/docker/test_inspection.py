@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.model import Container, ContainerState, ContainerSummary
+from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker import inspection
 from sandbox.runtimes.docker.inspection import address, container_from, sortable, summary_from
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.model import ContainerSpec
+from sandbox.domain.model import ContainerSpec
 from sandbox.runtimes.docker.isolation import (
     container_config,
     resource_name,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.model import Container, ContainerState
+from sandbox.domain.model import Container, ContainerState
 from sandbox.runtimes.docker.picture import Event, Picture, event_from
 
 LABEL = "sandbox.session.id"

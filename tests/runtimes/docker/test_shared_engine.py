@@ -15,8 +15,8 @@ import requests.exceptions
 from twisted.internet.defer import DeferredList
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.errors import EngineError, SessionExists
-from sandbox.model import Container, ContainerSpec
+from sandbox.domain.errors import EngineError, SessionExists
+from sandbox.domain.model import Container, ContainerSpec
 from sandbox.runtimes.docker.containers import _remove_container
 from sandbox.runtimes.docker.isolation import resource_name
 from tests.engine import BUSYBOX

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from sandbox.errors import EngineError, InvalidRequest
-from sandbox.model import Container, ContainerSpec, ExecSpec
+from sandbox.domain.errors import EngineError, InvalidRequest
+from sandbox.domain.model import Container, ContainerSpec, ExecSpec
 from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase

@@ -12,8 +12,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from sandbox.errors import InvalidPath, WorkspaceError
-from sandbox.model import EntryType, ExecSpec
+from sandbox.domain.errors import InvalidPath, WorkspaceError
+from sandbox.domain.model import EntryType, ExecSpec
 from tests.runtimes.docker.test_agents import AgentsTestCase, run_python
 
 MIB = 1 << 20

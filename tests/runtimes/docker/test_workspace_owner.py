@@ -7,8 +7,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import EngineError
-from sandbox.model import Container, ContainerSpec, ExecSpec
+from sandbox.domain.errors import EngineError
+from sandbox.domain.model import Container, ContainerSpec, ExecSpec
 from tests.runtimes.docker.site import SiteTestCase
 
 PASSWD = b"root:x:0:0::/:/bin/sh\napp:x:1500:1501::/:/bin/sh\n"

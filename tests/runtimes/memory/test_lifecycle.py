@@ -7,8 +7,8 @@ import secrets
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from sandbox.errors import EngineUnavailable
-from sandbox.model import ContainerState
+from sandbox.domain.errors import EngineUnavailable
+from sandbox.domain.model import ContainerState
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from tests.contracts.runtime_lifecycle import LifecycleContract, pause

@@ -6,7 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from sandbox.model import Container, ContainerState
+from sandbox.domain.model import Container, ContainerState
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.workspace import Directory, File, Special, SymbolicLink, Workspace
 from tests.contracts.runtime_exec import SCRIPTS, ExecContract, OutsideLinkContract

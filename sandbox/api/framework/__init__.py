@@ -1,0 +1,1 @@
+"""What every API of the daemon is made with."""

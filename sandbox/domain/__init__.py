@@ -1,0 +1,1 @@
+"""The domain's values, ids and errors; they know no I/O."""

@@ -1,0 +1,1 @@
+"""HTTP/1.1: grammar, framing, header fields, rewriting."""

@@ -1,0 +1,1 @@
+"""Preview addresses, their destinations and access; live authorizations."""
