@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.reactor import install
+from sandbox.net.reactor import install
 
 install()
 

@@ -24,10 +24,11 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM, Admission
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.metrics import gateway, work
+from sandbox.net.deadlines import Deadlines
+from sandbox.net.keyed_locks import Turns
 from sandbox.notify import Notify
 from sandbox.operations.access import Access, Keys
 from sandbox.operations.execution import Execution
@@ -37,7 +38,6 @@ from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
-from sandbox.operations.turns import Turns
 from sandbox.options import Options
 from sandbox.policy.access import Mode
 from sandbox.policy.headers import TrustedProxies

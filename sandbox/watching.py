@@ -9,7 +9,6 @@ from typing import Any
 from sandbox.api.guard import Guard
 from sandbox.api.health import Health
 from sandbox.api.watch import ROUTES, Watch
-from sandbox.counting import Calls, Workers
 from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
@@ -23,6 +22,7 @@ from sandbox.logs.output import Output
 from sandbox.metrics import gateway, process, work
 from sandbox.metrics.lag import Lag
 from sandbox.metrics.page import Page
+from sandbox.net.instruments import Calls, Workers
 from sandbox.policy.headers import TrustedProxies
 from sandbox.policy.hostnames import Addresses
 from sandbox.settings import Settings

@@ -13,7 +13,7 @@ from hypothesis import settings
 from quickstart.console import Failed
 
 import sandbox
-from sandbox.reactor import install
+from sandbox.net.reactor import install
 
 # What is tested runs on the reactor that is shipped.
 install()

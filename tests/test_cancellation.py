@@ -1,11 +1,11 @@
-"""``sandbox.cancellation``: a step that has begun is waited for."""
+"""``sandbox.net.cancellation``: a step that has begun is waited for."""
 
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.cancellation import uninterrupted
+from sandbox.net.cancellation import uninterrupted
 
 
 class UninterruptedTests(SynchronousTestCase):

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-import sandbox.reactor
-from sandbox.reactor import Reactor
+import sandbox.net.reactor
+from sandbox.net.reactor import Reactor
 from tests.daemon import KEY, twistd
 
 
@@ -148,7 +148,7 @@ class Events(SynchronousTestCase):
         sent: list[Answering] = []
         readers = [Answering(self.reactor, sent) for _ in range(20)]
         times = itertools.count()  # A millisecond for four events.
-        self.patch(sandbox.reactor, "monotonic", lambda: next(times) * 0.00025)
+        self.patch(sandbox.net.reactor, "monotonic", lambda: next(times) * 0.00025)
         self.read(*readers)
         self.assertEqual(sorted(reader.sent_before for reader in readers), [at // 4 * 4 for at in range(20)])
         self.assertCountEqual(sent, readers)
@@ -184,7 +184,7 @@ class Choice(TestCase):
         return next(line for line in out.splitlines() if b"reactor class" in line)
 
     def test_twistd_runs_on_it(self) -> None:
-        self.assertIn(b"sandbox.reactor.Reactor", self.reactor_of())
+        self.assertIn(b"sandbox.net.reactor.Reactor", self.reactor_of())
 
     def test_another_one_that_was_asked_for_is_taken(self) -> None:
         self.assertIn(b"PollReactor", self.reactor_of("--reactor", "poll"))

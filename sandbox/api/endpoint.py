@@ -23,7 +23,7 @@ from sandbox.domain.errors import UnknownPath
 from sandbox.http.answers import error_code
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
-from sandbox.logs.context import on_behalf_of
+from sandbox.net.log_context import on_behalf_of
 
 SESSION = "/sessions/{sessionId}"
 

@@ -15,7 +15,7 @@ from sandbox.gateway.doors import Passage, Verdict
 from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.logs.context import on_behalf_of
+from sandbox.net.log_context import on_behalf_of
 from sandbox.operations.access import Access, Grant
 from sandbox.operations.authorities import Authority
 from sandbox.operations.previews import Previews

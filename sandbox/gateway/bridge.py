@@ -10,8 +10,8 @@ import attrs
 
 from sandbox.gateway.endpoint import close_frame, ping_frame
 from sandbox.gateway.ends import End
-from sandbox.http import eager
-from sandbox.http.deadlines import NEVER, Deadlines
+from sandbox.net import write_coalescing
+from sandbox.net.deadlines import NEVER, Deadlines
 
 GOING_AWAY = 1001  # RFC 6455 section 7.4.1
 _TOKEN_BYTES = 8
@@ -51,7 +51,7 @@ class Bridge:
     :ivar browser: the side that asked; its protocol is connected by whoever owns the transport.
     :ivar application: the side in the container.
     :ivar opened: the clock's time when it was made.
-    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
+    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
     """
 
     deadline = NEVER
@@ -102,7 +102,7 @@ class Bridge:
             self._ping(now)
         elif phase is Phase.PINGED:
             # While the application takes nothing the browser is not read, and a pong would not be seen.
-            if self.browser.heard < self._pinged and not eager.unsent(self.application.transport):
+            if self.browser.heard < self._pinged and not write_coalescing.unsent(self.application.transport):
                 self.abort()
             else:
                 self._await_silence()
@@ -166,7 +166,7 @@ class Bridge:
 
     def _still_moving(self, now: float) -> bool:
         """Whether one end still speaks, or still takes what was sent to it."""
-        unsent = eager.unsent(self.browser.transport) + eager.unsent(self.application.transport)
+        unsent = write_coalescing.unsent(self.browser.transport) + write_coalescing.unsent(self.application.transport)
         moved, self._unsent = unsent != self._unsent, unsent
         return moved or now < max(self.browser.heard, self.application.heard) + self._timing.close
 
@@ -191,11 +191,11 @@ class Bridge:
         browser, frames = self.browser, self.application.frames
         if now < self.application.heard + self._timing.ping:
             self._await_silence()
-        elif frames.between and not frames.closing and not eager.unsent(browser.transport):
+        elif frames.between and not frames.closing and not write_coalescing.unsent(browser.transport):
             self._pinged = now
             token = secrets.token_bytes(_TOKEN_BYTES)
             browser.frames.awaited = token
-            eager.write(browser.transport, ping_frame(token))
+            write_coalescing.write(browser.transport, ping_frame(token))
             self._enter(Phase.PINGED, self._timing.pong)
         else:
             self._enter(Phase.OPEN, self._timing.ping)

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sandbox.http import eager
+from sandbox.net import write_coalescing
 from sandbox.policy.frames import FrameTracker
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class End(Protocol):
         if bridge.parting:
             self._receive_parting(data)
         else:
-            eager.write(self.other.transport, data)
+            write_coalescing.write(self.other.transport, data)
             if self.frames.closing and self.other.frames.closing:
                 bridge.both_closed()
 
@@ -105,7 +105,7 @@ class End(Protocol):
         elif self.lost:
             source.mute()
         elif source.frames.between:
-            eager.write(self.transport, frame)
+            write_coalescing.write(self.transport, frame)
             source.mute()
         elif source.finished:
             self.abort()  # A frame was broken off; nothing can follow it.
@@ -139,7 +139,7 @@ class End(Protocol):
 
     def drop(self) -> None:
         """Close the connection; what the other end of it has not taken by now is lost."""
-        if not self.lost and not eager.unsent(self.transport):
+        if not self.lost and not write_coalescing.unsent(self.transport):
             self.close()
         else:
             self.abort()
@@ -148,9 +148,9 @@ class End(Protocol):
         if not self.muted:
             boundary = self.frames.boundary
             if self.parting is None or boundary is None:
-                eager.write(self.other.transport, data)
+                write_coalescing.write(self.other.transport, data)
             else:
-                eager.write(self.other.transport, data[:boundary] + self.parting)
+                write_coalescing.write(self.other.transport, data[:boundary] + self.parting)
                 self.mute()
         if self.frames.closing and self.frames.between:
             self.close()  # Section 7.1.1: after both Close frames the server closes; the application does by itself.
@@ -161,7 +161,7 @@ class End(Protocol):
         self.finished = True
         rest = self.frames.flush()
         if rest and not self.muted and not self.other.lost:
-            eager.write(self.other.transport, rest)
+            write_coalescing.write(self.other.transport, rest)
 
     def _leave(self) -> None:
         """Be no longer what the other side's connection pauses: it would wait for this side before it closes."""

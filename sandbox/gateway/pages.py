@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from sandbox.http.replies import Reply, reply_to
 from sandbox.http.request import Request
-from sandbox.logs.context import on_behalf_of
+from sandbox.net.log_context import on_behalf_of
 
 HTML = b"text/html; charset=utf-8"
 _SAFE = {b"GET", b"HEAD"}

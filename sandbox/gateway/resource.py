@@ -23,7 +23,7 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
-from sandbox.logs.context import on_behalf_of
+from sandbox.net.log_context import on_behalf_of
 from sandbox.policy.framing import NONE
 from sandbox.policy.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
 from sandbox.policy.headers import (

@@ -12,8 +12,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
-from sandbox.http import eager
-from sandbox.http.deadlines import NEVER
+from sandbox.net import write_coalescing
+from sandbox.net.deadlines import NEVER
 from sandbox.policy.framing import CHUNKS, CLOSE, LENGTH, NONE, ChunkedDecoder, Framing, keeps_alive, response_framing
 from sandbox.policy.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
 
@@ -60,7 +60,7 @@ class Upstream(TwistedProtocol):
     :ivar reused: whether it has carried a request before.
     :ivar untouched: whether not a byte of a response to the current request has come.
     :ivar closing: whether it is we who close it: it took too long, or what it leads to is to be reached no more.
-    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`: of an idle connection its end, else the answer's.
+    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`: of an idle connection its end, else the answer's.
     """
 
     deadline = NEVER
@@ -87,13 +87,13 @@ class Upstream(TwistedProtocol):
         self._exchange = exchange
         self.untouched = True
         self.deadline = self._pool.response_deadline()
-        eager.write(self.transport, data)
+        write_coalescing.write(self.transport, data)
 
     def send(self, data: bytes) -> None:
         """Send a piece of the request's body; the time for the answer begins anew."""
         if self._head is None:
             self.deadline = self._pool.response_deadline()
-        eager.write(self.transport, data)
+        write_coalescing.write(self.transport, data)
 
     def abandon(self) -> None:
         """Nobody waits for the response any more: close at once."""

@@ -18,8 +18,8 @@ from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.relay import Relay
 from sandbox.gateway.upstream import Upstream
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.request import Request
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.framing import NO_BODY
 from sandbox.policy.grammar import ResponseHead
 from sandbox.policy.headers import VIA, field_lines, response_lines

@@ -9,14 +9,14 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from sandbox.http import eager
 from sandbox.http.admission import Buffer, Refuse
 from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
 from sandbox.http.bodies import BufferedBody, Discard
-from sandbox.http.deadlines import NEVER
 from sandbox.http.receiving import BODY, CLOSING, HEAD, UPGRADED, WAIT, Receiver
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
+from sandbox.net import write_coalescing
+from sandbox.net.deadlines import NEVER
 from sandbox.policy.framing import (
     keeps_alive,
     request_framing,
@@ -47,7 +47,7 @@ def may_be_frames(data: bytes) -> bool:
 class Channel(Receiver):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
-    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
+    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
     """
 
     _request: Request | None = None
@@ -108,10 +108,10 @@ class Channel(Receiver):
 
     def expired(self, now: float) -> None:
         """The deadline of whatever the connection is at has passed."""
-        if self._paused and eager.left(self.transport):
+        if self._paused and write_coalescing.left(self.transport):
             self.transport.abortConnection()
             return
-        unsent = eager.unacknowledged(self.transport)
+        unsent = write_coalescing.unacknowledged(self.transport)
         if self._paused and not unsent:
             self.deadline = self._reading_deadline()
         elif unsent and unsent != self._unsent and now < self._linger_until:

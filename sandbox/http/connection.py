@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
-from sandbox.http import eager
-from sandbox.http.deadlines import NEVER
+from sandbox.net import write_coalescing
+from sandbox.net.deadlines import NEVER
 
 if TYPE_CHECKING:
     from sandbox.http.site import Site
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """What responses are written to; :class:`sandbox.http.receiving.Receiver` adds the reading of bodies.
 
-    :ivar deadline: see :class:`sandbox.http.deadlines.Deadlines`.
+    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
     """
 
     # Class attributes stand for what an idle connection has not got, to keep it small.
@@ -48,7 +48,7 @@ class Connection(Protocol):
         if self._cork is not None:
             self._cork.append(data)
         else:
-            eager.write(self.transport, data)
+            write_coalescing.write(self.transport, data)
 
     def writeSequence(self, pieces: Sequence[bytes]) -> None:
         """Write response bytes."""
@@ -69,7 +69,7 @@ class Connection(Protocol):
     def _uncork(self) -> None:
         pieces, self._cork = self._cork, None
         if pieces:
-            eager.write(self.transport, b"".join(pieces))
+            write_coalescing.write(self.transport, b"".join(pieces))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Have ``producer`` paused while the client reads too slowly."""
@@ -83,7 +83,7 @@ class Connection(Protocol):
 
     def pauseProducing(self) -> None:
         """The client does not keep up: whoever never reads again must not hold the response for ever."""
-        self._unsent = eager.unacknowledged(self.transport)
+        self._unsent = write_coalescing.unacknowledged(self.transport)
         self.deadline = self._seconds() + self._limits.idle_timeout
         self._producer.pauseProducing()
 

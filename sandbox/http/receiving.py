@@ -6,7 +6,7 @@ import enum
 
 from sandbox.http.bodies import BodySink, Discard
 from sandbox.http.connection import Connection
-from sandbox.http.deadlines import NEVER
+from sandbox.net.deadlines import NEVER
 from sandbox.policy.framing import NONE, ChunkedDecoder, Framing, LengthDecoder, decoder
 from sandbox.policy.grammar import Fields, Malformed
 

@@ -16,11 +16,11 @@ from twisted.web.server import Site as TwistedSite
 from sandbox.http.admission import Admission, Admit, Buffer
 from sandbox.http.answers import error_code
 from sandbox.http.channel import Channel
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.identity import RequestIds
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.http.traffic import Traffic
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.headers import TrustedProxies
 from sandbox.settings import Settings
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox.counting import SECONDS, Durations
+from sandbox.net.instruments import SECONDS, Durations
 
 if TYPE_CHECKING:
     from sandbox.http.request import Request

@@ -11,7 +11,7 @@ from twisted.logger import LogEvent, formatEvent
 from twisted.python.failure import Failure
 from twisted.python.reflect import qual
 
-from sandbox.logs.context import Origin
+from sandbox.net.log_context import Origin
 
 #: Characters that are kept: of a message, of the value of a field, of a traceback.
 MESSAGE, VALUE, TRACEBACK = 4096, 1024, 16_384

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from sandbox.counting import Durations
+from sandbox.net.instruments import Durations
 
 Labels = tuple[str, ...]
 

@@ -6,7 +6,7 @@ from time import monotonic
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from sandbox.counting import Durations
+from sandbox.net.instruments import Durations
 
 #: Seconds between two measurements.
 INTERVAL = 0.5

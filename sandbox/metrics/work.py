@@ -7,8 +7,8 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from sandbox.counting import Calls, Workers
 from sandbox.metrics.families import Labels, counter, gauge, histogram
+from sandbox.net.instruments import Calls, Workers
 from sandbox.operations.execution import ExecutionCounts
 from sandbox.operations.files import Files
 

@@ -19,7 +19,7 @@ from sandbox.domain.errors import (
     TokenRejected,
 )
 from sandbox.domain.model import Link
-from sandbox.operations.answers import Answers, Unknown
+from sandbox.net.read_through_cache import Answers, Unknown
 from sandbox.operations.authorities import Authorities, Authority
 from sandbox.operations.known import Known
 from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, admit_user

@@ -10,9 +10,9 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from sandbox.counting import Durations
 from sandbox.domain.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
 from sandbox.domain.model import Container, ExecResult, ExecSpec
+from sandbox.net.instruments import Durations
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, SandboxError
 from sandbox.domain.model import Container, Phase, SessionRecord
-from sandbox.operations.turns import Turns
+from sandbox.net.keyed_locks import Turns
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime
 from sandbox.stores.interface import ISessionStore, Position

@@ -11,10 +11,10 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from sandbox.cancellation import uninterrupted
 from sandbox.domain.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
-from sandbox.operations.turns import Turns
+from sandbox.net.cancellation import uninterrupted
+from sandbox.net.keyed_locks import Turns
 from sandbox.policy.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime

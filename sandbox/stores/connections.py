@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from txpostgres.retrying import simpleBackoffIterator
 from zope.interface import implementer
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import StoreUnavailable
+from sandbox.net.instruments import Workers
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.rows import in_use

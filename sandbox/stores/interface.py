@@ -45,7 +45,7 @@ class ISessionStore(Interface):
     )
 
     workers = Attribute(
-        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.counting.Workers``."""
+        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.net.instruments.Workers``."""
     )
 
     def open() -> Deferred[None]:

@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sandbox.counting import Calls, Workers
 from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.domain.model import Link, SessionRecord
+from sandbox.net.instruments import Calls, Workers
 from sandbox.stores.interface import ISessionStore, Position
 
 T = TypeVar("T")

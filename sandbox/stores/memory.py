@@ -10,9 +10,9 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import Overloaded, SessionExists, SessionNotFound
 from sandbox.domain.model import Link, SessionRecord
+from sandbox.net.instruments import Workers
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, not_open, session_row, utc
 

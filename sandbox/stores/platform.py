@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, execute, fail
 from zope.interface import implementer
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import SessionsReadOnly
 from sandbox.domain.model import Link, SessionRecord
+from sandbox.net.instruments import Workers
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections

@@ -9,9 +9,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import SessionExists, SessionNotFound
 from sandbox.domain.model import Link, Phase, SessionRecord
+from sandbox.net.instruments import Workers
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections

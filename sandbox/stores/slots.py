@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import Overloaded, StoreUnavailable
+from sandbox.net.instruments import Workers
 from sandbox.stores.rows import not_open
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import SessionExists, SessionNotFound
 from sandbox.domain.model import Link, Phase, SessionRecord
+from sandbox.net.instruments import Workers
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
 from sandbox.stores.slots import Slots

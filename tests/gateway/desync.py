@@ -26,8 +26,8 @@ from sandbox.domain.model import Destination
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Site
+from sandbox.net.deadlines import Deadlines
 from tests.gateway.hostile import Hostile
 from tests.gateway.logged import LoggedErrors
 from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, MindsTrailers, Response, read_requests, read_response

@@ -3,7 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
-from sandbox.reactor import install
+from sandbox.net.reactor import install
 
 install()  # By hand, too, what is tested runs on the reactor that is shipped.
 
@@ -28,8 +28,8 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
+from sandbox.net.deadlines import Deadlines
 from tests.gateway import stage
 from tests.gateway.injection import CASES, GET, OK, Application, Case, Injection
 from tests.gateway.logged import LoggedErrors

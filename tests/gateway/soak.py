@@ -22,8 +22,8 @@ from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.logged import LoggedErrors
 from tests.http.wire import Wire, connect, read_answer

@@ -17,8 +17,8 @@ from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.http.admission import STREAM
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits, Site
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Answer, Wire, connect
 

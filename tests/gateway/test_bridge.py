@@ -11,8 +11,8 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
 from sandbox.gateway.bridge import Bridge, Timing
-from sandbox.http import eager
-from sandbox.http.deadlines import Deadlines
+from sandbox.net import write_coalescing
+from sandbox.net.deadlines import Deadlines
 from tests.gateway.wires import (
     BINARY,
     CLOSE,
@@ -156,7 +156,7 @@ class PassingTests(BridgeTestCase):
             # The sockets of two connections hold some megabytes; the bridge must not hold more on top.
             sent = await fill(writer, chunk)
             ends = (self.under_test.browser, self.under_test.application)
-            self.assertLess(sum(eager.unsent(end.transport) for end in ends), 1 << 20)
+            self.assertLess(sum(write_coalescing.unsent(end.transport) for end in ends), 1 << 20)
             reader.transport.resumeProducing()
             await until(lambda: len(reader.received) == sent * len(chunk))  # noqa: B023 - awaited in its own turn
             await expect(reader, chunk * sent)

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.site import Limits
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from sandbox.settings import parse
 

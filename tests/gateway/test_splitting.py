@@ -17,9 +17,9 @@ from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM
-from sandbox.http.deadlines import Deadlines
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
+from sandbox.net.deadlines import Deadlines
 from sandbox.policy.headers import TrustedProxies
 
 REQUESTS = {

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from sandbox.http import eager
+from sandbox.net import write_coalescing
 from tests.http.wire import Wire
 
 #: Seconds after which a test that waits has failed.
@@ -99,10 +99,10 @@ async def fill(wire: Wire, chunk: bytes) -> int:
     for sent in range(1, 2000):
         wire.send(chunk)
         await pause(0.001)
-        before = eager.unsent(wire.transport)
+        before = write_coalescing.unsent(wire.transport)
         if before:
             await pause(0.1)
-            if eager.unsent(wire.transport) == before:
+            if write_coalescing.unsent(wire.transport) == before:
                 return sent
     raise AssertionError("the writer was never slowed")
 

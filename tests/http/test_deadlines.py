@@ -8,7 +8,7 @@ from itertools import pairwise
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.http.deadlines import NEVER, Deadlines
+from sandbox.net.deadlines import NEVER, Deadlines
 
 
 class Client:

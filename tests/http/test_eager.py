@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from sandbox.http import eager
+from sandbox.net import write_coalescing
 
 reactor: Any = the_reactor
 
@@ -108,47 +108,47 @@ class Writing(TestCase):
 
     async def test_what_a_turn_writes_is_sent_when_it_ends(self) -> None:
         transport, peer = await self.connect()
-        eager.write(transport, b"one ")
-        eager.write(transport, b"two")
-        self.assertEqual((self.has(peer), eager.unsent(transport)), (b"", 7))
+        write_coalescing.write(transport, b"one ")
+        write_coalescing.write(transport, b"two")
+        self.assertEqual((self.has(peer), write_coalescing.unsent(transport)), (b"", 7))
         await turn()
-        self.assertEqual((self.has(peer), eager.unsent(transport)), (b"one two", 0))
+        self.assertEqual((self.has(peer), write_coalescing.unsent(transport)), (b"one two", 0))
         self.assertNotIn(transport, reactor.getWriters())
 
     async def test_a_large_piece_is_sent_at_once(self) -> None:
         transport, peer = await self.connect()
-        eager.write(transport, b"x" * 20_000)
-        self.assertEqual((len(self.has(peer)), eager.unsent(transport)), (20_000, 0))
+        write_coalescing.write(transport, b"x" * 20_000)
+        self.assertEqual((len(self.has(peer)), write_coalescing.unsent(transport)), (20_000, 0))
 
     async def test_on_any_other_reactor_all_is_sent_at_once(self) -> None:
         transport, peer = await self.connect()
         transport.reactor = WithoutOutbox()
-        eager.write(transport, b"one")
+        write_coalescing.write(transport, b"one")
         self.assertEqual(self.has(peer), b"one")
 
     async def test_the_order_of_all_ways_to_write_is_kept(self) -> None:
         transport, peer = await self.connect()
-        eager.write(transport, b"1")
+        write_coalescing.write(transport, b"1")
         transport.write(b"2")
-        eager.write(transport, b"3")
-        eager.write(transport, b"4" * 20_000)
+        write_coalescing.write(transport, b"3")
+        write_coalescing.write(transport, b"4" * 20_000)
         transport.writeSequence([b"5", b"6"])
         await turn()
         transport.write(b"7")
-        eager.write(transport, b"8")
+        write_coalescing.write(transport, b"8")
         transport.loseConnection()
         self.assertEqual(await self.all_of(peer), b"123" + b"4" * 20_000 + b"5678")
 
     async def test_a_connection_that_is_closed_has_sent_what_was_written_before(self) -> None:
         transport, peer = await self.connect()
-        eager.write(transport, b"the last")
+        write_coalescing.write(transport, b"the last")
         transport.loseConnection()
         self.assertEqual(await self.all_of(peer), b"the last")
         await self.side.lost
 
     async def test_and_so_has_one_that_is_half_closed(self) -> None:
         transport, peer = await self.connect()
-        eager.write(transport, b"the last")
+        write_coalescing.write(transport, b"the last")
         transport.loseWriteConnection()
         self.assertEqual(await self.all_of(peer), b"the last")
 
@@ -156,10 +156,10 @@ class Writing(TestCase):
         transport, peer = await self.connect()
         transport.abortConnection()
         await self.side.lost
-        eager.write(transport, b"too late")
+        write_coalescing.write(transport, b"too late")
         await turn()
         self.assertRaises(ConnectionResetError, peer.recv, 10)
-        self.assertEqual(eager.unsent(transport), 0)
+        self.assertEqual(write_coalescing.unsent(transport), 0)
 
     async def test_a_reset_that_sending_meets_is_no_orderly_end(self) -> None:
         """The kernel tells of it once. What is delimited by the connection's end would look complete."""
@@ -169,8 +169,8 @@ class Writing(TestCase):
                 peer.sendall(said)
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 peer.close()
-                eager.write(transport, b"x" * size)
-                eager.write(transport, b"y")
+                write_coalescing.write(transport, b"x" * size)
+                write_coalescing.write(transport, b"y")
                 reactor.outbox.send()  # before the reactor looks at the socket
                 await self.side.lost
                 self.assertEqual(self.side.received, said)
@@ -180,8 +180,8 @@ class Writing(TestCase):
         first, _ = await self.connect()
         lost = self.side.lost
         second, peer = await self.connect()
-        eager.write(first, b"never sent")
-        eager.write(second, b"sent")
+        write_coalescing.write(first, b"never sent")
+        write_coalescing.write(second, b"sent")
         first.connectionLost(Failure(connectionDone.value))
         await lost
         await turn()
@@ -197,9 +197,9 @@ class Writing(TestCase):
             raise RuntimeError("cannot pause")
 
         self.patch(side, "pauseProducing", fail)
-        self.patch(eager, "_LARGE", 1 << 30)  # So that all of it waits for the end of the turn.
-        eager.write(first, b"x" * (64 << 20))
-        eager.write(second, b"sent")
+        self.patch(write_coalescing, "_LARGE", 1 << 30)  # So that all of it waits for the end of the turn.
+        write_coalescing.write(first, b"x" * (64 << 20))
+        write_coalescing.write(second, b"sent")
         await side.lost
         self.assertEqual(self.has(peer), b"sent")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
@@ -208,12 +208,12 @@ class Writing(TestCase):
         transport, peer = await self.connect()
         transport.registerProducer(self.side, True)
         sent = b""
-        while not eager.unsent(transport):
+        while not write_coalescing.unsent(transport):
             sent += b"%07d " % len(sent) * 8000
-            eager.write(transport, sent[-64_000:])
+            write_coalescing.write(transport, sent[-64_000:])
         while not self.side.paused:
             sent += b"y" * 1000
-            eager.write(transport, b"y" * 1000)
+            write_coalescing.write(transport, b"y" * 1000)
         got = b""
         while len(got) < len(sent):
             got += self.has(peer)
@@ -226,11 +226,11 @@ class Writing(TestCase):
         transport, peer = await self.connect()
         transport.registerProducer(self.side, True)
         for _ in range(1000):
-            eager.write(transport, b"z" * 1000)
+            write_coalescing.write(transport, b"z" * 1000)
             if self.side.paused:
                 break
         self.assertTrue(self.side.paused)
-        self.assertLess(eager.unsent(transport), 200_000)
+        self.assertLess(write_coalescing.unsent(transport), 200_000)
         await self.side.resumed
         transport.unregisterProducer()
         transport.loseConnection()

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.logs.context import on_behalf_of
 from sandbox.logs.output import LEVELS, Output
+from sandbox.net.log_context import on_behalf_of
 from sandbox.settings import variables
 
 

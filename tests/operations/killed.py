@@ -17,9 +17,9 @@ from twisted.internet.task import react
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import SessionStatus
+from sandbox.net.keyed_locks import Turns
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
-from sandbox.operations.turns import Turns
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.settings import parse
 from sandbox.stores.factory import make_store

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.operations.answers import Answers, Unknown
+from sandbox.net.read_through_cache import Answers, Unknown
 
 
 class AnswersTests(SynchronousTestCase):

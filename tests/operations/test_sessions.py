@@ -24,8 +24,8 @@ from sandbox.domain.errors import (
     StoreUnavailable,
 )
 from sandbox.domain.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.net.keyed_locks import Turns
 from sandbox.operations.sessions import Sessions
-from sandbox.operations.turns import Turns
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.settings import parse

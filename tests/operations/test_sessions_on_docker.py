@@ -13,9 +13,9 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import SessionStatus
+from sandbox.net.keyed_locks import Turns
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
-from sandbox.operations.turns import Turns
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.stores.sqlite import SqliteStore
 from tests.contracts.runtime_lifecycle import pause, until

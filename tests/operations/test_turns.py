@@ -1,4 +1,4 @@
-"""``sandbox.operations.turns``: one thing at a time for each key."""
+"""``sandbox.net.keyed_locks``: one thing at a time for each key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import Overloaded
-from sandbox.operations.turns import Turns
+from sandbox.net.keyed_locks import Turns
 
 
 class TurnsTests(SynchronousTestCase):

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from sandbox.counting import Workers
 from sandbox.domain.errors import Overloaded, SessionNotFound, StoreUnavailable
+from sandbox.net.instruments import Workers
 from sandbox.stores.measured import MeasuredStore
 from sandbox.stores.memory import MemoryStore
 from tests.contracts.store import StoreContract, session

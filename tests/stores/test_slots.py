@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
-from sandbox.logs.context import ORIGIN, Origin, on_behalf_of
+from sandbox.net.log_context import ORIGIN, Origin, on_behalf_of
 from sandbox.stores.slots import Slots
 
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 
-from sandbox.cancellation import uninterrupted
 from sandbox.domain.errors import (
     ContainerNotRunning,
     EngineError,
@@ -18,6 +17,7 @@ from sandbox.domain.errors import (
     WorkspaceError,
 )
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.net.cancellation import uninterrupted
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command

@@ -11,9 +11,9 @@ import docker
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from sandbox.cancellation import uninterrupted
 from sandbox.domain.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
 from sandbox.domain.model import Container, ContainerSpec
+from sandbox.net.cancellation import uninterrupted
 from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL

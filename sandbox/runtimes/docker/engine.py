@@ -19,8 +19,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from sandbox.counting import Calls, Workers
 from sandbox.domain.errors import EngineError, EngineUnavailable, Overloaded
+from sandbox.net.instruments import Calls, Workers
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Engine:
         """Run ``work`` with the client in a thread.
 
         Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things wait
-        for it with :func:`sandbox.cancellation.uninterrupted`.
+        for it with :func:`sandbox.net.cancellation.uninterrupted`.
 
         :param operation: what it does, one of few words, for the count.
         :raises Overloaded: when too many calls wait already.

@@ -19,8 +19,8 @@ from twisted.web.client import URI, Agent
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from sandbox.counting import Calls
 from sandbox.domain.errors import EngineUnavailable
+from sandbox.net.instruments import Calls
 
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
 MESSAGE_LIMIT = 1 << 20

@@ -14,9 +14,9 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from sandbox.cancellation import uninterrupted
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from sandbox.domain.model import Container
+from sandbox.net.cancellation import uninterrupted
 from sandbox.runtimes.docker import program, protocol, refusals
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.link import AgentLink, Greeting, LinkLost

@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from sandbox.counting import Calls, Workers
 from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.net.instruments import Calls, Workers
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers

@@ -3,7 +3,7 @@
 ``EPollReactor`` copies the logging context for every socket that has something to say, so that the old logging system
 can name the protocol in front of a line. Nobody reads that name here, and at two events a request it is a tenth of what
 the gateway costs (docs/performance.md). Sending what a turn has written at its end saves more still
-(:mod:`sandbox.http.eager`).
+(:mod:`sandbox.net.write_coalescing`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
-from sandbox.http.eager import Outbox
+from sandbox.net.write_coalescing import Outbox
 
 _log = Logger()
 # Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
@@ -29,7 +29,7 @@ _EVENTS = 256
 class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
-    :ivar outbox: what is written meanwhile, see :mod:`sandbox.http.eager`.
+    :ivar outbox: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     """
 
     def __init__(self) -> None:
