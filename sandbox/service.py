@@ -40,8 +40,8 @@ from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.options import Options
 from sandbox.policy.access import Mode
-from sandbox.policy.headers import TrustedProxies
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
+from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.reload import Reload
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.runtimes.interface import IRuntime

@@ -23,8 +23,8 @@ from sandbox.metrics import gateway, process, work
 from sandbox.metrics.lag import Lag
 from sandbox.metrics.page import Page
 from sandbox.net.instruments import Calls, Workers
-from sandbox.policy.headers import TrustedProxies
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
+from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
 
 _STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING")))

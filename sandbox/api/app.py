@@ -27,7 +27,7 @@ from sandbox.operations.idempotency import Replays
 from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
 from sandbox.operations.sessions import Sessions
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
 
 
 @cache

@@ -12,7 +12,7 @@ from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
 from sandbox.operations.links import Links
 from sandbox.operations.previews import Previews
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
 
 
 class PreviewEndpoints:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.domain.model import SessionStatus
-from sandbox.policy.pages import DEFAULT_LIMIT, MAX_LIMIT
+from sandbox.policy.cursors import DEFAULT_LIMIT, MAX_LIMIT
 from sandbox.policy.paths import MAX_PATH, MAX_SEGMENT
 from sandbox.policy.sessions import CPUS_MIN, MEMORY_MIN
 

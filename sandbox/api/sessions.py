@@ -12,7 +12,7 @@ from sandbox.domain.model import SessionStatus
 from sandbox.http.replies import Reply
 from sandbox.operations.sessions import Sessions
 from sandbox.policy.commands import plain, plain_environment
-from sandbox.policy.pages import DEFAULT_LIMIT
+from sandbox.policy.cursors import DEFAULT_LIMIT
 
 #: What can be done with a session that was made.
 _NEXT = dict.fromkeys(

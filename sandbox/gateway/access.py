@@ -38,8 +38,8 @@ from sandbox.policy.access import (
     without_tokens,
 )
 from sandbox.policy.cookies import Scope, set_cookie
-from sandbox.policy.grammar import Fields, memorable, read_section
-from sandbox.policy.headers import Origin, TrustedProxies, public_host
+from sandbox.protocols.http1.grammar import Fields, memorable, read_section
+from sandbox.protocols.http1.headers import Origin, TrustedProxies, public_host
 
 Credentials = tuple[Credential, ...]
 

@@ -10,8 +10,8 @@ from sandbox.domain.model import Destination, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.operations.authorities import Authority
-from sandbox.policy.grammar import Fields
-from sandbox.policy.rewriting import Rewriter
+from sandbox.protocols.http1.grammar import Fields
+from sandbox.protocols.http1.rewriting import Rewriter
 
 
 class Resolver(Protocol):

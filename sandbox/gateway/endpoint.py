@@ -25,7 +25,7 @@ from twisted.internet.task import Clock
 from sandbox.domain.errors import PreviewMisbehaved
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
-from sandbox.policy.grammar import Line, ResponseHead
+from sandbox.protocols.http1.grammar import Line, ResponseHead
 
 _CLOSE, _PING = 8, 9
 #: Bytes of a control frame's payload, less a close code (RFC 6455 section 5.5).

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sandbox.net import write_coalescing
-from sandbox.policy.frames import FrameTracker
+from sandbox.protocols.websocket import FrameTracker
 
 if TYPE_CHECKING:
     from sandbox.gateway.bridge import Bridge

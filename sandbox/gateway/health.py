@@ -13,8 +13,8 @@ from sandbox.domain.errors import Overloaded, PreviewMisbehaved, SandboxError
 from sandbox.domain.model import Target
 from sandbox.gateway.pool import Pool
 from sandbox.gateway.upstream import Upstream
-from sandbox.policy.framing import Framing
-from sandbox.policy.grammar import Fields, ResponseHead
+from sandbox.protocols.http1.framing import Framing
+from sandbox.protocols.http1.grammar import Fields, ResponseHead
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: localhost:%d\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
 _WORDS = {

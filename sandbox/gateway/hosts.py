@@ -12,7 +12,7 @@ from sandbox.gateway.resource import PreviewResource
 from sandbox.http.admission import STREAM, Admission, Admit
 from sandbox.http.request import Request
 from sandbox.http.routes import NO_PATH, Root
-from sandbox.policy.hostnames import Addresses, PreviewHost
+from sandbox.protocols.hostnames import Addresses, PreviewHost
 
 #: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
 HEALTH = b"/.sandbox/health"

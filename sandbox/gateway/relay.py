@@ -17,9 +17,9 @@ from sandbox.gateway.upstream import Upstream
 from sandbox.http.answers import CONTINUE, http_date
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
-from sandbox.policy.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
-from sandbox.policy.grammar import Fields, Malformed, ResponseHead
-from sandbox.policy.headers import VIA, field_lines, relayed_trailers, response_lines
+from sandbox.protocols.http1.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
+from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
+from sandbox.protocols.http1.headers import VIA, field_lines, relayed_trailers, response_lines
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool

@@ -24,17 +24,10 @@ from sandbox.gateway.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
-from sandbox.policy.framing import NONE
-from sandbox.policy.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
-from sandbox.policy.headers import (
-    Origin,
-    TrustedProxies,
-    crossing,
-    field_lines,
-    public_host,
-    request_lines,
-)
-from sandbox.policy.rewriting import Rewriter
+from sandbox.protocols.http1.framing import NONE
+from sandbox.protocols.http1.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
+from sandbox.protocols.http1.headers import Origin, TrustedProxies, crossing, field_lines, public_host, request_lines
+from sandbox.protocols.http1.rewriting import Rewriter
 from sandbox.settings import Settings
 
 _NO_STORE = ((b"cache-control", b"no-store"),)

@@ -14,8 +14,17 @@ from twisted.python.failure import Failure
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
-from sandbox.policy.framing import CHUNKS, CLOSE, LENGTH, NONE, ChunkedDecoder, Framing, keeps_alive, response_framing
-from sandbox.policy.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
+from sandbox.protocols.http1.framing import (
+    CHUNKS,
+    CLOSE,
+    LENGTH,
+    NONE,
+    ChunkedDecoder,
+    Framing,
+    keeps_alive,
+    response_framing,
+)
+from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
 
 if TYPE_CHECKING:
     from sandbox.gateway.pool import Pool

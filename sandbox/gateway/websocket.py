@@ -20,9 +20,9 @@ from sandbox.gateway.relay import Relay
 from sandbox.gateway.upstream import Upstream
 from sandbox.http.request import Request
 from sandbox.net.deadlines import Deadlines
-from sandbox.policy.framing import NO_BODY
-from sandbox.policy.grammar import ResponseHead
-from sandbox.policy.headers import VIA, field_lines, response_lines
+from sandbox.protocols.http1.framing import NO_BODY
+from sandbox.protocols.http1.grammar import ResponseHead
+from sandbox.protocols.http1.headers import VIA, field_lines, response_lines
 
 _log = Logger()
 

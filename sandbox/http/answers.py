@@ -8,7 +8,7 @@ from http import HTTPStatus
 from twisted.web.http import datetimeToString
 
 from sandbox.http.replies import Reply, error_reply
-from sandbox.policy.grammar import Fields, Malformed
+from sandbox.protocols.http1.grammar import Fields, Malformed
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JSON = b"application/json; charset=utf-8"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.http.answers import too_large
 from sandbox.http.replies import error_reply
-from sandbox.policy.grammar import Fields, Malformed
+from sandbox.protocols.http1.grammar import Fields, Malformed
 
 if TYPE_CHECKING:
     from sandbox.http.request import Request

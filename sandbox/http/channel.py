@@ -17,18 +17,15 @@ from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
-from sandbox.policy.framing import (
-    keeps_alive,
-    request_framing,
-)
-from sandbox.policy.grammar import (
+from sandbox.protocols.http1.framing import keeps_alive, request_framing
+from sandbox.protocols.http1.grammar import (
     Malformed,
     check_partial_head,
     head_too_large,
     parse_request_head,
     uri_too_long,
 )
-from sandbox.policy.headers import REQUEST_ID
+from sandbox.protocols.http1.headers import REQUEST_ID
 
 #: Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
 #: the only way to see that the client left.

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sandbox.policy.headers import TrustedProxies
+from sandbox.protocols.http1.headers import TrustedProxies
 
 if TYPE_CHECKING:
     from sandbox.http.channel import Channel
@@ -48,7 +48,7 @@ class RequestIds:
         """A request's name, and its head, from which a name that is taken is cut.
 
         The rest is then like that of the client's other requests, and what was read from it is remembered
-        (:func:`sandbox.policy.grammar.read_section`).
+        (:func:`sandbox.protocols.http1.grammar.read_section`).
         """
         if self._trusts is not None and self._trusts(channel.peer):
             found = [*_FIELD.finditer(head)]

@@ -7,8 +7,8 @@ import enum
 from sandbox.http.bodies import BodySink, Discard
 from sandbox.http.connection import Connection
 from sandbox.net.deadlines import NEVER
-from sandbox.policy.framing import NONE, ChunkedDecoder, Framing, LengthDecoder, decoder
-from sandbox.policy.grammar import Fields, Malformed
+from sandbox.protocols.http1.framing import NONE, ChunkedDecoder, Framing, LengthDecoder, decoder
+from sandbox.protocols.http1.grammar import Fields, Malformed
 
 #: Seconds between two looks at a client that nothing is read from.
 _LOOK = 1.0

@@ -18,9 +18,9 @@ from sandbox.http.answers import JSON, error_code, reply_bytes
 from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
 from sandbox.http.traffic import CLIENT_LEFT
-from sandbox.policy.framing import NONE, Framing
-from sandbox.policy.grammar import RequestHead
-from sandbox.policy.headers import REQUEST_ID
+from sandbox.protocols.http1.framing import NONE, Framing
+from sandbox.protocols.http1.grammar import RequestHead
+from sandbox.protocols.http1.headers import REQUEST_ID
 
 if TYPE_CHECKING:
     from sandbox.http.channel import Channel
@@ -32,7 +32,7 @@ class Request(TwistedRequest):
     The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
     gateway needs none of them. They are made when they are first asked for.
 
-    :ivar section: the bytes of the fields, see :class:`sandbox.policy.grammar.RequestHead`; two more of its attributes:
+    :ivar section: the bytes of the fields, see :class:`sandbox.protocols.http1.grammar.RequestHead`; two more of its attributes:
     :ivar headers: the fields in their order and case.
     :ivar known: those that the server needs to know, by lower-case name.
     :ivar framing: how the body is delimited.

@@ -21,7 +21,7 @@ from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
-from sandbox.policy.headers import TrustedProxies
+from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
 
 _log = Logger()

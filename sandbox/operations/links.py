@@ -15,7 +15,7 @@ from sandbox.domain.model import Link
 from sandbox.operations.access import Access
 from sandbox.operations.previews import Previews
 from sandbox.policy.access import PARAMETER
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
 from sandbox.stores.interface import ISessionStore
 
 _log = Logger()

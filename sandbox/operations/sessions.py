@@ -15,7 +15,7 @@ from sandbox.domain.errors import Conflict, ContainerNotFound, SandboxError, Ses
 from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
 from sandbox.net.cancellation import uninterrupted
 from sandbox.net.keyed_locks import Turns
-from sandbox.policy.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings

@@ -18,9 +18,9 @@ import attrs
 from sandbox.domain.errors import AccessDenied
 from sandbox.domain.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
-from sandbox.policy.grammar import REMEMBERED, Field, Line, memorable, read_section
-from sandbox.policy.rewriting import canonical_authority
 from sandbox.policy.tokens import expired, invalid
+from sandbox.protocols.http1.grammar import REMEMBERED, Field, Line, memorable, read_section
+from sandbox.protocols.http1.rewriting import canonical_authority
 
 #: The query parameter that carries a token once, until it is exchanged for a cookie.
 PARAMETER = b"access_token"
@@ -127,7 +127,7 @@ _READ = _CARRYING | set(_TELLING)
 def presented(section: bytes, cookie: bytes) -> Presented:
     """What stands in a section of header fields; other schemes, subprotocols and cookies are not ours.
 
-    :param section: see :class:`sandbox.policy.grammar.RequestHead`.
+    :param section: see :class:`sandbox.protocols.http1.grammar.RequestHead`.
     :param cookie: our cookie's name there.
     """
     return (_presented if memorable(section) else _presented.__wrapped__)(section, cookie)

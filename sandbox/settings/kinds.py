@@ -133,7 +133,7 @@ def network(value: str) -> str:
 
 
 def domain(value: str) -> str:
-    # 110 bytes leave room in DNS's 253 for the longest name in front (sandbox.policy.hostnames).
+    # 110 bytes leave room in DNS's 253 for the longest name in front (sandbox.protocols.hostnames).
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
     if len(value) > 110 or not re.fullmatch(rf"{label}(\.{label})*", value.lower()):
         raise ValueError

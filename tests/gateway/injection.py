@@ -14,7 +14,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import deferLater
 
 from sandbox.gateway.pool import Pool
-from sandbox.policy.framing import chunk
+from sandbox.protocols.http1.framing import chunk
 from tests.gateway import stage
 from tests.gateway.test_websocket import asking, granting
 from tests.gateway.wires import BINARY, CLOSE, TEXT, HalfWire, close_payload, frame, until

@@ -11,7 +11,7 @@ from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM
 from sandbox.http.replies import error_reply
 from sandbox.http.routes import Route, Routes
-from sandbox.policy.hostnames import Addresses
+from sandbox.protocols.hostnames import Addresses
 from tests.gateway.stage import GatewayCase, values
 from tests.gateway.test_websocket import asking, granting
 from tests.gateway.wires import TEXT, expect, frame

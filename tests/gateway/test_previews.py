@@ -16,7 +16,7 @@ from sandbox.domain.errors import (
 )
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
-from sandbox.policy.headers import TrustedProxies
+from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.stage import GatewayCase, fields_of, values
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -11,8 +11,8 @@ from sandbox.http.access_log import AccessLog
 from sandbox.http.identity import RequestIds
 from sandbox.http.request import Request
 from sandbox.http.site import Limits
-from sandbox.policy.grammar import read_section
-from sandbox.policy.headers import TrustedProxies
+from sandbox.protocols.http1.grammar import read_section
+from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.stage import GET, GatewayCase, values
 from tests.gateway.test_websocket import WebSocketTestCase, asking, granting
 from tests.gateway.wires import TEXT, frame, until

@@ -20,7 +20,7 @@ from sandbox.http.admission import STREAM
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
-from sandbox.policy.headers import TrustedProxies
+from sandbox.protocols.http1.headers import TrustedProxies
 
 REQUESTS = {
     "plain": b"GET /previews/s1/a?b HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n",

@@ -12,7 +12,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from sandbox.policy.framing import ChunkedDecoder
+from sandbox.protocols.http1.framing import ChunkedDecoder
 
 
 @attrs.frozen

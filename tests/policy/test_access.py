@@ -26,7 +26,7 @@ from sandbox.policy.access import (
     with_query,
     without_tokens,
 )
-from sandbox.policy.grammar import Field, read_section
+from sandbox.protocols.http1.grammar import Field, read_section
 
 NOW = 1_800_000_000.0
 

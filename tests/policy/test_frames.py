@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.frames import FrameTracker
+from sandbox.protocols.websocket import FrameTracker
 
 
 @attrs.frozen

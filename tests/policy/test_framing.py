@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.framing import MAX_CHUNK_LINE, MAX_TRAILERS, ChunkedDecoder, chunk, keeps_alive, last_chunk
-from sandbox.policy.grammar import Malformed, parse_request_head, parse_response_head
+from sandbox.protocols.http1.framing import MAX_CHUNK_LINE, MAX_TRAILERS, ChunkedDecoder, chunk, keeps_alive, last_chunk
+from sandbox.protocols.http1.grammar import Malformed, parse_request_head, parse_response_head
 
 GOOD = b"3\r\nabc\r\n00a;x=y;z\r\n0123456789\r\n1;z\r\n\n\r\n0\r\nA: b\r\nC: d\r\n\r\nrest"
 

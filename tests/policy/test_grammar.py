@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.framing import Coding, request_framing, response_framing
-from sandbox.policy.grammar import (
+from sandbox.protocols.http1.framing import Coding, request_framing, response_framing
+from sandbox.protocols.http1.grammar import (
     Malformed,
     check_partial_head,
     parse_request_head,

@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
-from sandbox.policy.grammar import Fields, parse_request_head, parse_response_head, read_section
-from sandbox.policy.headers import (
+from sandbox.protocols.http1.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
+from sandbox.protocols.http1.grammar import Fields, parse_request_head, parse_response_head, read_section
+from sandbox.protocols.http1.headers import (
     Crossing,
     Origin,
     TrustedProxies,

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.hostnames import MAX_DOMAIN, Addresses, PreviewHost, read_name, write_name
+from sandbox.protocols.hostnames import MAX_DOMAIN, Addresses, PreviewHost, read_name, write_name
 
 IDS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
 PORTS = st.integers(1024, 65535)

@@ -1,4 +1,4 @@
-"""``sandbox.policy.pages``: the cursor between pages."""
+"""``sandbox.policy.cursors``: the cursor between pages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import InvalidRequest
-from sandbox.policy import pages
-from sandbox.policy.pages import decode_cursor, encode_cursor
+from sandbox.policy import cursors
+from sandbox.policy.cursors import decode_cursor, encode_cursor
 
 
 def encoded(text: str) -> str:
@@ -24,7 +24,7 @@ class PageTests(SynchronousTestCase):
     """The module."""
 
     def test_the_docstrings_examples_hold(self) -> None:
-        self.assertEqual(doctest.testmod(pages).failed, 0)
+        self.assertEqual(doctest.testmod(cursors).failed, 0)
 
 
 class CursorTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.rewriting import Rewriter
+from sandbox.protocols.http1.rewriting import Rewriter
 
 
 def rewriter(stripped: bool = True, prefix: bytes = b"/previews/s1") -> Rewriter:

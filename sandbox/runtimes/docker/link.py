@@ -11,8 +11,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sandbox.protocols.docker_stream import STDERR, FrameError, StreamDemultiplexer
 from sandbox.runtimes.docker import protocol
-from sandbox.runtimes.docker.frames import STDERR, FrameError, StreamDemultiplexer
 
 T = TypeVar("T")
 _log = Logger()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.protocols.docker_stream import STDERR, STDOUT, FrameError, StreamDemultiplexer
 from sandbox.runtimes.docker import protocol
-from sandbox.runtimes.docker.frames import STDERR, STDOUT, FrameError, StreamDemultiplexer
 from sandbox.runtimes.docker.protocol import ProtocolError, ReplyParser
 
 frames = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_size=40)))

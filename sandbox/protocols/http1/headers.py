@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import attrs
 
-from sandbox.policy.framing import CHUNKS, CLOSE, Framing
-from sandbox.policy.grammar import Field, Fields, Line, ResponseHead, split_list
-from sandbox.policy.rewriting import REWRITTEN, Rewriter
+from sandbox.protocols.http1.framing import CHUNKS, CLOSE, Framing
+from sandbox.protocols.http1.grammar import Field, Fields, Line, ResponseHead, split_list
+from sandbox.protocols.http1.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via, by the minor version of the message that we received (RFC 9110 section 7.6.3).
 VIA = (b"1.0 sandbox", b"1.1 sandbox")
@@ -132,7 +132,7 @@ def crossing(
     :param public: the authority by which the browser came, see :func:`public_host`.
     :param address: the application's IP address.
 
-    The rest is as in :class:`Origin` and :class:`sandbox.policy.rewriting.Rewriter`.
+    The rest is as in :class:`Origin` and :class:`sandbox.protocols.http1.rewriting.Rewriter`.
     """
     ip = address.encode("ascii")
     rewriter = Rewriter(
@@ -159,7 +159,7 @@ def request_lines(
     Whatever the client's Connection field names is dropped before ours are added, so that it cannot take away what we
     say (CVE-2024-45410).
 
-    :param known: see :class:`sandbox.policy.grammar.RequestHead`; it says how the body is framed, too.
+    :param known: see :class:`sandbox.protocols.http1.grammar.RequestHead`; it says how the body is framed, too.
     :param upgrade: the protocol of an upgrade that is offered on.
     :param minor: of the request's version.
     """

@@ -6,7 +6,7 @@ import enum
 import re
 from typing import NamedTuple
 
-from sandbox.policy.grammar import (
+from sandbox.protocols.http1.grammar import (
     Fields,
     Malformed,
     RequestHead,
