@@ -20,8 +20,8 @@ from pathlib import Path
 
 from twisted.scripts.twistd import run
 
-from sandbox.metrics import lag
 from sandbox.runtimes.docker import inspection
+from sandbox.telemetry.metrics import lag
 
 
 def _any(text: str) -> bool:

@@ -22,16 +22,16 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from sandbox.api.health import Check
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.http.routes import Root
 from sandbox.http.site import Site
-from sandbox.logs.output import Output
 from sandbox.notify import Notify
 from sandbox.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
-from sandbox.watching import Watching
+from sandbox.telemetry.health import Check
+from sandbox.telemetry.logs.output import Output
+from sandbox.telemetry.monitoring import Watching
 
 _log = Logger()
 

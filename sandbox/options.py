@@ -9,9 +9,9 @@ from typing import Any
 
 from twisted.python import usage
 
-from sandbox.logs.output import STDERR, STDOUT, Output
 from sandbox.reload import Source
 from sandbox.settings import REQUIRED, SettingError, Settings, Variable, variables
+from sandbox.telemetry.logs.output import STDERR, STDOUT, Output
 
 
 def _explain(variable: Variable) -> str:

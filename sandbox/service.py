@@ -12,8 +12,6 @@ from twisted.python.failure import Failure
 
 from sandbox.api.app import InternalApi
 from sandbox.api.guard import Guard
-from sandbox.api.health import Check
-from sandbox.api.watch import Watch
 from sandbox.daemon import Daemon
 from sandbox.domain.model import ExecResult
 from sandbox.gateway.access import PreviewAccess, registered_mode
@@ -26,7 +24,6 @@ from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM, Admission
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
-from sandbox.metrics import gateway, work
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.keyed_locks import Turns
 from sandbox.notify import Notify
@@ -49,7 +46,10 @@ from sandbox.settings import SettingError, Settings
 from sandbox.stores.factory import make_store
 from sandbox.stores.interface import ISessionStore
 from sandbox.stores.measured import MeasuredStore
-from sandbox.watching import Watching
+from sandbox.telemetry.endpoints import Watch
+from sandbox.telemetry.health import Check
+from sandbox.telemetry.metrics import gateway, work
+from sandbox.telemetry.monitoring import Watching
 
 
 def makeService(options: Options) -> Daemon:

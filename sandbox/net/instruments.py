@@ -1,4 +1,4 @@
-"""Counts that cost next to nothing to keep and are read when somebody asks for them (:mod:`sandbox.metrics`)."""
+"""Counts that cost next to nothing to keep and are read when somebody asks for them (:mod:`sandbox.telemetry.metrics`)."""
 
 from __future__ import annotations
 

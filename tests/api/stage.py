@@ -22,7 +22,7 @@ from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.service import Parts
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory import MemoryStore
-from sandbox.watching import Watching
+from sandbox.telemetry.monitoring import Watching
 from tests.api import conformity
 
 KEY = "the-service-key"

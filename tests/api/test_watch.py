@@ -6,8 +6,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.api.health import FRESH, Health, Report, Status
 from sandbox.domain.errors import EngineUnavailable, StoreUnavailable
+from sandbox.telemetry.health import FRESH, Health, Report, Status
 from tests.api.stage import KEY, Answer, ApiCase
 
 

@@ -12,7 +12,7 @@ from twisted.python import log as legacy
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.logs.lines import FIELDS, MESSAGE, TRACEBACK, VALUE, cut, json_line, text_line
+from sandbox.telemetry.logs.formats import FIELDS, MESSAGE, TRACEBACK, VALUE, cut, json_line, text_line
 
 FORGED = 'one\n{"level": "critical"}\r\n2026-11-23T00:00:00.000Z critical sandbox: two\x1b[2J\x9b\u2028\u202e\0'
 

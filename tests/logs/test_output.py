@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.logs.output import LEVELS, Output
 from sandbox.net.log_context import on_behalf_of
 from sandbox.settings import variables
+from sandbox.telemetry.logs.output import LEVELS, Output
 
 
 def logger(output: Output) -> Logger:

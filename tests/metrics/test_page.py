@@ -6,10 +6,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.metrics.families import counter, gauge, histogram
-from sandbox.metrics.lag import INTERVAL, Lag
-from sandbox.metrics.page import Page
 from sandbox.net.instruments import Durations
+from sandbox.telemetry.metrics.families import counter, gauge, histogram
+from sandbox.telemetry.metrics.lag import INTERVAL, Lag
+from sandbox.telemetry.metrics.page import Page
 
 
 class Pages(SynchronousTestCase):

@@ -9,10 +9,10 @@ from prometheus_client.core import Metric
 
 import twisted
 from sandbox import __version__
-from sandbox.api.health import Health, Status
-from sandbox.logs.output import LEVELS, Output
-from sandbox.metrics.families import counter, gauge, histogram
-from sandbox.metrics.lag import Lag
+from sandbox.telemetry.health import Health, Status
+from sandbox.telemetry.logs.output import LEVELS, Output
+from sandbox.telemetry.metrics.families import counter, gauge, histogram
+from sandbox.telemetry.metrics.lag import Lag
 
 
 def build() -> Iterator[Metric]:

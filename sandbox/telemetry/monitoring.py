@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 
 from sandbox.api.guard import Guard
-from sandbox.api.health import Health
-from sandbox.api.watch import ROUTES, Watch
 from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
@@ -18,14 +16,16 @@ from sandbox.http.request import Request
 from sandbox.http.routes import Root
 from sandbox.http.site import Limits, Site
 from sandbox.http.traffic import Traffic
-from sandbox.logs.output import Output
-from sandbox.metrics import gateway, process, work
-from sandbox.metrics.lag import Lag
-from sandbox.metrics.page import Page
 from sandbox.net.instruments import Calls, Workers
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
+from sandbox.telemetry.endpoints import ROUTES, Watch
+from sandbox.telemetry.health import Health
+from sandbox.telemetry.logs.output import Output
+from sandbox.telemetry.metrics import gateway, process, work
+from sandbox.telemetry.metrics.lag import Lag
+from sandbox.telemetry.metrics.page import Page
 
 _STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING")))
 
@@ -80,7 +80,7 @@ class Watching:
         """A site whose requests are named, logged and counted, and which tells how the daemon is from the beginning.
 
         :param name: what its connections are counted as.
-        :param inside: see :class:`sandbox.api.watch.Watch`.
+        :param inside: see :class:`sandbox.telemetry.endpoints.Watch`.
         """
         settings = self._settings
         root = Starting(self.watch(inside=inside), Addresses("", settings.preview_domain))
@@ -100,7 +100,7 @@ class Watching:
         return Watch(self.health, self._page.render, self.guard, inside=inside)
 
     def publish_calls(self, prefix: str, of: str, calls: Mapping[str, Calls]) -> None:
-        """Have calls of something on the page of metrics; see :func:`sandbox.metrics.work.calls`."""
+        """Have calls of something on the page of metrics; see :func:`sandbox.telemetry.metrics.work.calls`."""
         self.publish(partial(work.calls, prefix, of, calls))
 
     def publish_workers(self, pools: Callable[[], Mapping[str, Workers]]) -> None:

@@ -10,8 +10,8 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.site import Site
 from sandbox.http.traffic import Traffic
-from sandbox.metrics.families import counter, gauge, histogram
 from sandbox.operations.previews import Previews
+from sandbox.telemetry.metrics.families import counter, gauge, histogram
 
 
 def requests(traffic: Traffic) -> Iterator[Metric]:

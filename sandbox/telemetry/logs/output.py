@@ -18,8 +18,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from sandbox.logs.lines import json_line, text_line
 from sandbox.net.log_context import ORIGIN
+from sandbox.telemetry.logs.formats import json_line, text_line
 
 _log = Logger()
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from sandbox.metrics.families import Labels, counter, gauge, histogram
 from sandbox.net.instruments import Calls, Workers
 from sandbox.operations.execution import ExecutionCounts
 from sandbox.operations.files import Files
+from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
 
 
 class Stream(Protocol):

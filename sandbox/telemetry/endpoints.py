@@ -14,9 +14,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from sandbox import __version__
 from sandbox.api.guard import Guard
-from sandbox.api.health import Health, Report, Status
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
+from sandbox.telemetry.health import Health, Report, Status
 
 HEALTHZ, READYZ, METRICS = b"/healthz", b"/readyz", b"/metrics"
 #: The names under which they are counted.
