@@ -27,12 +27,10 @@ from sandbox.http.routes import Root, Route, Routes
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.keyed_locks import Turns
 from sandbox.notify import Notify
-from sandbox.operations.access import Access, Keys
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays
 from sandbox.operations.links import Links
-from sandbox.operations.previews import Previews
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.options import Options
@@ -40,6 +38,8 @@ from sandbox.policy.access import Mode
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.reload import Reload
+from sandbox.routing.access import Access, Keys
+from sandbox.routing.previews import Previews
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import SettingError, Settings

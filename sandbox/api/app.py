@@ -25,9 +25,9 @@ from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays
 from sandbox.operations.links import Links
-from sandbox.operations.previews import Previews
 from sandbox.operations.sessions import Sessions
 from sandbox.protocols.hostnames import Addresses
+from sandbox.routing.previews import Previews
 
 
 @cache

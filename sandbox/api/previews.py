@@ -11,8 +11,8 @@ from sandbox.domain.errors import Conflict, Overloaded
 from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
 from sandbox.operations.links import Links
-from sandbox.operations.previews import Previews
 from sandbox.protocols.hostnames import Addresses
+from sandbox.routing.previews import Previews
 
 
 class PreviewEndpoints:

@@ -16,9 +16,6 @@ from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
-from sandbox.operations.access import Access, Grant
-from sandbox.operations.authorities import Authority
-from sandbox.operations.previews import Previews
 from sandbox.policy.access import (
     BEARER_PROTOCOL,
     PARAMETER,
@@ -40,6 +37,9 @@ from sandbox.policy.access import (
 from sandbox.policy.cookies import Scope, set_cookie
 from sandbox.protocols.http1.grammar import Fields, memorable, read_section
 from sandbox.protocols.http1.headers import Origin, TrustedProxies, public_host
+from sandbox.routing.access import Access, Grant
+from sandbox.routing.authorizations import Authority
+from sandbox.routing.previews import Previews
 
 Credentials = tuple[Credential, ...]
 
@@ -114,7 +114,7 @@ class PreviewAccess:
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
         """See :class:`sandbox.gateway.doors.Authorize`.
 
-        :raises SandboxError: as :meth:`sandbox.operations.access.Access.admit` does, and ``CrossOriginDenied``.
+        :raises SandboxError: as :meth:`sandbox.routing.access.Access.admit` does, and ``CrossOriginDenied``.
         """
         mode = self._mode(session_id)
         known = self._known.get((request.section, session_id, prefix))

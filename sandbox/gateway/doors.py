@@ -9,13 +9,13 @@ from twisted.internet.defer import Deferred
 from sandbox.domain.model import Destination, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.operations.authorities import Authority
 from sandbox.protocols.http1.grammar import Fields
 from sandbox.protocols.http1.rewriting import Rewriter
+from sandbox.routing.authorizations import Authority
 
 
 class Resolver(Protocol):
-    """Knows where a preview's requests go; :class:`sandbox.operations.previews.Previews` is one."""
+    """Knows where a preview's requests go; :class:`sandbox.routing.previews.Previews` is one."""
 
     def resolve(self, session_id: str) -> Destination | Deferred[Destination]:
         """The registration and its target, at once where they are known.

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Link
-from sandbox.operations.access import Access
-from sandbox.operations.previews import Previews
 from sandbox.policy.access import PARAMETER
 from sandbox.protocols.hostnames import Addresses
+from sandbox.routing.access import Access
+from sandbox.routing.previews import Previews
 from sandbox.stores.interface import ISessionStore
 
 _log = Logger()

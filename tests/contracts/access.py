@@ -10,12 +10,12 @@ from twisted.internet.task import Clock
 
 from sandbox.domain.errors import AccessDenied, AccessUnavailable, PreviewNotRegistered, SandboxError
 from sandbox.domain.model import Link, Preview
-from sandbox.operations.access import Access, Grant, Keys
 from sandbox.operations.links import LinkAddresses, Links
 from sandbox.policy.access import Credential, Mode, Place
 from sandbox.policy.links import LinkToken, write_link
 from sandbox.policy.signing import Purpose, Signer
 from sandbox.protocols.hostnames import Addresses
+from sandbox.routing.access import Access, Grant, Keys
 from tests.contracts.store import session
 from tests.policy.jwts import SECRET, attacks, token
 

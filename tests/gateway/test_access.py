@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Link
 from sandbox.gateway.access import PreviewAccess
-from sandbox.operations.access import Access, Keys
 from sandbox.policy.access import mode_of
 from sandbox.protocols.http1.headers import TrustedProxies
+from sandbox.routing.access import Access, Keys
 from sandbox.stores.memory import MemoryStore
 from sandbox.stores.postgres import PostgresStore
 from sandbox.stores.sqlite import SqliteStore

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from sandbox.operations.access import Access, Keys
 from sandbox.policy.access import Credential, Mode, Place
+from sandbox.routing.access import Access, Keys
 from sandbox.stores.memory import MemoryStore
 from sandbox.stores.postgres import PostgresStore
 from sandbox.stores.sqlite import SqliteStore

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.operations.authorities import Authorities, Authority
+from sandbox.routing.authorizations import Authorities, Authority
 
 
 class AuthoritiesTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from sandbox.gateway.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.site import Site
 from sandbox.http.traffic import Traffic
-from sandbox.operations.previews import Previews
+from sandbox.routing.previews import Previews
 from sandbox.telemetry.metrics.families import counter, gauge, histogram
 
 

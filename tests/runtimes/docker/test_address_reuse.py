@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import Container, ContainerSpec, Preview
-from sandbox.operations.previews import Previews
+from sandbox.routing.previews import Previews
 from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase

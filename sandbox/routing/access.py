@@ -20,13 +20,13 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.model import Link
 from sandbox.net.read_through_cache import Answers, Unknown
-from sandbox.operations.authorities import Authorities, Authority
-from sandbox.operations.known import Known
 from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, admit_user
 from sandbox.policy.cookies import SessionCookie, read_cookie, write_cookie
 from sandbox.policy.links import LinkToken, read_link, write_link
 from sandbox.policy.signing import Purpose, Signer
 from sandbox.policy.tokens import Claims, Verifier, expired, invalid, judge, missing
+from sandbox.routing.authorizations import Authorities, Authority
+from sandbox.routing.verified_tokens import Known
 from sandbox.stores.interface import ISessionStore
 
 #: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
