@@ -20,9 +20,9 @@ from sandbox.api.operation import PREFIX, Answer, Operation, Parameter, document
 from sandbox.api.schemas import Schema
 from sandbox.api.validation import compiled, load, read
 from sandbox.domain.errors import UnknownPath
-from sandbox.http.answers import error_code
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
+from sandbox.http.responses import error_code
 from sandbox.net.log_context import on_behalf_of
 
 SESSION = "/sessions/{sessionId}"

@@ -14,9 +14,9 @@ from sandbox.domain.errors import SandboxError
 from sandbox.gateway.doors import Outbound
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream import Upstream
-from sandbox.http.answers import CONTINUE, http_date
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
+from sandbox.http.responses import CONTINUE, http_date
 from sandbox.protocols.http1.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
 from sandbox.protocols.http1.headers import VIA, field_lines, relayed_trailers, response_lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.http.answers import too_large
 from sandbox.http.replies import error_reply
+from sandbox.http.responses import too_large
 from sandbox.protocols.http1.grammar import Fields, Malformed
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from sandbox.http.admission import Buffer, Refuse
-from sandbox.http.answers import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
 from sandbox.http.bodies import BufferedBody, Discard
 from sandbox.http.receiving import BODY, CLOSING, HEAD, UPGRADED, WAIT, Receiver
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
+from sandbox.http.responses import CONTINUE, JSON, bytes_after_upgrade, http_date, reply_bytes, too_large
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
 from sandbox.protocols.http1.framing import keeps_alive, request_framing

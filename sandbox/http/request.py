@@ -14,9 +14,9 @@ from twisted.web.http import parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
-from sandbox.http.answers import JSON, error_code, reply_bytes
 from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
+from sandbox.http.responses import JSON, error_code, reply_bytes
 from sandbox.http.traffic import CLIENT_LEFT
 from sandbox.protocols.http1.framing import NONE, Framing
 from sandbox.protocols.http1.grammar import RequestHead

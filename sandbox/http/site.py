@@ -14,11 +14,11 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site as TwistedSite
 
 from sandbox.http.admission import Admission, Admit, Buffer
-from sandbox.http.answers import error_code
 from sandbox.http.channel import Channel
 from sandbox.http.identity import RequestIds
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
+from sandbox.http.responses import error_code
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
 from sandbox.protocols.http1.headers import TrustedProxies
