@@ -10,8 +10,8 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from sandbox.api.app import InternalApi
-from sandbox.api.guard import Guard
+from sandbox.api.framework.guard import Guard
+from sandbox.api.internal.api import InternalApi
 from sandbox.daemon import Daemon
 from sandbox.domain.model import ExecResult
 from sandbox.gateway.access import PreviewAccess, registered_mode

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from pages import Generated, table
 from sphinx.application import Sphinx
 
-from sandbox.api.app import description
-from sandbox.api.outline import Json, Outline, Row, codes, operations, shape
+from sandbox.api.framework.openapi_view import Json, Outline, Row, codes, operations, shape
+from sandbox.api.internal.api import description
 
 
 class Api(Generated):

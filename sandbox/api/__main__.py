@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from sandbox.api.app import description
-from sandbox.api.page import render
+from sandbox.api.framework.page import render
+from sandbox.api.internal.api import description
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox import __version__
-from sandbox.api.guard import Guard
+from sandbox.api.framework.guard import Guard
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.telemetry.health import Health, Report, Status

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sandbox.api.guard import Guard
+from sandbox.api.framework.guard import Guard
 from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse

@@ -16,7 +16,7 @@ import jsonschema
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from sandbox.api.app import description
+from sandbox.api.internal.api import description
 
 #: The refusals that no operation lists because they are not its own: the document's introduction does.
 GENERAL = {

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 
-from sandbox.api.guard import Guard
+from sandbox.api.framework.guard import Guard
 from sandbox.http.site import Site
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime

@@ -15,12 +15,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
 import sandbox
-from sandbox.api.app import description
-from sandbox.api.endpoint import OPERATIONS
-from sandbox.api.operation import Parameter
-from sandbox.api.outline import operations as outlines
-from sandbox.api.page import render
-from sandbox.api.validation import compiled, load, read
+from sandbox.api.framework.endpoint import OPERATIONS
+from sandbox.api.framework.openapi_view import operations as outlines
+from sandbox.api.framework.operation import Parameter
+from sandbox.api.framework.page import render
+from sandbox.api.framework.validation import compiled, load, read
+from sandbox.api.internal.api import description
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
 from sandbox.domain import errors

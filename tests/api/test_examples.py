@@ -10,8 +10,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.api.app import description
-from sandbox.api.outline import operations
+from sandbox.api.framework.openapi_view import operations
+from sandbox.api.internal.api import description
 from tests.daemon import KEY, Daemon
 from tests.engine import client, ensure_busybox
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.api.app import description
+from sandbox.api.internal.api import description
 from sandbox.policy.cursors import encode_cursor
 from tests.daemon import KEY, Daemon
 from tests.engine import BUSYBOX, client, ensure_busybox

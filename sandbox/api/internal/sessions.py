@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.api import answers, faults, schemas
-from sandbox.api.endpoint import SESSION, Call, endpoint
-from sandbox.api.faults import fault
-from sandbox.api.operation import Answer, Parameter
-from sandbox.api.views import session_view
+from sandbox.api.framework import error_responses
+from sandbox.api.framework.endpoint import SESSION, Call, endpoint
+from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.operation import Answer, Parameter
+from sandbox.api.internal import response_schemas, schemas
+from sandbox.api.internal.views import session_view
 from sandbox.domain.errors import Conflict, ContainerNotFound, EngineError, ImageUnknown, SessionExists, SessionNotFound
 from sandbox.domain.model import SessionStatus
 from sandbox.http.replies import Reply
@@ -18,21 +19,31 @@ from sandbox.policy.cursors import DEFAULT_LIMIT
 _NEXT = dict.fromkeys(
     ("get_session", "start_session", "stop_session", "delete_session", "exec", "register_preview"), "sessionId"
 )
-_CHANGED = (fault(SessionNotFound), fault(ContainerNotFound), fault(Conflict, "SESSION_CREATING"), *faults.CHANGE)
+_CHANGED = (
+    fault(SessionNotFound),
+    fault(ContainerNotFound),
+    fault(Conflict, "SESSION_CREATING"),
+    *error_responses.CHANGE,
+)
 
 
 class SessionEndpoints:
-    """Of :class:`sandbox.api.app.InternalApi`."""
+    """Of :class:`sandbox.api.internal.api.InternalApi`."""
 
     _sessions: Sessions
 
     @endpoint(
         "POST",
         "/sessions",
-        Answer(201, "The session; its container runs.", answers.SESSION, links=_NEXT),
+        Answer(201, "The session; its container runs.", response_schemas.SESSION, links=_NEXT),
         tag="sessions",
         body=schemas.NEW_SESSION,
-        faults=(fault(ImageUnknown), fault(SessionExists), fault(EngineError, "NETWORK_UNSAFE"), *faults.CHANGE),
+        faults=(
+            fault(ImageUnknown),
+            fault(SessionExists),
+            fault(EngineError, "NETWORK_UNSAFE"),
+            *error_responses.CHANGE,
+        ),
     )
     async def create_session(self, call: Call) -> Reply:
         """Create a session: its container running, its workspace a volume.
@@ -53,7 +64,7 @@ class SessionEndpoints:
     @endpoint(
         "GET",
         "/sessions",
-        Answer(200, "A page of sessions.", answers.PAGE),
+        Answer(200, "A page of sessions.", response_schemas.PAGE),
         tag="sessions",
         parameters=(
             Parameter("query", "userId", schemas.USER_ID),
@@ -61,7 +72,7 @@ class SessionEndpoints:
             Parameter("query", "limit", schemas.LIMIT),
             Parameter("query", "cursor", schemas.CURSOR),
         ),
-        faults=(*faults.STORE, *faults.ENGINE),
+        faults=(*error_responses.STORE, *error_responses.ENGINE),
     )
     async def list_sessions(self, call: Call) -> Reply:
         """List sessions, newest first, a page at a time.
@@ -80,21 +91,27 @@ class SessionEndpoints:
     @endpoint(
         "GET",
         SESSION,
-        Answer(200, "The session.", answers.SESSION),
+        Answer(200, "The session.", response_schemas.SESSION),
         tag="sessions",
-        faults=(fault(SessionNotFound), *faults.STORE, *faults.ENGINE),
+        faults=(fault(SessionNotFound), *error_responses.STORE, *error_responses.ENGINE),
     )
     async def get_session(self, call: Call) -> Reply:
         """One session, its status as the engine says now."""
         return Reply(200, session_view(await self._sessions.get(call.session_id)))
 
-    @endpoint("POST", SESSION + "/start", Answer(200, "It runs.", answers.SESSION), tag="sessions", faults=_CHANGED)
+    @endpoint(
+        "POST", SESSION + "/start", Answer(200, "It runs.", response_schemas.SESSION), tag="sessions", faults=_CHANGED
+    )
     async def start_session(self, call: Call) -> Reply:
         """Start a stopped session; nothing happens when it runs."""
         return Reply(200, session_view(await self._sessions.start(call.session_id)))
 
     @endpoint(
-        "POST", SESSION + "/stop", Answer(200, "It is stopped.", answers.SESSION), tag="sessions", faults=_CHANGED
+        "POST",
+        SESSION + "/stop",
+        Answer(200, "It is stopped.", response_schemas.SESSION),
+        tag="sessions",
+        faults=_CHANGED,
     )
     async def stop_session(self, call: Call) -> Reply:
         """Stop a session; its workspace stays.
@@ -104,7 +121,11 @@ class SessionEndpoints:
         return Reply(200, session_view(await self._sessions.stop(call.session_id)))
 
     @endpoint(
-        "DELETE", SESSION, Answer(204, "There is no such session any more."), tag="sessions", faults=faults.CHANGE
+        "DELETE",
+        SESSION,
+        Answer(204, "There is no such session any more."),
+        tag="sessions",
+        faults=error_responses.CHANGE,
     )
     async def delete_session(self, call: Call) -> Reply:
         """Delete a session, its container and its workspace; nothing happens when there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.api.schemas import SESSION_ID, STATUS, Schema
+from sandbox.api.internal.schemas import SESSION_ID, STATUS, Schema
 from sandbox.domain.model import EntryType
 
 _MOMENT: Schema = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from sandbox.api import faults
-from sandbox.api.faults import Fault, Faults
-from sandbox.api.schemas import LINK_ID, SESSION_ID, Schema
+from sandbox.api.framework import error_responses
+from sandbox.api.framework.error_responses import Fault, Faults
+from sandbox.api.internal.schemas import LINK_ID, SESSION_ID, Schema
 
 JSON = "application/json"
 #: Where the endpoints are whose parameters and bodies are checked by their schemas.
@@ -86,7 +86,7 @@ class Operation:
     answers: tuple[Answer, ...] = ()
     own_faults: Faults = ()
     key: Key = Key.NEEDED
-    always: Faults = faults.ANY
+    always: Faults = error_responses.ANY
 
     @property
     def in_path(self) -> Mapping[str, Schema]:
@@ -97,8 +97,11 @@ class Operation:
     def faults(self) -> Faults:
         """All errors that it may end with."""
         takes_input = self.path.startswith(PREFIX) and (self.parameters or self.in_path or self.body is not None)
-        found: list[Fault] = [*(faults.INPUT if takes_input else ()), *(faults.KEY if self.key is Key.NEEDED else ())]
-        return (*found, *(faults.BODY if self.body is not None else ()), *self.own_faults, *self.always)
+        found: list[Fault] = [
+            *(error_responses.INPUT if takes_input else ()),
+            *(error_responses.KEY if self.key is Key.NEEDED else ()),
+        ]
+        return (*found, *(error_responses.BODY if self.body is not None else ()), *self.own_faults, *self.always)
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sandbox.api import answers, faults
-from sandbox.api.faults import fault
-from sandbox.api.operation import Answer, Key, Operation
+from sandbox.api.framework import error_responses
+from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.operation import Answer, Key, Operation
+from sandbox.api.internal import response_schemas
 from sandbox.domain.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
-_PREVIEW = (fault(UnknownPath), *faults.PREVIEW)
+_PREVIEW = (fault(UnknownPath), *error_responses.PREVIEW)
 _CARRIED = (
     *_PREVIEW,
     fault(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
@@ -26,7 +27,7 @@ ELSEWHERE = (
         tag="previews",
         method="GET",
         path="/previews/{sessionId}/health",
-        answers=(Answer(200, "It answers, or why it does not.", answers.HEALTH),),
+        answers=(Answer(200, "It response_schemas, or why it does not.", response_schemas.HEALTH),),
         own_faults=_PREVIEW,
         key=Key.NOTHING,
     ),
@@ -49,9 +50,9 @@ ELSEWHERE = (
         tag="operations",
         method="GET",
         path="/healthz",
-        answers=(Answer(200, "It runs.", answers.ALIVE),),
+        answers=(Answer(200, "It runs.", response_schemas.ALIVE),),
         key=Key.TAKEN,
-        always=faults.UNFORESEEN,
+        always=error_responses.UNFORESEEN,
     ),
     Operation(
         name="ready",
@@ -61,11 +62,11 @@ ELSEWHERE = (
         method="GET",
         path="/readyz",
         answers=(
-            Answer(200, "It can.", answers.READY),
-            Answer(503, "It cannot, and this is why.", answers.NOT_READY),
+            Answer(200, "It can.", response_schemas.READY),
+            Answer(503, "It cannot, and this is why.", response_schemas.NOT_READY),
         ),
         key=Key.TAKEN,
-        always=faults.UNFORESEEN,
+        always=error_responses.UNFORESEEN,
     ),
     Operation(
         name="metrics",

@@ -1,6 +1,6 @@
 """The one decorator of the API's endpoints: check what is asked, call, encode what comes back; and describe all that.
 
-The service key and the body's size are judged before, at the door (:mod:`sandbox.api.guard`).
+The service key and the body's size are judged before, at the door (:mod:`sandbox.api.framework.guard`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
-from sandbox.api.faults import Faults
-from sandbox.api.operation import PREFIX, Answer, Operation, Parameter, documented
-from sandbox.api.schemas import Schema
-from sandbox.api.validation import compiled, load, read
+from sandbox.api.framework.error_responses import Faults
+from sandbox.api.framework.operation import PREFIX, Answer, Operation, Parameter, documented
+from sandbox.api.framework.validation import compiled, load, read
+from sandbox.api.internal.schemas import Schema
 from sandbox.domain.errors import UnknownPath
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any
 
 from sandbox import __version__
-from sandbox.api.faults import Fault
-from sandbox.api.operation import JSON, Answer, Key, Operation, Parameter
-from sandbox.api.schemas import Schema
+from sandbox.api.framework.error_responses import Fault
+from sandbox.api.framework.operation import JSON, Answer, Key, Operation, Parameter
+from sandbox.api.internal.schemas import Schema
 
 _TEXT = """\
 What a platform asks of the daemon between it and the containers that its users' code runs in.

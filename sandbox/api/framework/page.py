@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.web.template import Flattenable, Tag, flattenString, tags
 
-from sandbox.api.outline import Json, Outline, Row, codes, operations, shape
+from sandbox.api.framework.openapi_view import Json, Outline, Row, codes, operations, shape
 
 _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*")
 
@@ -31,7 +31,7 @@ FIELDS = (
 
 
 def render(document: Json) -> bytes:
-    """The page of a document of :func:`sandbox.api.description.describe`."""
+    """The page of a document of :func:`sandbox.api.framework.openapi.describe`."""
     info = document["info"]
     page = tags.html(
         tags.head(

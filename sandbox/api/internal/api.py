@@ -10,14 +10,14 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
-from sandbox.api.description import describe
-from sandbox.api.elsewhere import ELSEWHERE
-from sandbox.api.endpoint import APP, OPERATIONS, Call, Page, endpoint, refuse_route
-from sandbox.api.operation import Answer
-from sandbox.api.page import FIELDS, render
-from sandbox.api.previews import PreviewEndpoints
-from sandbox.api.sessions import SessionEndpoints
-from sandbox.api.workspace import WorkspaceEndpoints
+from sandbox.api.framework.endpoint import APP, OPERATIONS, Call, Page, endpoint, refuse_route
+from sandbox.api.framework.openapi import describe
+from sandbox.api.framework.operation import Answer
+from sandbox.api.framework.page import FIELDS, render
+from sandbox.api.internal.previews import PreviewEndpoints
+from sandbox.api.internal.sessions import SessionEndpoints
+from sandbox.api.internal.undecorated_operations import ELSEWHERE
+from sandbox.api.internal.workspace import WorkspaceEndpoints
 from sandbox.domain.model import ExecResult
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 
-from sandbox.api.schemas import ITEM_LIMIT, NAME, NO_NUL, WORKSPACE_PATH, Schema
+from sandbox.api.internal.schemas import ITEM_LIMIT, NAME, NO_NUL, WORKSPACE_PATH, Schema
 from sandbox.domain.errors import InvalidRequest
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)

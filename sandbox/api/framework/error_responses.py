@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from sandbox.api.answers import INCIDENT, PARTIAL_OUTPUT
-from sandbox.api.schemas import Schema
+from sandbox.api.internal.response_schemas import INCIDENT, PARTIAL_OUTPUT
+from sandbox.api.internal.schemas import Schema
 from sandbox.domain import errors
 from sandbox.domain.errors import SandboxError
 from sandbox.http.replies import Fields, answer_to

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
-from sandbox.api import answers, faults, schemas
-from sandbox.api.endpoint import SESSION, Call, endpoint
-from sandbox.api.faults import fault
-from sandbox.api.operation import Answer, Parameter
-from sandbox.api.views import exec_spec, metadata_view, result_view
+from sandbox.api.framework import error_responses
+from sandbox.api.framework.endpoint import SESSION, Call, endpoint
+from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.operation import Answer, Parameter
+from sandbox.api.internal import response_schemas, schemas
+from sandbox.api.internal.views import exec_spec, metadata_view, result_view
 from sandbox.domain.errors import InvalidRequest
 from sandbox.domain.model import ExecResult, iso_ns
 from sandbox.http.replies import Reply
@@ -22,7 +23,7 @@ _DIRECTORY_PATH = (Parameter("query", "path", schemas.DIRECTORY_PATH, required=T
 
 
 class WorkspaceEndpoints:
-    """Of :class:`sandbox.api.app.InternalApi`."""
+    """Of :class:`sandbox.api.internal.api.InternalApi`."""
 
     _execution: Execution
     _files: Files
@@ -32,14 +33,14 @@ class WorkspaceEndpoints:
     @endpoint(
         "POST",
         SESSION + "/exec",
-        Answer(200, "The command ended, with whatever exit code.", answers.RESULT),
+        Answer(200, "The command ended, with whatever exit code.", response_schemas.RESULT),
         tag="commands",
         parameters=(
             Parameter("header", "Idempotency-Key", schemas.IDEMPOTENCY_KEY),
             Parameter("header", "Idempotency-Replay", schemas.IDEMPOTENCY_REPLAY),
         ),
         body=schemas.COMMAND,
-        faults=(*faults.COMMAND, fault(IdempotencyKeyUnknown), fault(IdempotencyMismatch)),
+        faults=(*error_responses.COMMAND, fault(IdempotencyKeyUnknown), fault(IdempotencyMismatch)),
     )
     async def exec(self, call: Call) -> Reply:
         """Run a command in a session's container and wait for its end.
@@ -63,10 +64,10 @@ class WorkspaceEndpoints:
     @endpoint(
         "GET",
         SESSION + "/files",
-        Answer(200, "The file.", answers.FILE),
+        Answer(200, "The file.", response_schemas.FILE),
         tag="files",
         parameters=_PATH,
-        faults=faults.FILE,
+        faults=error_responses.FILE,
     )
     async def read_file(self, call: Call) -> Reply:
         """Read a UTF-8 text file."""
@@ -80,10 +81,10 @@ class WorkspaceEndpoints:
     @endpoint(
         "POST",
         SESSION + "/files",
-        Answer(201, "It is written.", answers.WRITTEN_FILE),
+        Answer(201, "It is written.", response_schemas.WRITTEN_FILE),
         tag="files",
         body=schemas.NEW_FILE,
-        faults=faults.FILE,
+        faults=error_responses.FILE,
     )
     async def write_file(self, call: Call) -> Reply:
         """Create or atomically replace a text file; parents are made.
@@ -100,10 +101,10 @@ class WorkspaceEndpoints:
     @endpoint(
         "GET",
         SESSION + "/dirs",
-        Answer(200, "The directory.", answers.DIRECTORY),
+        Answer(200, "The directory.", response_schemas.DIRECTORY),
         tag="files",
         parameters=_DIRECTORY_PATH,
-        faults=faults.FILE,
+        faults=error_responses.FILE,
     )
     async def list_directory(self, call: Call) -> Reply:
         """List a directory, hidden entries included, sorted by name."""
@@ -115,10 +116,10 @@ class WorkspaceEndpoints:
     @endpoint(
         "GET",
         SESSION + "/stat",
-        Answer(200, "What it is, or that there is nothing.", answers.METADATA),
+        Answer(200, "What it is, or that there is nothing.", response_schemas.METADATA),
         tag="files",
         parameters=_PATH,
-        faults=faults.FILE,
+        faults=error_responses.FILE,
     )
     async def stat(self, call: Call) -> Reply:
         """Whether a path exists, and what it is."""

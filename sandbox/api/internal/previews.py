@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.api import answers, faults, schemas
-from sandbox.api.endpoint import SESSION, Call, endpoint
-from sandbox.api.faults import fault
-from sandbox.api.operation import Answer
-from sandbox.api.views import preview_of
+from sandbox.api.framework import error_responses
+from sandbox.api.framework.endpoint import SESSION, Call, endpoint
+from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.operation import Answer
+from sandbox.api.internal import response_schemas, schemas
+from sandbox.api.internal.views import preview_of
 from sandbox.domain.errors import Conflict, Overloaded
 from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
@@ -16,7 +17,7 @@ from sandbox.routing.previews import Previews
 
 
 class PreviewEndpoints:
-    """Of :class:`sandbox.api.app.InternalApi`."""
+    """Of :class:`sandbox.api.internal.api.InternalApi`."""
 
     _previews: Previews
     _links: Links
@@ -25,10 +26,10 @@ class PreviewEndpoints:
     @endpoint(
         "POST",
         SESSION + "/previews",
-        Answer(201, "It is registered.", answers.REGISTRATION),
+        Answer(201, "It is registered.", response_schemas.REGISTRATION),
         tag="previews",
         body=schemas.NEW_PREVIEW,
-        faults=(*faults.CONTAINER, *faults.ENGINE, fault(Overloaded, "TOO_MANY_PREVIEWS")),
+        faults=(*error_responses.CONTAINER, *error_responses.ENGINE, fault(Overloaded, "TOO_MANY_PREVIEWS")),
     )
     async def register_preview(self, call: Call) -> Reply:
         """Register the port whose application is previewed: one a session, and the last one wins.
@@ -51,10 +52,10 @@ class PreviewEndpoints:
     @endpoint(
         "POST",
         SESSION + "/previews/links",
-        Answer(201, "The link.", answers.LINK, links={"revoke_link": "linkId"}),
+        Answer(201, "The link.", response_schemas.LINK, links={"revoke_link": "linkId"}),
         tag="previews",
         body=schemas.NEW_LINK,
-        faults=(*faults.STORE, fault(Overloaded, "TOO_MANY_LINKS"), fault(Conflict, "LINK_EXISTS")),
+        faults=(*error_responses.STORE, fault(Overloaded, "TOO_MANY_LINKS"), fault(Conflict, "LINK_EXISTS")),
     )
     async def create_link(self, call: Call) -> Reply:
         """Make a URL that opens the session's preview in a browser, for a while.
@@ -70,7 +71,7 @@ class PreviewEndpoints:
         SESSION + "/previews/links/{linkId}",
         Answer(204, "The link opens nothing any more."),
         tag="previews",
-        faults=faults.STORE,
+        faults=error_responses.STORE,
     )
     async def revoke_link(self, call: Call) -> Reply:
         """Revoke a link, and close what it opened; nothing happens when there is none."""
