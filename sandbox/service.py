@@ -18,8 +18,8 @@ from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.hosts import PreviewHosts
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM, Admission
 from sandbox.http.request import Request

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 
 from sandbox.domain.errors import CrossOriginDenied, PreviewNotRegistered
-from sandbox.gateway.doors import Passage, Verdict
+from sandbox.gateway.interfaces import Passage, Verdict
 from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
@@ -82,7 +82,7 @@ class _Known(NamedTuple):
 
 
 class PreviewAccess:
-    """Grants a passage, sends a browser on without its token, or refuses: a :class:`sandbox.gateway.doors.Authorize`.
+    """Grants a passage, sends a browser on without its token, or refuses: a :class:`sandbox.gateway.interfaces.Authorize`.
 
     Browsers and programs send the same fields again and again. What was granted to a field section is remembered for
     as long as it holds, so that the next request like it costs little.
@@ -112,7 +112,7 @@ class PreviewAccess:
         self._known: OrderedDict[tuple[bytes, str, bytes], _Known] = OrderedDict()
 
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
-        """See :class:`sandbox.gateway.doors.Authorize`.
+        """See :class:`sandbox.gateway.interfaces.Authorize`.
 
         :raises SandboxError: as :meth:`sandbox.routing.access.Access.admit` does, and ``CrossOriginDenied``.
         """

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import attrs
 
-from sandbox.gateway.endpoint import close_frame, ping_frame
 from sandbox.gateway.ends import End
+from sandbox.gateway.websocket_handshake import close_frame, ping_frame
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER, Deadlines
 

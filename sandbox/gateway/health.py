@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from sandbox.domain.errors import Overloaded, PreviewMisbehaved, SandboxError
 from sandbox.domain.model import Target
-from sandbox.gateway.pool import Pool
-from sandbox.gateway.upstream import Upstream
+from sandbox.gateway.upstream.connection import Upstream
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.protocols.http1.framing import Framing
 from sandbox.protocols.http1.grammar import Fields, ResponseHead
 

@@ -17,10 +17,10 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination, Preview
 from sandbox.gateway import health
-from sandbox.gateway.doors import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
+from sandbox.gateway.interfaces import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
 from sandbox.gateway.pages import respond, respond_error
-from sandbox.gateway.pool import Pool
-from sandbox.gateway.relay import Relay
+from sandbox.gateway.upstream.pool import Pool
+from sandbox.gateway.upstream.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
@@ -41,7 +41,7 @@ class GatewayOptions:
 
     :ivar trusted: the peers whose forwarding fields are kept.
     :ivar health_timeout: seconds that a health check may take.
-    :ivar continue_timeout: see :class:`sandbox.gateway.relay.Relay`.
+    :ivar continue_timeout: see :class:`sandbox.gateway.upstream.relay.Relay`.
     """
 
     trusted: TrustedProxies = attrs.field(factory=TrustedProxies)
@@ -66,7 +66,7 @@ class PreviewResource(ReverseProxyResource):
     leaf, so that no path segment is ever decoded or normalised on its way.
 
     :param mount: with its slashes, such as ``b"/previews/"``.
-    :param resolver: see :class:`sandbox.gateway.doors.Resolver`; the next two too.
+    :param resolver: see :class:`sandbox.gateway.interfaces.Resolver`; the next two too.
     :param authorize: access control, or ``None`` where there is none (the internal twin's key is checked at the door).
     :param upgrades: who carries WebSockets; without one they are answered with 501.
     :param path_form: whether requests are carried for this mount; health is answered all the same. Without, there is

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved
 from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
-from sandbox.gateway.doors import Outbound
-from sandbox.gateway.endpoint import BadHandshake, check_answer, check_request
-from sandbox.gateway.pool import Pool
-from sandbox.gateway.relay import Relay
-from sandbox.gateway.upstream import Upstream
+from sandbox.gateway.interfaces import Outbound
+from sandbox.gateway.upstream.connection import Upstream
+from sandbox.gateway.upstream.pool import Pool
+from sandbox.gateway.upstream.relay import Relay
+from sandbox.gateway.websocket_handshake import BadHandshake, check_answer, check_request
 from sandbox.http.request import Request
 from sandbox.net.deadlines import Deadlines
 from sandbox.protocols.http1.framing import NO_BODY
@@ -44,7 +44,7 @@ class SocketCounters:
 
 
 class WebSockets:
-    """Carries every request that offers to become a WebSocket; see :class:`sandbox.gateway.doors.Upgrades`.
+    """Carries every request that offers to become a WebSocket; see :class:`sandbox.gateway.interfaces.Upgrades`.
 
     :param timing: see :class:`sandbox.gateway.bridge.Timing`.
     """

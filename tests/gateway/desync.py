@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
@@ -52,7 +52,7 @@ class Quiet:
     """A socket on which nothing waits to be read."""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """See :func:`sandbox.gateway.upstream.Upstream.stale`."""
+        """See :func:`sandbox.gateway.upstream.connection.Upstream.stale`."""
         raise BlockingIOError
 
 

@@ -24,8 +24,8 @@ from twisted.internet.task import deferLater, react
 
 from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.bridge import Timing
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM
 from sandbox.http.site import Limits, Site

@@ -13,7 +13,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import deferLater
 
-from sandbox.gateway.pool import Pool
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.protocols.http1.framing import chunk
 from tests.gateway import stage
 from tests.gateway.test_websocket import asking, granting

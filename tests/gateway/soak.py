@@ -19,8 +19,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater, react
 
 from sandbox.domain.model import Destination, Preview, Target
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.site import Limits, Site
 from sandbox.net.deadlines import Deadlines
@@ -230,7 +230,7 @@ class Resolver:
         self._found = Destination(Preview(session_id="s1", port=port), Target("c", "t", "127.0.0.1", port))
 
     def resolve(self, session_id: str) -> Destination:
-        """See :class:`sandbox.gateway.doors.Resolver`."""
+        """See :class:`sandbox.gateway.interfaces.Resolver`."""
         return self._found
 
 

@@ -14,8 +14,8 @@ from twisted.web.resource import Resource
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.fallback import Fallback
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.site import Limits, Site
 from sandbox.net.deadlines import Deadlines
@@ -73,7 +73,7 @@ class Resolver:
         self.previews: dict[str, Any] = {}
 
     def resolve(self, session_id: str) -> Any:
-        """See :class:`sandbox.gateway.doors.Resolver`."""
+        """See :class:`sandbox.gateway.interfaces.Resolver`."""
         found = self.previews.get(session_id)
         if found is None:
             raise PreviewNotRegistered(session_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import GatewayOptions
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.site import Limits
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits

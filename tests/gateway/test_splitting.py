@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Destination, Preview, Target
-from sandbox.gateway.pool import Pool
 from sandbox.gateway.resource import PreviewResource
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site

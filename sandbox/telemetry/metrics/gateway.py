@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
 
-from sandbox.gateway.pool import Pool
+from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.site import Site
 from sandbox.http.traffic import Traffic

@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import SandboxError
-from sandbox.gateway.doors import Outbound
+from sandbox.gateway.interfaces import Outbound
 from sandbox.gateway.pages import respond_error
-from sandbox.gateway.upstream import Upstream
+from sandbox.gateway.upstream.connection import Upstream
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.http.responses import CONTINUE, http_date
@@ -22,7 +22,7 @@ from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
 from sandbox.protocols.http1.headers import VIA, field_lines, relayed_trailers, response_lines
 
 if TYPE_CHECKING:
-    from sandbox.gateway.pool import Pool
+    from sandbox.gateway.upstream.pool import Pool
 
 # The end of a head, by the minor version of the application's own.
 _END = [b"Via: %b\r\n\r\n" % via for via in VIA]

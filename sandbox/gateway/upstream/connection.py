@@ -27,7 +27,7 @@ from sandbox.protocols.http1.framing import (
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
 
 if TYPE_CHECKING:
-    from sandbox.gateway.pool import Pool
+    from sandbox.gateway.upstream.pool import Pool
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 500

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import Overloaded, PreviewUnreachable
 from sandbox.domain.model import Target
-from sandbox.gateway.upstream import Upstream
+from sandbox.gateway.upstream.connection import Upstream
 from sandbox.net.deadlines import NEVER, Deadlines
 from sandbox.policy.pooling import Book, Key, PoolLimits
 from sandbox.settings import Settings
