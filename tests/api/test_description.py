@@ -24,7 +24,7 @@ from sandbox.api.internal.api import description
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
 from sandbox.domain import errors
-from sandbox.runtimes.docker import refusals
+from sandbox.runtimes.docker import agent_errors
 from tests.api.conformity import check
 from tests.api.stage import ApiCase
 
@@ -111,8 +111,8 @@ class Document(SynchronousTestCase):
                             self.assertIn(word.value, (kind.code, *kind.further), f"{path}: {kind.__name__}")
                             found.add(word.value)
         self.assertGreater(len(found), 25)
-        self.assertLessEqual(set(refusals._FILE_CODES.values()), set(errors.WorkspaceError.further))
-        programs = {*refusals._PROGRAM_CODES.values(), *refusals._OWN_CODES.values()}
+        self.assertLessEqual(set(agent_errors._FILE_CODES.values()), set(errors.WorkspaceError.further))
+        programs = {*agent_errors._PROGRAM_CODES.values(), *agent_errors._OWN_CODES.values()}
         self.assertLessEqual(programs, set(errors.ExecutionFailed.further))
 
     def test_the_module_prints_it(self) -> None:

@@ -12,7 +12,7 @@ from sandbox.client import errors
 from sandbox.client.protocol import Answer, Call
 from sandbox.http.replies import reply_to
 from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch
-from sandbox.runtimes.docker import refusals
+from sandbox.runtimes.docker import agent_errors
 
 #: Each of the daemon's errors, and what a client's caller catches.
 MEANT = {
@@ -85,13 +85,18 @@ class ErrorsTests(SynchronousTestCase):
             "NOT_UTF8": errors.NotText,
             "NO_SPACE": errors.NoSpace,
         }
-        for code in {*refusals._FILE_CODES.values(), "NOT_UTF8", "IO_ERROR", "TIMEOUT", "PROCESS_LIMIT"}:
+        for code in {*agent_errors._FILE_CODES.values(), "NOT_UTF8", "IO_ERROR", "TIMEOUT", "PROCESS_LIMIT"}:
             found = self.caught(daemon.WorkspaceError("no", code=code), errors.FileError)
             self.assertIs(type(found), special.get(code, errors.FileError), code)
 
     def test_why_a_command_could_not_be_run_is_a_failed_execution(self) -> None:
         special = {"COMMAND_NOT_FOUND": errors.CommandNotFound, "COMMAND_NOT_EXECUTABLE": errors.CommandNotExecutable}
-        codes = {*refusals._PROGRAM_CODES.values(), *refusals._OWN_CODES.values(), "CWD_UNUSABLE", "PROCESS_LIMIT"}
+        codes = {
+            *agent_errors._PROGRAM_CODES.values(),
+            *agent_errors._OWN_CODES.values(),
+            "CWD_UNUSABLE",
+            "PROCESS_LIMIT",
+        }
         for code in codes:
             found = self.caught(daemon.ExecutionFailed("no", code), errors.ExecutionFailed)
             self.assertIs(type(found), special.get(code, errors.ExecutionFailed), code)

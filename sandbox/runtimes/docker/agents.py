@@ -19,14 +19,14 @@ from sandbox.domain.errors import (
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.net.cancellation import uninterrupted
 from sandbox.runtimes.docker import program, protocol
+from sandbox.runtimes.docker.agent_errors import execution_error
+from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
+from sandbox.runtimes.docker.agent_pool import Links, Seat
+from sandbox.runtimes.docker.agent_starter import Opener
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command
 from sandbox.runtimes.docker.files import Listing, Read, Stat, Write
-from sandbox.runtimes.docker.link import AgentLink, Exchange, LinkLost
-from sandbox.runtimes.docker.links import Links, Seat
-from sandbox.runtimes.docker.opening import Opener
 from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
-from sandbox.runtimes.docker.refusals import execution_error
 from sandbox.settings import Settings
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import signal
 
 from sandbox.domain.model import ExecResult
 from sandbox.runtimes.docker import protocol
-from sandbox.runtimes.docker.link import Exchange
+from sandbox.runtimes.docker.agent_link import Exchange
 from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
 
 

@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.model import Entry, FileContent
 from sandbox.runtimes.docker import protocol
-from sandbox.runtimes.docker.link import Exchange
+from sandbox.runtimes.docker.agent_errors import file_error
+from sandbox.runtimes.docker.agent_link import Exchange
 from sandbox.runtimes.docker.protocol import ProtocolError
-from sandbox.runtimes.docker.refusals import file_error
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.model import Container
-from sandbox.runtimes.docker.picture import Picture
+from sandbox.runtimes.docker.container_cache import Picture
 
 _log = Logger()
 

@@ -16,7 +16,7 @@ from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
-from sandbox.runtimes.docker.follower import Follower, StreamCounts
+from sandbox.runtimes.docker.informer import Follower, StreamCounts
 from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings

@@ -14,7 +14,7 @@ from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
 
 
 class Stream(Protocol):
-    """How an engine's event stream has been; see :class:`sandbox.runtimes.docker.follower.StreamCounts`."""
+    """How an engine's event stream has been; see :class:`sandbox.runtimes.docker.informer.StreamCounts`."""
 
     since: float | None
     events: int

@@ -21,7 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from sandbox.domain.errors import EngineUnavailable, Overloaded
 from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
-from sandbox.runtimes.docker.follower import Follower
+from sandbox.runtimes.docker.informer import Follower
 from tests.contracts.runtime_lifecycle import pause, until
 
 LABEL = "sandbox.session.id"

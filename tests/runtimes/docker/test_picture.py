@@ -1,4 +1,4 @@
-"""``sandbox.runtimes.docker.picture``: never a container that is not as it is shown."""
+"""``sandbox.runtimes.docker.container_cache``: never a container that is not as it is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Container, ContainerState
-from sandbox.runtimes.docker.picture import Event, Picture, event_from
+from sandbox.runtimes.docker.container_cache import Event, Picture, event_from
 
 LABEL = "sandbox.session.id"
 

@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from sandbox.domain.model import Container
 from sandbox.net.cancellation import uninterrupted
-from sandbox.runtimes.docker import program, protocol, refusals
+from sandbox.runtimes.docker import agent_errors, program, protocol
+from sandbox.runtimes.docker.agent_link import AgentLink, Greeting, LinkLost
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
-from sandbox.runtimes.docker.link import AgentLink, Greeting, LinkLost
 
 _log = Logger()
 
@@ -110,12 +110,12 @@ class Opener:
                 return link
             link.close()
             if isinstance(refusal, protocol.Refusal):
-                if refusal.error == refusals.NO_RIGHTS and as_root:
+                if refusal.error == agent_errors.NO_RIGHTS and as_root:
                     # Without these capabilities the commands' user is the agent's too; docs/exec-and-files.md says
                     # what that weakens.
                     as_root = False
                     continue
-                raise _unavailable(refusals.words(refusal.error))
+                raise _unavailable(agent_errors.words(refusal.error))
             if not installed and _is_missing(refusal):
                 await self._install(container)
                 installed = True

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.domain.model import Container
-from sandbox.runtimes.docker.link import AgentLink, Outcome
-from sandbox.runtimes.docker.opening import Opener
+from sandbox.runtimes.docker.agent_link import AgentLink, Outcome
+from sandbox.runtimes.docker.agent_starter import Opener
 
 _log = Logger()
 

@@ -15,9 +15,9 @@ from twisted.python.failure import Failure
 from sandbox.domain.errors import EngineError, Overloaded
 from sandbox.domain.model import Container, ContainerSummary
 from sandbox.net.cancellation import uninterrupted
+from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.inspections import Inspections
-from sandbox.runtimes.docker.picture import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
 from sandbox.runtimes.interface import Listener
 
 L = TypeVar("L")
