@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from sandbox.reload import Source
+from sandbox.service.reload import Source
 from sandbox.settings import REQUIRED, SettingError, Settings, Variable, variables
 from sandbox.telemetry.logs.output import STDERR, STDOUT, Output
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.notify import Notify
+from sandbox.service.notify import Notify
 
 
 class Told(SynchronousTestCase):
@@ -121,5 +121,5 @@ class Told(SynchronousTestCase):
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         Notify(self.clock, {"NOTIFY_SOCKET": "/nonexistent/notify"}).ready("x")
-        (event,) = [each for each in events if each["log_namespace"] == "sandbox.notify"]
+        (event,) = [each for each in events if each["log_namespace"] == "sandbox.service.notify"]
         self.assertEqual((event["what"], event["log_level"].name), ("READY=1", "warn"))

@@ -12,7 +12,7 @@ from pages import Generated, table
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-import sandbox.service  # so that every class of errors is there
+import sandbox.service.application  # so that every class of errors is there
 from sandbox.domain.errors import SandboxError
 from sandbox.http.replies import answer_to
 

@@ -19,7 +19,7 @@ from sandbox.api.framework.guard import Guard
 from sandbox.http.site import Site
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
-from sandbox.service import Parts
+from sandbox.service.application import Parts
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory import MemoryStore
 from sandbox.telemetry.monitoring import Watching

@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 
 from sandbox.api.framework.guard import Guard
 from sandbox.api.internal.api import InternalApi
-from sandbox.daemon import Daemon
 from sandbox.domain.model import ExecResult
 from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
@@ -26,7 +25,6 @@ from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.keyed_locks import Turns
-from sandbox.notify import Notify
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import Replays
@@ -37,11 +35,13 @@ from sandbox.options import Options
 from sandbox.policy.access import Mode
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
-from sandbox.reload import Reload
 from sandbox.routing.access import Access, Keys
 from sandbox.routing.previews import Previews
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.runtimes.interface import IRuntime
+from sandbox.service.daemon import Daemon
+from sandbox.service.notify import Notify
+from sandbox.service.reload import Reload
 from sandbox.settings import SettingError, Settings
 from sandbox.stores.factory import make_store
 from sandbox.stores.interface import ISessionStore

@@ -25,8 +25,8 @@ from twisted.python.failure import Failure
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.http.routes import Root
 from sandbox.http.site import Site
-from sandbox.notify import Notify
-from sandbox.reload import Reload
+from sandbox.service.notify import Notify
+from sandbox.service.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
 from sandbox.telemetry.health import Check
