@@ -59,19 +59,19 @@ class Failing(Reader):
 
 
 class Answering(Reader):
-    """A reader whose reading has something sent to it, as soon as the outbox sends."""
+    """A reader whose reading has something sent to it, as soon as the batch sends."""
 
     def __init__(self, reactor: Any, sent: list[Answering]) -> None:
         super().__init__()
         self._reactor, self._sent = reactor, sent
         self.sent_before = -1
-        # What the outbox knows a transport by.
+        # What the batch knows a transport by.
         self.connected, self.dataBuffer, self._writeDisconnected = True, b"", False
 
     def doRead(self) -> None:
         super().doRead()
         self.sent_before = len(self._sent)
-        self._reactor.outbox.held[self] = None
+        self._reactor.batch.held[self] = None
 
     @property
     def _tempDataBuffer(self) -> list[bytes]:
@@ -157,7 +157,7 @@ class Events(SynchronousTestCase):
         sent: list[Answering] = []
         reader = Answering(self.reactor, sent)
         self.readers.append(reader)
-        self.reactor.outbox.held[reader] = None
+        self.reactor.batch.held[reader] = None
         self.reactor.doIteration(0.01)
         self.assertEqual(sent, [reader])
 

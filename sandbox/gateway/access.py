@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 
 from sandbox.domain.errors import CrossOriginDenied, PreviewNotRegistered
-from sandbox.gateway.interfaces import Passage, Verdict
+from sandbox.gateway.interfaces import AccessDecision, Admitted
 from sandbox.gateway.resource import wants_websocket
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
@@ -38,7 +38,7 @@ from sandbox.policy.cookies import Scope, set_cookie
 from sandbox.protocols.http1.grammar import Fields, memorable, read_section
 from sandbox.protocols.http1.headers import Origin, TrustedProxies, public_host
 from sandbox.routing.access import Access, Grant
-from sandbox.routing.authorizations import Authority
+from sandbox.routing.authorizations import Authorization
 from sandbox.routing.previews import Previews
 
 Credentials = tuple[Credential, ...]
@@ -78,7 +78,7 @@ class _Known(NamedTuple):
     mode: Mode
     secure: bool | None
     grant: Grant
-    passage: Passage
+    passage: Admitted
 
 
 class PreviewAccess:
@@ -102,16 +102,16 @@ class PreviewAccess:
         trusted: TrustedProxies,
         remembered: int = 1024,
     ) -> None:
-        scheme, _, authority = public_url.lower().encode("ascii").partition(b"://")
+        scheme, _, authorization = public_url.lower().encode("ascii").partition(b"://")
         self._access = access
         self._mode = mode
         self._https = scheme == b"https"
-        self._public = authority
+        self._public = authorization
         self._trusted = trusted
         self._remembered = remembered
         self._known: OrderedDict[tuple[bytes, str, bytes], _Known] = OrderedDict()
 
-    def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
+    def __call__(self, request: Request, session_id: str, prefix: bytes) -> AccessDecision | Deferred[AccessDecision]:
         """See :class:`sandbox.gateway.interfaces.Authorize`.
 
         :raises SandboxError: as :meth:`sandbox.routing.access.Access.admit` does, and ``CrossOriginDenied``.
@@ -119,7 +119,7 @@ class PreviewAccess:
         mode = self._mode(session_id)
         known = self._known.get((request.section, session_id, prefix))
         if known is not None and self._holds(request, mode, known):
-            self._lean(request, known.passage.authority)
+            self._lean(request, known.passage.authorization)
             return known.passage
         visit = _Visit(session_id, prefix, mode, _scope(prefix, self._is_secure(request)))
         seen = presented(request.section, visit.scope.name)
@@ -154,7 +154,7 @@ class PreviewAccess:
 
     def _granted(
         self, request: Request, visit: _Visit, seen: Presented, credentials: Credentials, grant: Grant
-    ) -> Verdict:
+    ) -> AccessDecision:
         upgrade = wants_websocket(request)
         by_url = any(found.place is Place.QUERY and found.text in grant.consumed for found in credentials)
         if by_url and request.method in {b"GET", b"HEAD"} and not upgrade:
@@ -168,10 +168,10 @@ class PreviewAccess:
         elif place is Place.PROTOCOL and not _offers_protocol(section):
             # A browser that offered a protocol wants one chosen, and the application was offered none.
             answered = [(b"Sec-WebSocket-Protocol", BEARER_PROTOCOL)]
-        passage = Passage(section, None, told, answered, grant.authority)
+        passage = Admitted(section, None, told, answered, grant.authorization)
         if not answered and not upgrade:
             self._remember(request, visit, seen, _Known(visit.mode, None, grant, passage))
-        self._lean(request, grant.authority)
+        self._lean(request, grant.authorization)
         target = without_tokens(request.uri, grant.consumed)
         return passage if target == request.uri else passage._replace(target=target)
 
@@ -187,15 +187,15 @@ class PreviewAccess:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
-    def _lean(self, request: Request, authority: Authority | None) -> None:
-        """Break a request off when its authority ends before it is over.
+    def _lean(self, request: Request, authorization: Authorization | None) -> None:
+        """Break a request off when its authorization ends before it is over.
 
         A request is over when it becomes a WebSocket; whoever carries that leans on its own account.
         """
-        if authority is not None:
+        if authorization is not None:
             end = partial(request.abort, True)
-            authority.lean(end)
-            request.on_over = partial(authority.leave, end)
+            authorization.attach(end)
+            request.on_over = partial(authorization.detach, end)
 
     def _send_on(self, request: Request, visit: _Visit, grant: Grant) -> Reply:
         """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""

@@ -38,9 +38,9 @@ class Phase(enum.Enum):
 
     OPEN = "the next ping"
     PINGED = "a sign of life"
-    HELD = "the news that the container ended"
+    GRACE = "the news that the container ended"
     ENDING = "the rest of an end that has begun"
-    PARTING = "the answers to our Close"
+    CLOSING = "the answers to our Close"
     OVER = "nothing"
 
 
@@ -80,9 +80,9 @@ class Bridge:
         :param code: what the browser is told (RFC 6455 section 7.4); the application learns that the browser goes away.
         :param reason: at most 123 bytes of UTF-8.
         """
-        if self.phase in (Phase.PARTING, Phase.OVER):
+        if self.phase in (Phase.CLOSING, Phase.OVER):
             return
-        self._enter(Phase.PARTING, self._timing.close)
+        self._enter(Phase.CLOSING, self._timing.close)
         self.browser.part(close_frame(code, reason, masked=False))
         self.application.part(close_frame(GOING_AWAY, reason, masked=True))
         for end in (self.browser, self.application):
@@ -106,7 +106,7 @@ class Bridge:
                 self.abort()
             else:
                 self._await_silence()
-        elif phase is Phase.HELD:
+        elif phase is Phase.GRACE:
             self._pass_on_end()
         elif phase is Phase.ENDING and self._still_moving(now):
             self._enter(Phase.ENDING, timing.close)
@@ -120,7 +120,7 @@ class Bridge:
     @property
     def parting(self) -> bool:
         """Whether our own Close is on its way, so that an end's frames go no further than the one under way."""
-        return self.phase is Phase.PARTING
+        return self.phase is Phase.CLOSING
 
     def both_closed(self) -> None:
         """The closing handshake is complete; the application has to close its connection now."""
@@ -128,12 +128,12 @@ class Bridge:
 
     def half_closed(self, end: End) -> None:
         """Nothing more comes from ``end``, which still listens."""
-        if self.phase is Phase.PARTING:
+        if self.phase is Phase.CLOSING:
             if end.parting is not None:
                 end.other.abort()
             end.close()
         elif end is self.application and self._may_be_container():
-            self._enter(Phase.HELD, self._timing.grace)
+            self._enter(Phase.GRACE, self._timing.grace)
         else:
             self._enter(Phase.ENDING, self._timing.close)
             if end.other.finished:
@@ -148,11 +148,11 @@ class Bridge:
             self._enter(Phase.OVER, NEVER)
             self._deadlines.discard(self)
             self._ended(self)
-        elif self.phase is Phase.PARTING:
+        elif self.phase is Phase.CLOSING:
             if end.parting is not None:
                 other.abort()
         elif abrupt and end is self.application and self._may_be_container():
-            self._enter(Phase.HELD, self._timing.grace)
+            self._enter(Phase.GRACE, self._timing.grace)
         elif abrupt and not end.frames.closing:
             other.abort()
         else:

@@ -11,7 +11,7 @@ from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.protocols.http1.grammar import Fields
 from sandbox.protocols.http1.rewriting import Rewriter
-from sandbox.routing.authorizations import Authority
+from sandbox.routing.authorizations import Authorization
 
 
 class Resolver(Protocol):
@@ -24,30 +24,30 @@ class Resolver(Protocol):
         """
 
 
-class Passage(NamedTuple):
+class Admitted(NamedTuple):
     """A request that access control lets through.
 
     :ivar section: the request's field section without the platform's credentials, its own where it has none.
     :ivar target: the request's target without them; ``None``: as it came.
     :ivar told: fields that tell the application who its user is; a client's own ones of that name never pass.
     :ivar response_fields: fields that the response gets beside the application's own.
-    :ivar authority: what the request leans on; access control itself breaks the request off when it ends.
+    :ivar authorization: what the request leans on; access control itself breaks the request off when it ends.
     """
 
     section: bytes
     target: bytes | None
     told: Fields
     response_fields: Fields
-    authority: Authority | None
+    authorization: Authorization | None
 
 
-Verdict = Passage | Reply | None
+AccessDecision = Admitted | Reply | None
 
 
 class Authorize(Protocol):
     """Access control. It is asked before the registration is looked up, and before any upgrade."""
 
-    def __call__(self, request: Request, session_id: str, prefix: bytes) -> Verdict | Deferred[Verdict]:
+    def __call__(self, request: Request, session_id: str, prefix: bytes) -> AccessDecision | Deferred[AccessDecision]:
         """A passage, an answer of its own (a redirect that leaves a token behind), or ``None`` for no opinion.
 
         :param prefix: what the preview's paths begin with, ``b""`` on a host of its own.
@@ -55,13 +55,13 @@ class Authorize(Protocol):
         """
 
 
-class Outbound(NamedTuple):
+class UpstreamRequest(NamedTuple):
     """A request as it leaves for an application.
 
     :ivar head: its line and fields, as the application gets them.
     :ivar rewriter: makes the application's addresses the browser's, in what comes back.
     :ivar response_fields: fields of ours that the response gets beside the application's.
-    :ivar authority: what the request leans on until it is over. Whoever makes a WebSocket of it leans on it, too, and
+    :ivar authorization: what the request leans on until it is over. Whoever makes a WebSocket of it leans on it, too, and
         closes that with 1008 when it ends.
     """
 
@@ -70,14 +70,14 @@ class Outbound(NamedTuple):
     rewriter: Rewriter
     head: bytes
     response_fields: Fields
-    authority: Authority | None = None
+    authorization: Authorization | None = None
 
 
 class Upgrades(Protocol):
     """Carries an upgraded connection."""
 
-    def __call__(self, request: Request, outbound: Outbound) -> None:
-        """Answer a request that offers ``Upgrade: websocket``; the offer is in ``outbound.head`` too.
+    def __call__(self, request: Request, upstream_request: UpstreamRequest) -> None:
+        """Answer a request that offers ``Upgrade: websocket``; the offer is in ``upstream_request.head`` too.
 
         The request has no body, and :meth:`Request.expect_upgrade` has been called. Whoever takes it answers it, by
         :meth:`Request.upgrade` after a 101 or by a whole response, and sets :attr:`Request.on_disconnect`.

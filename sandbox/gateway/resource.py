@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination, Preview
 from sandbox.gateway import health
-from sandbox.gateway.interfaces import Authorize, Outbound, Passage, Resolver, Upgrades, Verdict
+from sandbox.gateway.interfaces import AccessDecision, Admitted, Authorize, Resolver, Upgrades, UpstreamRequest
 from sandbox.gateway.pages import respond, respond_error
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.upstream.relay import Relay
@@ -26,7 +26,14 @@ from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
 from sandbox.protocols.http1.framing import NONE
 from sandbox.protocols.http1.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
-from sandbox.protocols.http1.headers import Origin, TrustedProxies, crossing, field_lines, public_host, request_lines
+from sandbox.protocols.http1.headers import (
+    Origin,
+    TrustedProxies,
+    field_lines,
+    forwarding_context,
+    public_host,
+    request_lines,
+)
 from sandbox.protocols.http1.rewriting import Rewriter
 from sandbox.settings import Settings
 
@@ -132,14 +139,14 @@ class PreviewResource(ReverseProxyResource):
         try:
             verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
             # Not isinstance of a Deferred, an abstract class, which takes a microsecond to say no.
-            if verdict is None or isinstance(verdict, (Passage, Reply)):
+            if verdict is None or isinstance(verdict, (Admitted, Reply)):
                 self._admit(request, prefix, port, verdict)
             else:
                 self._wait(request, verdict, lambda found: self._admit(request, prefix, port, found))
         except Exception:
             respond_error(request, Failure())
 
-    def _admit(self, request: Request, prefix: bytes, port: int | None, verdict: Verdict) -> None:
+    def _admit(self, request: Request, prefix: bytes, port: int | None, verdict: AccessDecision) -> None:
         if isinstance(verdict, Reply):
             respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
             return
@@ -166,23 +173,25 @@ class PreviewResource(ReverseProxyResource):
         waiting.addCallback(proceed).addErrback(refuse)
 
     def _forward(
-        self, request: Request, prefix: bytes, port: int | None, passage: Passage | None, destination: Destination
+        self, request: Request, prefix: bytes, port: int | None, passage: Admitted | None, destination: Destination
     ) -> None:
         _check_port(destination.preview, port)
         if passage is None:
-            passage = Passage(request.section, None, [], [], None)
-        section, target, told, answered, authority = passage
+            passage = Admitted(request.section, None, [], [], None)
+        section, target, told, answered, authorization = passage
         upgrade = b"websocket" if wants_websocket(request) else None
         remembered = self._remember_way if memorable(section) else self._way
         lines, rewriter = remembered(section, request.channel.peer, prefix, destination, upgrade, request.minor)
         if told:
             lines += field_lines(told)
         head = _HEAD % (request.method, rewriter.target(target or request.uri), lines, request.id)
-        outbound = Outbound(request.session_id, destination.target, rewriter, head, answered, authority)
+        upstream_request = UpstreamRequest(
+            request.session_id, destination.target, rewriter, head, answered, authorization
+        )
         if upgrade is not None:
-            self._upgrade(request, outbound)
+            self._upgrade(request, upstream_request)
         else:
-            Relay(request, outbound, self._pool, self._clock, self._options.continue_timeout).start()
+            Relay(request, upstream_request, self._pool, self._clock, self._options.continue_timeout).start()
 
     def _way(  # noqa: PLR0917 - the cache is twice as slow with keywords
         self,
@@ -198,7 +207,7 @@ class PreviewResource(ReverseProxyResource):
         fields, known = read_section(section)
         trusted = self._options.trusted.trusts(peer)
         host = known.get(b"host", b"")
-        way = crossing(
+        way = forwarding_context(
             peer=peer,
             trusted=trusted,
             host=host,
@@ -211,7 +220,7 @@ class PreviewResource(ReverseProxyResource):
         )
         return request_lines(fields, known, way, upgrade, minor), way.rewriter
 
-    def _upgrade(self, request: Request, outbound: Outbound) -> None:
+    def _upgrade(self, request: Request, upstream_request: UpstreamRequest) -> None:
         if self._upgrades is None:
             respond(request, error_reply(501, "UPGRADE_NOT_SUPPORTED", "WebSockets are not served here"))
             return
@@ -220,7 +229,7 @@ class PreviewResource(ReverseProxyResource):
         except Malformed as error:
             request.respond(error_reply(error.status, error.code, error.reason))
             return
-        self._upgrades(request, outbound)
+        self._upgrades(request, upstream_request)
 
     def check_health(self, request: Request, session_id: str, port: int | None = None) -> None:
         """Answer whether a session's application does (contract section 7).

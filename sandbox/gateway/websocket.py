@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved
 from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
-from sandbox.gateway.interfaces import Outbound
+from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.upstream.relay import Relay
@@ -72,27 +72,29 @@ class WebSockets:
         """WebSockets that are open."""
         return sum(map(len, self._open.values()))
 
-    def __call__(self, request: Request, outbound: Outbound) -> None:
+    def __call__(self, request: Request, upstream_request: UpstreamRequest) -> None:
         """Check the client's handshake, then ask the application for its own."""
         try:
             key = check_request(request)
         except BadHandshake as refused:
             request.respond(refused.reply)
             return
-        Negotiation(request, outbound, self._pool, self._reactor, sockets=self, key=key).start()
+        Negotiation(request, upstream_request, self._pool, self._reactor, sockets=self, key=key).start()
 
-    def open(self, request: Request, outbound: Outbound, upstream: Upstream, answer: bytes, rest: bytes) -> None:
+    def open(
+        self, request: Request, upstream_request: UpstreamRequest, upstream: Upstream, answer: bytes, rest: bytes
+    ) -> None:
         """Begin to carry a WebSocket.
 
         :param answer: the whole head of the 101 for the browser.
         :param rest: what the application has sent behind its own.
         """
-        session_id, authority, request_id = outbound.session_id, outbound.authority, request.id
+        session_id, authorization, request_id = upstream_request.session_id, upstream_request.authorization, request.id
         logged = True
 
         def ended(bridge: Bridge) -> None:
-            if authority is not None:
-                authority.leave(end)
+            if authorization is not None:
+                authorization.detach(end)
             self._ended(session_id, request_id, bridge, logged)
 
         bridge = Bridge(self._deadlines, self._timing, ended)
@@ -105,8 +107,8 @@ class WebSockets:
         # Where many open WebSockets, the log has the ends of those whose beginnings it has.
         logged = request.logged
         bridge.open()
-        if authority is not None:
-            authority.lean(end)
+        if authorization is not None:
+            authorization.attach(end)
         if rest:
             bridge.application.dataReceived(rest)
         if self._drained is not None:
@@ -160,9 +162,16 @@ class Negotiation(Relay):
     upgrading = True
 
     def __init__(
-        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, *, sockets: WebSockets, key: bytes
+        self,
+        request: Request,
+        upstream_request: UpstreamRequest,
+        pool: Pool,
+        clock: IReactorTime,
+        *,
+        sockets: WebSockets,
+        key: bytes,
     ) -> None:
-        super().__init__(request, outbound, pool, clock, 0.0)
+        super().__init__(request, upstream_request, pool, clock, 0.0)
         self._sockets = sockets
         self._key = key
 
@@ -179,14 +188,14 @@ class Negotiation(Relay):
             self._drop_upstream()
             self._refuse(Failure())
             return
-        request, outbound = self._request, self._outbound
+        request, upstream_request = self._request, self._outbound
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         self._over = True
         request.on_disconnect = None
         request.code = head.status
-        lines = response_lines(head, NO_BODY, outbound.rewriter, chunked=False)
+        lines = response_lines(head, NO_BODY, upstream_request.rewriter, chunked=False)
         ours = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Via", VIA[head.minor])]
-        ours += [*outbound.response_fields, (b"X-Request-Id", request.id)]
+        ours += [*upstream_request.response_fields, (b"X-Request-Id", request.id)]
         answer = head.line + lines + field_lines(ours) + b"\r\n"
-        self._sockets.open(request, outbound, upstream, answer, rest)
+        self._sockets.open(request, upstream_request, upstream, answer, rest)

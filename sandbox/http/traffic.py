@@ -7,7 +7,7 @@ from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox.net.instruments import SECONDS, Durations
+from sandbox.net.instruments import SECONDS, Histogram
 
 if TYPE_CHECKING:
     from sandbox.http.request import Request
@@ -34,7 +34,7 @@ class RouteTraffic:
 
     def __init__(self) -> None:
         self.responses: dict[tuple[bytes, int], int] = {}
-        self.durations = Durations()
+        self.durations = Histogram()
         self.received = 0
         self.sent = 0
 
@@ -63,7 +63,7 @@ class Traffic:
         except KeyError:
             route.first(request.method, int(request.code))
         durations = route.durations
-        durations.counts[bisect_left(SECONDS, seconds)] += 1  # Durations.add, without the call
+        durations.counts[bisect_left(SECONDS, seconds)] += 1  # Histogram.add, without the call
         durations.total += seconds
         channel = request.channel
         route.received += channel.bytes_in

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 
-def uninterrupted(work: Deferred[T]) -> Deferred[T]:
+def delay_cancellation(work: Deferred[T]) -> Deferred[T]:
     """Wait for ``work`` even when the waiting is cancelled; it then fails with ``CancelledError``, but not earlier.
 
     ``work`` itself is never cancelled. In a coroutine this is what makes it safe to clean up after a step: when the
@@ -28,7 +28,7 @@ def uninterrupted(work: Deferred[T]) -> Deferred[T]:
     def wait(failure: Failure) -> Failure | Deferred[T]:
         if not failure.check(CancelledError) or ended.called:
             return failure
-        return uninterrupted(ended).addBoth(lambda _: failure)
+        return delay_cancellation(ended).addBoth(lambda _: failure)
 
     waiting.addErrback(wait)
     work.addBoth(end)

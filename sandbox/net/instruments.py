@@ -10,7 +10,7 @@ from collections.abc import Sequence
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 
 
-class Durations:
+class Histogram:
     """A histogram of durations.
 
     :param bounds: upper bounds in seconds, ascending; a duration counts for the first that it does not exceed.
@@ -28,7 +28,7 @@ class Durations:
     def add(self, seconds: float) -> None:
         """Count one more.
 
-        >>> durations = Durations((0.1, 1))
+        >>> durations = Histogram((0.1, 1))
         >>> durations.add(0.1); durations.add(5); durations.counts, durations.total
         ([1, 0, 1], 5.1)
         """
@@ -36,7 +36,7 @@ class Durations:
         self.total += seconds
 
 
-class Calls:
+class CallStats:
     """How long the calls of one kind take, and how many of them fail.
 
     :ivar errors: by a word for what went wrong, of which there are few.
@@ -45,11 +45,11 @@ class Calls:
     __slots__ = ("durations", "errors")
 
     def __init__(self) -> None:
-        self.durations = Durations()
+        self.durations = Histogram()
         self.errors: Counter[str] = Counter()
 
 
-class Workers:
+class PoolUsage:
     """How much of a bounded number of threads or connections is in use.
 
     :ivar size: how many there are at most.

@@ -13,7 +13,7 @@ from sandbox.domain.errors import Overloaded
 T = TypeVar("T")
 
 
-class Turns:
+class KeyedLocks:
     """Locks by key. A key costs memory only while somebody has its turn.
 
     :param limit: how many may wait for one key; further ones are refused.

@@ -1,4 +1,4 @@
-"""Twisted's epoll reactor, with an outbox and without a logging context for each event.
+"""Twisted's epoll reactor, with an batch and without a logging context for each event.
 
 ``EPollReactor`` copies the logging context for every socket that has something to say, so that the old logging system
 can name the protocol in front of a line. Nobody reads that name here, and at two events a request it is a tenth of what
@@ -17,7 +17,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
-from sandbox.net.write_coalescing import Outbox
+from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
 # Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
@@ -29,11 +29,11 @@ _EVENTS = 256
 class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
-    :ivar outbox: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
+    :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     """
 
     def __init__(self) -> None:
-        self.outbox = Outbox()
+        self.batch = WriteBatch()
         super().__init__()  # type: ignore[no-untyped-call]
 
     def doPoll(self, timeout: float | None) -> None:
@@ -41,9 +41,9 @@ class Reactor(EPollReactor):
 
         :param timeout: seconds to wait at most; ``None``: until something happens.
         """
-        selectables, outbox = self._selectables, self.outbox
-        if outbox.held:
-            outbox.send()
+        selectables, batch = self._selectables, self.batch
+        if batch.held:
+            batch.send()
         try:
             events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         except InterruptedError:
@@ -63,12 +63,12 @@ class Reactor(EPollReactor):
                 raise
             except BaseException:
                 _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
-            if outbox.held and monotonic() - begun >= _TOGETHER:
-                outbox.send()
+            if batch.held and monotonic() - begun >= _TOGETHER:
+                batch.send()
                 begun = monotonic()
         # Now, since the timed calls that come next look at what could not be sent.
-        if outbox.held:
-            outbox.send()
+        if batch.held:
+            batch.send()
 
     doIteration = doPoll
 

@@ -1,4 +1,4 @@
-"""Answers of a slow source, kept for a while."""
+"""ReadThroughCache of a slow source, kept for a while."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Unknown(Exception):
-    """No answer is at hand. :meth:`learn` fetches it."""
+class CacheMiss(Exception):
+    """No answer is at hand. :meth:`refresh` fetches it."""
 
-    def __init__(self, learn: Callable[[], Deferred[None]]) -> None:
+    def __init__(self, refresh: Callable[[], Deferred[None]]) -> None:
         super().__init__()
-        self.learn = learn
+        self.refresh = refresh
 
 
 @attrs.define
@@ -34,7 +34,7 @@ class _Question:
     current: bool = True
 
 
-class Answers(Generic[K, T]):
+class ReadThroughCache(Generic[K, T]):
     """A bounded memory in front of a source: one question at a time for each key, the least used answers go first.
 
     A failure is never kept, and never replaces an answer: the waiters get it, and the next asks again.
@@ -62,14 +62,14 @@ class Answers(Generic[K, T]):
         self._kept: OrderedDict[K, tuple[T | None, float]] = OrderedDict()
         self._asked: dict[K, _Question] = {}
 
-    def peek(self, key: K) -> T | None:
+    def get(self, key: K) -> T | None:
         """The answer that is kept.
 
-        :raises Unknown: when there is none, or it is too old.
+        :raises CacheMiss: when there is none, or it is too old.
         """
         kept = self._kept.get(key)
         if kept is None or kept[1] <= self._clock.seconds():
-            raise Unknown(lambda: self.learn(key))
+            raise CacheMiss(lambda: self.refresh(key))
         self._kept.move_to_end(key)
         return kept[0]
 
@@ -78,8 +78,8 @@ class Answers(Generic[K, T]):
         kept = self._kept.get(key)
         return 0.0 if kept is None else max(0.0, kept[1] - self._clock.seconds())
 
-    def learn(self, key: K) -> Deferred[None]:
-        """Fetch the answer; :meth:`peek` has it when the ``Deferred`` fires, or it fails as the source did.
+    def refresh(self, key: K) -> Deferred[None]:
+        """Fetch the answer; :meth:`get` has it when the ``Deferred`` fires, or it fails as the source did.
 
         Cancelling gives up waiting; the question goes on for the others.
         """

@@ -3,7 +3,7 @@
 Twisted's ``transport.write`` keeps the bytes until the reactor is told that the socket is writable: two more
 ``epoll_ctl`` and another turn of the reactor for each answer. Nearly always the socket would have taken them at once.
 
-Where the reactor has an :class:`Outbox`, small pieces wait there until all that the same turn of the reactor brings has
+Where the reactor has an :class:`WriteBatch`, small pieces wait there until all that the same turn of the reactor brings has
 been looked at. Each ``send`` that finds its reader asleep has to wake it, which on a virtual machine costs as much as
 the ``send`` itself; of several in a row only the first does.
 """
@@ -33,7 +33,7 @@ _NO_NEWS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EPIPE})
 _LEFT = frozenset({7, 8})
 
 
-class Outbox:
+class WriteBatch:
     """Transports that were written to in this turn of the reactor. What they were given stands in their own buffers.
 
     :ivar held: in the order in which they were written to.
@@ -74,23 +74,23 @@ def write(transport: Any, data: bytes) -> None:
         return
     reactor: Any = transport.reactor
     try:
-        outbox: Outbox | None = reactor.outbox
+        batch: WriteBatch | None = reactor.batch
     except AttributeError:
-        outbox = None
+        batch = None
     if transport._tempDataLen or transport.dataBuffer:
-        if outbox is not None and transport in outbox.held and transport._tempDataLen < _LARGE:
+        if batch is not None and transport in batch.held and transport._tempDataLen < _LARGE:
             transport._tempDataBuffer.append(data)
             transport._tempDataLen += len(data)
         else:
             transport.write(data)
     elif transport._writeDisconnected or not transport.connected:
         transport.write(data)
-    elif outbox is None or len(data) >= _LARGE:
+    elif batch is None or len(data) >= _LARGE:
         _send(transport, data)
     else:
         transport._tempDataBuffer.append(data)
         transport._tempDataLen = len(data)
-        outbox.held[transport] = None
+        batch.held[transport] = None
 
 
 def _send(transport: Connection, data: bytes) -> None:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
 from sandbox.domain.model import Container, ExecResult, ExecSpec
-from sandbox.net.instruments import Durations
+from sandbox.net.instruments import Histogram
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()
@@ -34,7 +34,7 @@ class ExecutionCounts:
     def __init__(self) -> None:
         self.running = 0
         self.outcomes: Counter[str] = Counter()
-        self.durations = Durations()
+        self.durations = Histogram()
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -68,7 +68,7 @@ async def running_container(runtime: IRuntime, session_id: str) -> Container:
     :raises ContainerNotFound: when there is none.
     :raises ContainerNotRunning: when it does not run.
     """
-    container = runtime.peek(session_id)
+    container = runtime.cached(session_id)
     if container is None or not container.running:
         container = await runtime.find(session_id)
     if not container.running:

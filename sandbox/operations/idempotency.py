@@ -49,7 +49,7 @@ class _Entry(Generic[T]):
     waiting: list[Deferred[T]] = attrs.field(factory=list)
 
 
-class Replays(Generic[T]):
+class IdempotencyCache(Generic[T]):
     """Outcomes kept by key for a while, bounded in number and in bytes; the oldest finished ones go first.
 
     :param weigh: the bytes that keeping an outcome costs.
@@ -67,7 +67,7 @@ class Replays(Generic[T]):
         self._held = 0
         self._kept: OrderedDict[tuple[str, str], _Entry[T]] = OrderedDict()
 
-    def once(self, scope: str, key: str, fingerprint: bytes, start: Callable[[], Deferred[T]]) -> Deferred[T]:
+    def run(self, scope: str, key: str, fingerprint: bytes, start: Callable[[], Deferred[T]]) -> Deferred[T]:
         """The outcome of ``start()``, or of the earlier call with the same scope and key.
 
         Cancelling gives up waiting; the work itself is cancelled when nobody waits for it any more.
@@ -84,7 +84,7 @@ class Replays(Generic[T]):
         work.addBoth(self._finished, entry)
         return waiter
 
-    def again(self, scope: str, key: str, fingerprint: bytes) -> Deferred[T]:
+    def replay(self, scope: str, key: str, fingerprint: bytes) -> Deferred[T]:
         """The outcome of the earlier call with the same scope and key. Nothing is started.
 
         :raises IdempotencyKeyUnknown: when no such call is known.

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, SandboxError
 from sandbox.domain.model import Container, Phase, SessionRecord
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime
 from sandbox.stores.interface import ISessionStore, Position
@@ -32,11 +32,11 @@ def _now() -> datetime:
 class Reconciliation:
     """Compares the store's rows with the engine's labelled containers and volumes, and acts on what differs.
 
-    One daemon per installation, which ``ISessionStore.claim`` sees to: a second one on the same database would find the
+    One daemon per installation, which ``ISessionStore.acquire_lease`` sees to: a second one on the same database would find the
     first one's unfinished creations and take them back. With a database that is a platform's (read-only), nothing is
     compared: its rows are not ours.
 
-    :param turns: shared with :class:`sandbox.operations.sessions.Sessions`.
+    :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
     :param changed: called with a session's id after its row was removed; see the same of ``Sessions``.
     :param interval: seconds between runs beside those at start and on the engine's return; 0 for none.
     :param now: the wall clock.
@@ -47,7 +47,7 @@ class Reconciliation:
         clock: IReactorTime,
         runtime: IRuntime,
         store: ISessionStore,
-        turns: Turns,
+        locks: KeyedLocks,
         *,
         interval: float,
         changed: Callable[[str], None] = lambda session_id: None,
@@ -55,7 +55,7 @@ class Reconciliation:
     ) -> None:
         self._runtime = runtime
         self._store = store
-        self._turns = turns
+        self._locks = locks
         self._interval = interval
         self._changed = changed
         self._now = now
@@ -128,7 +128,7 @@ class Reconciliation:
     def _carry_out(self, decision: Decision) -> Deferred[bool]:
         async def carry_out() -> bool:
             try:
-                return await self._turns.run(decision.session_id, lambda: self._in_turn(decision))
+                return await self._locks.run(decision.session_id, lambda: self._in_turn(decision))
             except SandboxError as error:
                 _log.warn(
                     "reconcile session={session}: {action} is put off: {error}",
@@ -141,7 +141,7 @@ class Reconciliation:
         return Deferred.fromCoroutine(carry_out())
 
     async def _in_turn(self, decision: Decision) -> bool:
-        # Since the gathering, others had their turns with this session.
+        # Since the gathering, others had their locks with this session.
         session_id = decision.session_id
         record = await self._store.get(session_id)
         container = await self._container(session_id)

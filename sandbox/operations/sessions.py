@@ -13,8 +13,8 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
-from sandbox.net.cancellation import uninterrupted
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.cancellation import delay_cancellation
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
@@ -47,7 +47,7 @@ class Sessions:
         store: ISessionStore,
         settings: Settings,
         *,
-        turns: Turns,
+        locks: KeyedLocks,
         dropped: Callable[[str], None] = lambda session_id: None,
         changed: Callable[[str], None] = lambda session_id: None,
         now: Callable[[], datetime] = _now,
@@ -55,7 +55,7 @@ class Sessions:
         self._runtime = runtime
         self._store = store
         self._settings = settings
-        self._turns = turns
+        self._locks = locks
         self._dropped = dropped
         self._changed = changed
         self._now = now
@@ -122,7 +122,7 @@ class Sessions:
 
     async def _container(self, session_id: str) -> Container | None:
         try:
-            return self._runtime.peek(session_id) or await self._runtime.find(session_id)
+            return self._runtime.cached(session_id) or await self._runtime.find(session_id)
         except ContainerNotFound:
             return None
 
@@ -158,7 +158,7 @@ class Sessions:
         session_id = checked_id(spec.session_id)
         checked_limits(spec, self._settings)
         checked_image(spec.image)
-        return await self._turns.run(session_id, lambda: self._create_in_turn(user_id, spec))
+        return await self._locks.run(session_id, lambda: self._create_in_turn(user_id, spec))
 
     async def _create_in_turn(self, user_id: str, spec: ContainerSpec) -> Session:
         now = self._now()
@@ -179,12 +179,12 @@ class Sessions:
             self._changed(record.id)
 
         try:
-            await uninterrupted(Deferred.fromCoroutine(add()))
+            await delay_cancellation(Deferred.fromCoroutine(add()))
             container = await self._make(spec)
             ready = attrs.evolve(record, phase=Phase.READY, container_id=container.id, updated_at=self._now())
-            await uninterrupted(self._store.replace(ready))
+            await delay_cancellation(self._store.replace(ready))
         except Exception as error:
-            await uninterrupted(Deferred.fromCoroutine(self._abandon(record, owned, error)))
+            await delay_cancellation(Deferred.fromCoroutine(self._abandon(record, owned, error)))
             raise
         _log.info(
             "created session={session} image={image!r} container={container}",
@@ -261,8 +261,8 @@ class Sessions:
 
         async def run() -> None:
             checked_id(session_id)
-            await self._turns.run(
-                session_id, lambda: uninterrupted(Deferred.fromCoroutine(self._delete_in_turn(session_id)))
+            await self._locks.run(
+                session_id, lambda: delay_cancellation(Deferred.fromCoroutine(self._delete_in_turn(session_id)))
             )
 
         return Deferred.fromCoroutine(run())
@@ -281,7 +281,7 @@ class Sessions:
 
         async def run() -> Session:
             checked_id(session_id)
-            return await self._turns.run(session_id, lambda: uninterrupted(Deferred.fromCoroutine(in_turn())))
+            return await self._locks.run(session_id, lambda: delay_cancellation(Deferred.fromCoroutine(in_turn())))
 
         return Deferred.fromCoroutine(run())
 

@@ -47,7 +47,7 @@ class _Session(Generic[C]):
     idle: dict[C, None] = attrs.field(factory=dict)
 
 
-class Book(Generic[C]):
+class PoolState(Generic[C]):
     """Every upstream connection there is, whose it is, and since when it is idle."""
 
     def __init__(self, limits: PoolLimits) -> None:
@@ -86,7 +86,7 @@ class Book(Generic[C]):
                 return connection
         return None
 
-    def make_room(self, session_id: str) -> tuple[bool, C | None]:
+    def evict_for(self, session_id: str) -> tuple[bool, C | None]:
         """Whether the session may open another connection, and the idle one of its own to close for that."""
         session = self._sessions.get(session_id)
         if session is None or len(session.connections) < self._limits.open:
@@ -102,7 +102,7 @@ class Book(Generic[C]):
             session = self._sessions[session_id] = _Session()
         session.connections.add(connection)
 
-    def give_back(self, connection: C, now: float) -> C | None:
+    def release(self, connection: C, now: float) -> C | None:
         """It is idle now. The answer is what to close: the one that has been idle longest, when there are too many."""
         entry = self._entries.get(connection)
         if entry is None:

@@ -19,14 +19,14 @@ from sandbox.domain.errors import (
     TokenRejected,
 )
 from sandbox.domain.model import Link
-from sandbox.net.read_through_cache import Answers, Unknown
+from sandbox.net.read_through_cache import CacheMiss, ReadThroughCache
 from sandbox.policy.access import Credential, Holder, Mode, Place, admit_link, admit_user
 from sandbox.policy.cookies import SessionCookie, read_cookie, write_cookie
 from sandbox.policy.links import LinkToken, read_link, write_link
 from sandbox.policy.signing import Purpose, Signer
 from sandbox.policy.tokens import Claims, Verifier, expired, invalid, judge, missing
-from sandbox.routing.authorizations import Authorities, Authority
-from sandbox.routing.verified_tokens import Known
+from sandbox.routing.authorizations import Authorization, Authorizations
+from sandbox.routing.verified_tokens import VerifiedTokenCache
 from sandbox.stores.interface import ISessionStore
 
 #: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
@@ -58,7 +58,7 @@ class Grant:
     :ivar holder: whose credential it was; ``None`` where everybody may see.
     :ivar credential: what was accepted.
     :ivar consumed: the texts of the request's tokens that are ours, accepted or not: none may reach the container.
-    :ivar authority: what the request leans on; ``None`` where everybody may see.
+    :ivar authorization: what the request leans on; ``None`` where everybody may see.
     :ivar until: the clock's time up to which the same credentials get the same grant, as long as nothing changes.
     :ivar epoch: what has changed before; see :meth:`Access.holds`.
     """
@@ -67,7 +67,7 @@ class Grant:
     holder: Holder | None = None
     credential: Credential | None = None
     consumed: Sequence[bytes] = ()
-    authority: Authority | None = None
+    authorization: Authorization | None = None
     until: float = math.inf
     epoch: int = 0
 
@@ -105,14 +105,16 @@ class Access:
         self._leeway = leeway
         self._cookie_lifetime = cookie_lifetime
         self._now = now
-        self._tokens = Known(self._token_holder, limit)
-        self._cookies = Known(self._cookie_holder, limit)
-        self._owners: Answers[str, str] = Answers(clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit)
+        self._tokens = VerifiedTokenCache(self._token_holder, limit)
+        self._cookies = VerifiedTokenCache(self._cookie_holder, limit)
+        self._owners: ReadThroughCache[str, str] = ReadThroughCache(
+            clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit
+        )
         # By session and link: a token is bound to both.
-        self._links: Answers[tuple[str, str], Link] = Answers(
+        self._links: ReadThroughCache[tuple[str, str], Link] = ReadThroughCache(
             clock, lambda key: store.get_link(key[1]), keep=keep, keep_nothing=keep_nothing, limit=limit
         )
-        self._authorities = Authorities(clock, now)
+        self._authorities = Authorizations(clock, now)
 
     def admit(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant | Deferred[Grant]:
         """Admit a request, at once when all that it takes is remembered.
@@ -129,7 +131,7 @@ class Access:
             return Grant(consumed=ours, epoch=self._epoch)
         try:
             return self._decide(session_id, mode, credentials)
-        except Unknown as unknown:
+        except CacheMiss as unknown:
             return Deferred.fromCoroutine(self._decide_later(unknown, session_id, mode, credentials))
 
     def holds(self, grant: Grant) -> bool:
@@ -182,7 +184,7 @@ class Access:
         self._authorities.close()
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
-        """:raises Unknown: when an answer is not at hand."""
+        """:raises CacheMiss: when an answer is not at hand."""
         grant = Grant(epoch=self._epoch)
         consumed: list[bytes] = []
         refusal: SandboxError | None = None
@@ -202,21 +204,21 @@ class Access:
         if grant.holder is None:
             raise refusal or missing()
         grant.consumed = consumed
-        grant.authority = self._authorities.make(session_id, grant.holder.link_id, grant.holder.ends)
+        grant.authorization = self._authorities.make(session_id, grant.holder.link_id, grant.holder.ends)
         grant.until = self._seconds() + self._steady(session_id, mode, grant.holder)
         return grant
 
     async def _decide_later(
-        self, unknown: Unknown, session_id: str, mode: Mode, credentials: Sequence[Credential]
+        self, unknown: CacheMiss, session_id: str, mode: Mode, credentials: Sequence[Credential]
     ) -> Grant:
         while True:
             try:
-                await unknown.learn()
+                await unknown.refresh()
             except (StoreUnavailable, Overloaded):
                 raise AccessUnavailable from None
             try:
                 return self._decide(session_id, mode, credentials)
-            except Unknown as another:
+            except CacheMiss as another:
                 unknown = another
 
     def _read(self, session_id: str, credential: Credential) -> Holder | SandboxError | None:
@@ -261,9 +263,9 @@ class Access:
 
     def _permit(self, session_id: str, mode: Mode, holder: Holder) -> str | None:
         if holder.link_id is None:
-            return admit_user(holder.user_id or "", self._owners.peek(session_id))
-        link = self._links.peek((session_id, holder.link_id))
-        owner = self._owners.peek(session_id) if mode is Mode.OWNER else None
+            return admit_user(holder.user_id or "", self._owners.get(session_id))
+        link = self._links.get((session_id, holder.link_id))
+        owner = self._owners.get(session_id) if mode is Mode.OWNER else None
         return admit_link(mode, session_id, link, owner, self._now())
 
     def _steady(self, session_id: str, mode: Mode, holder: Holder) -> float:

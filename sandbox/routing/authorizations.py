@@ -10,12 +10,12 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Seconds between looks at the time. Nothing may outlive its authority by 5.
+#: Seconds between looks at the time. Nothing may outlive its authorization by 5.
 PERIOD = 1.0
 
 
 @attrs.define(eq=False)
-class Authority:
+class Authorization:
     """The right to go on, of every request and socket that one credential let in.
 
     :ivar ends: when it ends by itself, in seconds since the epoch; ``None`` for never.
@@ -25,12 +25,12 @@ class Authority:
     session_id: str
     link_id: str | None
     ends: float | None
-    _all: Authorities
+    _all: Authorizations
     ended: bool = False
     watched: bool = False
     _leaning: set[Callable[[], None]] = attrs.field(factory=set)
 
-    def lean(self, end: Callable[[], None]) -> None:
+    def attach(self, end: Callable[[], None]) -> None:
         """Have ``end`` called when it ends, at once when it has; whoever leans calls :meth:`leave` when it is over."""
         if self.ended:
             end()
@@ -39,7 +39,7 @@ class Authority:
         if not self.watched:
             self._all.watch(self)
 
-    def leave(self, end: Callable[[], None]) -> None:
+    def detach(self, end: Callable[[], None]) -> None:
         """Lean no longer; nothing happens the second time."""
         self._leaning.discard(end)
 
@@ -51,14 +51,14 @@ class Authority:
                 self._leaning.pop()()
             except Exception:
                 # The others must end all the same.
-                _log.failure("cannot end what leaned on an authority of session={session}", session=self.session_id)
+                _log.failure("cannot end what leaned on an authorization of session={session}", session=self.session_id)
 
     def __len__(self) -> int:
         return len(self._leaning)
 
 
-class Authorities:
-    """Every authority that something leans on now.
+class Authorizations:
+    """Every authorization that something leans on now.
 
     :param now: the wall clock, in seconds since the epoch.
     """
@@ -66,17 +66,17 @@ class Authorities:
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._clock = clock
         self._now = now
-        self._watched: dict[str, set[Authority]] = {}
+        self._watched: dict[str, set[Authorization]] = {}
         self._look: IDelayedCall | None = None
 
-    def make(self, session_id: str, link_id: str | None, ends: float | None) -> Authority:
-        """An authority, to be watched as soon as something leans on it."""
-        return Authority(session_id, link_id, ends, self)
+    def make(self, session_id: str, link_id: str | None, ends: float | None) -> Authorization:
+        """An authorization, to be watched as soon as something leans on it."""
+        return Authorization(session_id, link_id, ends, self)
 
-    def watch(self, authority: Authority) -> None:
+    def watch(self, authorization: Authorization) -> None:
         """Begin to watch one that something leans on."""
-        authority.watched = True
-        self._watched.setdefault(authority.session_id, set()).add(authority)
+        authorization.watched = True
+        self._watched.setdefault(authorization.session_id, set()).add(authorization)
         if self._look is None:
             self._look = self._clock.callLater(PERIOD, self._look_around)
 
@@ -90,7 +90,7 @@ class Authorities:
 
     def end_all(self) -> None:
         """End all that was let in by whomever."""
-        self._end(authority for watched in self._watched.values() for authority in watched)
+        self._end(authorization for watched in self._watched.values() for authorization in watched)
 
     def close(self) -> None:
         """Stop to look at the time. What leans is left to those who carry it."""
@@ -100,28 +100,28 @@ class Authorities:
 
     def __len__(self) -> int:
         """How much leans on all of them."""
-        return sum(len(authority) for watched in self._watched.values() for authority in watched)
+        return sum(len(authorization) for watched in self._watched.values() for authorization in watched)
 
     def _look_around(self) -> None:
         """End what is over, and forget what nothing leans on: requests come and go too fast for that."""
         self._look = None
         now = self._now()
-        everything = [authority for watched in self._watched.values() for authority in watched]
+        everything = [authorization for watched in self._watched.values() for authorization in watched]
         self._end(each for each in everything if each.ends is not None and each.ends <= now)
-        for authority in everything:
-            if not len(authority):
-                self._forget(authority)
+        for authorization in everything:
+            if not len(authorization):
+                self._forget(authorization)
         if self._watched and self._look is None:
             self._look = self._clock.callLater(PERIOD, self._look_around)
 
-    def _end(self, authorities: Iterable[Authority]) -> None:
+    def _end(self, authorizations: Iterable[Authorization]) -> None:
         # One that ends may make another begin.
-        for authority in list(authorities):
-            authority.end()
+        for authorization in list(authorizations):
+            authorization.end()
 
-    def _forget(self, authority: Authority) -> None:
-        authority.watched = False
-        watched = self._watched[authority.session_id]
-        watched.discard(authority)
+    def _forget(self, authorization: Authorization) -> None:
+        authorization.watched = False
+        watched = self._watched[authorization.session_id]
+        watched.discard(authorization)
         if not watched:
-            del self._watched[authority.session_id]
+            del self._watched[authorization.session_id]

@@ -97,7 +97,7 @@ class Previews:
         :raises ContainerNotFound: when the container is gone; and the errors of :func:`target_of`.
         """
         preview = self.preview(session_id)
-        container = self._runtime.peek(session_id)
+        container = self._runtime.cached(session_id)
         if container is not None:
             known = self._found.get(session_id)
             if known is not None and known[0] is container and known[1].preview is preview:

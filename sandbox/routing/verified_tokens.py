@@ -11,7 +11,7 @@ from sandbox.policy.access import Credential
 T = TypeVar("T")
 
 
-class Known(Generic[T]):
+class VerifiedTokenCache(Generic[T]):
     """What texts say, remembered by digest, genuine or not; the least used go first.
 
     Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.

@@ -32,10 +32,10 @@ class IRuntime(Interface):
         :raises EngineUnavailable: when it gives none.
         """
 
-    def peek(session_id: str) -> Container | None:
+    def cached(session_id: str) -> Container | None:
         """The session's container from the picture that the event stream keeps true; costs no I/O.
 
-        ``None`` when it is not in the picture, or when the picture cannot be trusted now: ask :meth:`find`.
+        ``None`` when it is not in the cache, or when the picture cannot be trusted now: ask :meth:`find`.
         """
 
     def find(session_id: str) -> Deferred[Container]:

@@ -24,10 +24,10 @@ from sandbox.http.admission import STREAM, Admission
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.net.deadlines import Deadlines
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
-from sandbox.operations.idempotency import Replays
+from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.operations.links import Links
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
@@ -45,11 +45,11 @@ from sandbox.service.reload import Reload
 from sandbox.settings import SettingError, Settings
 from sandbox.stores.factory import make_store
 from sandbox.stores.interface import ISessionStore
-from sandbox.stores.measured import MeasuredStore
+from sandbox.stores.measured import InstrumentedStore
 from sandbox.telemetry.endpoints import Watch
 from sandbox.telemetry.health import Check
 from sandbox.telemetry.metrics import gateway, work
-from sandbox.telemetry.monitoring import Watching
+from sandbox.telemetry.monitoring import Monitoring
 
 
 def makeService(options: Options) -> Daemon:
@@ -62,20 +62,20 @@ def makeService(options: Options) -> Daemon:
         reload.on_change(lambda now: logs.set_level(now.log_level))
     guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
     reload.on_change(lambda now: setattr(guard, "key", now.internal_service_key.encode("utf-8")))
-    watching = Watching(reactor, settings, guard, logs)
+    monitoring = Monitoring(reactor, settings, guard, logs)
     try:
-        store = MeasuredStore(make_store(settings, reactor))
-        watching.publish_calls("sandbox_store", "database", store.calls)
-        watching.publish_workers(lambda: {"database": store.workers})
+        store = InstrumentedStore(make_store(settings, reactor))
+        monitoring.publish_calls("sandbox_store", "database", store.calls)
+        monitoring.publish_workers(lambda: {"database": store.workers})
 
-        def build(instance: str, public_url: str) -> Parts:
+        def build(instance: str, public_url: str) -> Application:
             # There may have been a reload while the store was not there.
             now = reload.settings
             runtime = DockerRuntime(reactor, now, instance)
-            watching.publish_calls("sandbox_engine", "Docker engine", runtime.calls)
-            watching.publish_workers(lambda: runtime.workers)
-            watching.publish(lambda: work.engine(runtime.stream, runtime.sessions, reactor.seconds()))
-            parts = Parts(reactor, now, store, runtime, public_url, watching=watching)
+            monitoring.publish_calls("sandbox_engine", "Docker engine", runtime.calls)
+            monitoring.publish_workers(lambda: runtime.workers)
+            monitoring.publish(lambda: work.engine(runtime.stream, runtime.sessions, reactor.seconds()))
+            parts = Application(reactor, now, store, runtime, public_url, monitoring=monitoring)
             reload.on_change(parts.use)
             return parts
 
@@ -86,7 +86,7 @@ def makeService(options: Options) -> Daemon:
             build,
             options["listen"],
             logs=logs,
-            watching=watching,
+            monitoring=monitoring,
             notify=Notify(reactor, os.environ),
             reload=reload,
         )
@@ -94,7 +94,7 @@ def makeService(options: Options) -> Daemon:
         raise SystemExit(f"sandbox: {error}") from None
 
 
-class Parts:
+class Application:
     """What stands between the sites and the two seams."""
 
     def __init__(
@@ -105,16 +105,16 @@ class Parts:
         runtime: IRuntime,
         public_url: str,
         *,
-        watching: Watching,
+        monitoring: Monitoring,
     ) -> None:
         self._store = store
-        self._watching = watching
-        self._guard = watching.guard
+        self._monitoring = monitoring
+        self._guard = monitoring.guard
         self._runtime = runtime
         self._settings = settings
         # Without a secret of the platform's, links end with the daemon, as registrations do.
         self._spare_secret = secrets.token_bytes(32)
-        self._turns = Turns(settings.session_queue)
+        self._locks = KeyedLocks(settings.session_queue)
         self._previews = Previews(runtime, settings.max_previews)
         self._access = Access(
             reactor,
@@ -129,7 +129,7 @@ class Parts:
             runtime,
             store,
             settings,
-            turns=self._turns,
+            locks=self._locks,
             dropped=self._previews.drop,
             changed=self._changed,
         )
@@ -137,19 +137,21 @@ class Parts:
             reactor,
             runtime,
             store,
-            self._turns,
+            self._locks,
             interval=settings.reconcile_interval,
             changed=self._changed,
         )
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
-        self._replays: Replays[ExecResult] = Replays(reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024)
+        self._idempotency: IdempotencyCache[ExecResult] = IdempotencyCache(
+            reactor, _weigh, keep=600, entries=1000, capacity=64 * 1024 * 1024
+        )
         execution, files = Execution(runtime, settings.log_commands), Files(runtime, settings.file_size_limit)
         api = InternalApi(
             sessions=self._sessions,
             execution=execution,
             files=files,
             previews=self._previews,
-            replays=self._replays,
+            idempotency=self._idempotency,
             addresses=self._addresses,
             links=Links(store, self._access, self._previews, self._addresses),
             output_limit=settings.exec_output_limit,
@@ -196,12 +198,12 @@ class Parts:
             partial(work.executions, execution.counts),
             partial(work.files, files),
         ):
-            watching.publish(source)
+            monitoring.publish(source)
 
     def _changed(self, session_id: str) -> None:
         """What was known of a session holds no longer: it begins or ends."""
         self._access.session_changed(session_id)
-        self._replays.forget(session_id)
+        self._idempotency.forget(session_id)
 
     def use(self, settings: Settings) -> None:
         """Take the secrets of these settings from now on."""
@@ -226,7 +228,7 @@ class Parts:
             routes.append(Route(b"/internal-previews/proxy/", guarded, self._internal_previews, "internal preview"))
         settings = self._settings
         chained = public and settings.preview_path_form and settings.preview_referer_fallback
-        routes.append(self._last_route(Fallback(enabled=chained), self._watching.watch(inside=not public)))
+        routes.append(self._last_route(Fallback(enabled=chained), self._monitoring.watch(inside=not public)))
         return PreviewHosts(self._addresses, self._public_previews, Routes(routes)) if public else Routes(routes)
 
     def _last_route(self, fallback: Fallback, watch: Watch) -> Route:
@@ -253,7 +255,7 @@ class Parts:
         self._access.close()
         await self._reconciliation.close()
         # A session that is being made or removed is made or removed to its end.
-        await self._turns.idle()
+        await self._locks.idle()
         self._stop_following()
         await self._runtime.close()
 

@@ -31,7 +31,7 @@ from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
 from sandbox.telemetry.health import Check
 from sandbox.telemetry.logs.output import Output
-from sandbox.telemetry.monitoring import Watching
+from sandbox.telemetry.monitoring import Monitoring
 
 _log = Logger()
 
@@ -86,7 +86,7 @@ class Daemon(Service):
         open.
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
     :param logs: what twistd is to log to; ``None``: what it takes by itself.
-    :param watching: makes the sites, and tells whoever asks how the daemon is.
+    :param monitoring: makes the sites, and tells whoever asks how the daemon is.
     :param notify: tells the service manager how the daemon is.
     :param reload: what SIGHUP does, beside opening the log anew.
     :raises SettingError: for an endpoint that does not parse.
@@ -103,7 +103,7 @@ class Daemon(Service):
         listen: Sequence[str] = (),
         *,
         logs: Output | None = None,
-        watching: Watching,
+        monitoring: Monitoring,
         notify: Notify,
         reload: Reload,
     ) -> None:
@@ -112,14 +112,14 @@ class Daemon(Service):
         self._store = store
         self._build = build
         self._logs = logs
-        self._watching = watching
+        self._monitoring = monitoring
         self._notify = notify
         self._reload = reload
         self._reloading: Deferred[None] | None = None
         self._reload_again = False
-        self._public = self._internal = watching.site("public", inside=False)
+        self._public = self._internal = monitoring.site("public", inside=False)
         if settings.internal_listen:
-            self._internal = watching.site("internal", inside=True)
+            self._internal = monitoring.site("internal", inside=True)
         self._sites = [self._public] if self._internal is self._public else [self._public, self._internal]
         public = [("--listen", text) for text in listen] or [("HOST and PORT", _endpoint(settings))]
         self._listeners = [self._listener(source, text, self._public) for source, text in public]
@@ -155,20 +155,20 @@ class Daemon(Service):
         super().startService()  # type: ignore[no-untyped-call]
         for name in weak_secrets(self._settings):
             _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
-        self._reactor.callWhenRunning(self._heed_signals)
-        self._watching.start()
+        self._reactor.callWhenRunning(self.install_signal_handlers)
+        self._monitoring.start()
         self._notify.start()
         self._notify.status("starting")
         self._opening = Deferred.fromCoroutine(self._open())
         self._opening.addErrback(self._give_up)
 
-    def _heed_signals(self) -> None:
+    def install_signal_handlers(self) -> None:
         # twistd kills itself with SIGTERM once more when everything is closed, so that whoever waits sees a kill.
         # An end that was asked for and went well is exit status 0.
-        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._heed_term))
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._heed_hup))
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.on_sigterm))
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.on_sighup))
 
-    def _heed_term(self) -> None:
+    def on_sigterm(self) -> None:
         if self.running:
             with suppress(ReactorNotRunning):
                 self._reactor.stop()
@@ -177,7 +177,7 @@ class Daemon(Service):
             for site in self._sites:
                 site.abort()
 
-    def _heed_hup(self) -> None:
+    def on_sighup(self) -> None:
         if self._logs is not None:
             self._logs.reopen()
         self._reload_again = True
@@ -206,7 +206,7 @@ class Daemon(Service):
         # What stands now stays. Each time that the collector went through all of it, everything would stop for 50 ms.
         gc.collect()
         gc.freeze()
-        self._watching.health.ready(application.checks())
+        self._monitoring.health.ready(application.checks())
         addresses = ", ".join(map(_address, self._listeners))
         _log.info("ready on {addresses}", addresses=addresses)
         self._notify.ready(f"ready on {addresses}")
@@ -226,11 +226,11 @@ class Daemon(Service):
         while True:
             try:
                 await self._store.open()
-                return await self._store.claim()
+                return await self._store.acquire_lease()
             except StoreUnavailable as error:
                 _log.error("the store cannot be opened: {error}; trying again", error=error.message)
                 self._notify.status(f"waiting for the store: {error.message}")
-                self._watching.health.starting(f"The store cannot be opened: {error.message}")
+                self._monitoring.health.starting(f"The store cannot be opened: {error.message}")
             await deferLater(self._reactor, delay)
             delay = min(delay * 2, 5.0)
 
@@ -251,7 +251,7 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._watching.health.draining()
+        self._monitoring.health.draining()
         self._notify.stopping("finishing what is in flight")
         # First of all, so that it does not say that it is ready while it ends.
         if self._opening is not None:
@@ -271,5 +271,5 @@ class Daemon(Service):
         for site in self._sites:
             site.abort()
         await self._store.close()
-        self._watching.stop()
+        self._monitoring.stop()
         self._notify.close()

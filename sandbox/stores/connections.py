@@ -16,11 +16,11 @@ from txpostgres.retrying import simpleBackoffIterator
 from zope.interface import implementer
 
 from sandbox.domain.errors import StoreUnavailable
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.rows import in_use
-from sandbox.stores.slots import Slots
+from sandbox.stores.slots import ConcurrencyLimiter
 
 _log = Logger()
 
@@ -78,9 +78,9 @@ class Connections:
         self._read_only = read_only
         self._prepare = prepare
         self.prepared = False
-        self._slots = Slots(reactor, size=size, queue=queue, timeout=timeout)
+        self._limiter = ConcurrencyLimiter(reactor, size=size, queue=queue, timeout=timeout)
         self._idle: list[Connection] = []
-        self._claim = ""
+        self._lease = ""
         self._claiming = DeferredLock()
         self._claimed: Connection | None = None
         self._delays: Iterator[float] | None = None
@@ -93,9 +93,9 @@ class Connections:
         return hashlib.sha256(address.encode()).hexdigest()[:12]
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         """How many of them are in use, and how many calls wait."""
-        return self._slots.workers
+        return self._limiter.workers
 
     def open(self) -> Deferred[None]:
         """Accept calls, and make a first connection.
@@ -103,22 +103,22 @@ class Connections:
         :raises StoreUnavailable: when the database does not answer; later calls will try again.
         :raises SettingError: by ``prepare``.
         """
-        self._slots.open()
+        self._limiter.open()
         deadline = self._reactor.seconds() + self._timeout
-        return self._slots.run(lambda: Deferred.fromCoroutine(self._begin(deadline)))
+        return self._limiter.run(lambda: Deferred.fromCoroutine(self._begin(deadline)))
 
-    def claim(self, sql: str) -> Deferred[None]:
+    def acquire_lease(self, sql: str) -> Deferred[None]:
         """Have a connection beside the others on which ``sql`` answered true, and from now on no call without one.
 
         :raises StoreUnavailable: when it answered false, or not.
         """
-        self._claim = sql
+        self._lease = sql
         deadline = self._reactor.seconds() + self._timeout
-        return self._slots.run(lambda: Deferred.fromCoroutine(self._see_to_claim(deadline)))
+        return self._limiter.run(lambda: Deferred.fromCoroutine(self._see_to_claim(deadline)))
 
     async def close(self) -> None:
         """Wait for the calls that run, and close every connection."""
-        await self._slots.close()
+        await self._limiter.close()
         while self._idle:
             self._idle.pop().close()
         if self._claimed is not None:
@@ -131,18 +131,18 @@ class Connections:
         :raises Overloaded: when too many calls wait already.
         """
         deadline = self._reactor.seconds() + self._timeout
-        return self._slots.run(lambda: Deferred.fromCoroutine(self._query(deadline, sql, values)))
+        return self._limiter.run(lambda: Deferred.fromCoroutine(self._query(deadline, sql, values)))
 
     async def _begin(self, deadline: float) -> None:
         self._release(self._take() or await self._connect(deadline))
 
     @property
     def _unclaimed(self) -> bool:
-        return bool(self._claim) and not (self._claimed is not None and self._claimed.usable)
+        return bool(self._lease) and not (self._claimed is not None and self._claimed.usable)
 
     async def _see_to_claim(self, deadline: float) -> None:
         async def claim(connection: Connection) -> None:
-            rows: Rows = await connection.runQuery(self._claim)
+            rows: Rows = await connection.runQuery(self._lease)
             if not rows[0][0]:
                 raise in_use()
             self._claimed = connection

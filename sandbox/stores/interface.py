@@ -45,7 +45,7 @@ class ISessionStore(Interface):
     )
 
     workers = Attribute(
-        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.net.instruments.Workers``."""
+        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.net.instruments.PoolUsage``."""
     )
 
     def open() -> Deferred[None]:
@@ -54,7 +54,7 @@ class ISessionStore(Interface):
         :raises SettingError: when the database can never serve as it is: written by a newer version, not ours, damaged.
         """
 
-    def claim() -> Deferred[None]:
+    def acquire_lease() -> Deferred[None]:
         """Be the only one who works with this database, until :meth:`close` or the end of the process.
 
         When a claim is lost with its connection, calls fail until it could be made anew. What nobody writes to

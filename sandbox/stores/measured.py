@@ -14,14 +14,14 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.domain.model import Link, SessionRecord
-from sandbox.net.instruments import Calls, Workers
+from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.stores.interface import ISessionStore, Position
 
 T = TypeVar("T")
 
 
 @implementer(ISessionStore)
-class MeasuredStore:
+class InstrumentedStore:
     """Passes every call on, and counts how long its caller waits and what goes wrong.
 
     An answer that a rule gives (the id is taken, there is no such session) is no error.
@@ -31,7 +31,7 @@ class MeasuredStore:
 
     def __init__(self, store: ISessionStore) -> None:
         self._store = store
-        self.calls: defaultdict[str, Calls] = defaultdict(Calls)
+        self.calls: defaultdict[str, CallStats] = defaultdict(CallStats)
 
     @property
     def read_only(self) -> bool:
@@ -39,16 +39,16 @@ class MeasuredStore:
         return bool(self._store.read_only)
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         """As ``ISessionStore.workers``."""
-        found: Workers = self._store.workers
+        found: PoolUsage = self._store.workers
         return found
 
     def open(self) -> Deferred[None]:
         return self._counted("open", self._store.open())
 
-    def claim(self) -> Deferred[None]:
-        return self._counted("claim", self._store.claim())
+    def acquire_lease(self) -> Deferred[None]:
+        return self._counted("claim", self._store.acquire_lease())
 
     def close(self) -> Deferred[None]:
         return self._store.close()

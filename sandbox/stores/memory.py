@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import Overloaded, SessionExists, SessionNotFound
 from sandbox.domain.model import Link, SessionRecord
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, not_open, session_row, utc
 
@@ -74,14 +74,14 @@ class MemoryStore:
         self._links = MemoryLinks()
 
     @property
-    def workers(self) -> Workers:
-        return Workers(0)
+    def workers(self) -> PoolUsage:
+        return PoolUsage(0)
 
     def open(self) -> Deferred[None]:
         self._open = True
         return succeed(None)
 
-    def claim(self) -> Deferred[None]:
+    def acquire_lease(self) -> Deferred[None]:
         return self._call(lambda: None)
 
     def close(self) -> Deferred[None]:

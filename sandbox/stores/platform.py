@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import SessionsReadOnly
 from sandbox.domain.model import Link, SessionRecord
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections
@@ -69,14 +69,14 @@ class PlatformStore:
         self._open = False
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         return self._connections.workers
 
     def open(self) -> Deferred[None]:
         self._open = True
         return self._connections.open()
 
-    def claim(self) -> Deferred[None]:
+    def acquire_lease(self) -> Deferred[None]:
         return self._here(lambda: None)
 
     def close(self) -> Deferred[None]:

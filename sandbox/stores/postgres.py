@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import SessionExists, SessionNotFound
 from sandbox.domain.model import Link, Phase, SessionRecord
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
 from sandbox.stores.connection import Connection
 from sandbox.stores.connections import Connections
@@ -77,14 +77,14 @@ class PostgresStore:
         self._connections = Connections(reactor, url, self._migrate, size=size, queue=queue, timeout=timeout)
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         return self._connections.workers
 
     def open(self) -> Deferred[None]:
         return self._connections.open()
 
-    def claim(self) -> Deferred[None]:
-        return self._connections.claim(_CLAIM)
+    def acquire_lease(self) -> Deferred[None]:
+        return self._connections.acquire_lease(_CLAIM)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._connections.close())

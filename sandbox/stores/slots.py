@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.stores.rows import not_open
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class _Call:
     context: Context = attrs.field(factory=copy_context)
 
 
-class Slots:
+class ConcurrencyLimiter:
     """Runs calls of which at most so many are under way.
 
     A caller's patience and a call's life are two things. A caller gets an answer within ``timeout``, also when it
@@ -51,9 +51,9 @@ class Slots:
         self._emptied: list[Deferred[None]] = []
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         """How many of them are in use, and how many calls wait."""
-        return Workers(self._size, self._running, len(self._waiting))
+        return PoolUsage(self._size, self._running, len(self._waiting))
 
     def open(self) -> None:
         """Accept calls."""

@@ -13,11 +13,11 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import SessionExists, SessionNotFound
 from sandbox.domain.model import Link, Phase, SessionRecord
-from sandbox.net.instruments import Workers
+from sandbox.net.instruments import PoolUsage
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
-from sandbox.stores.slots import Slots
-from sandbox.stores.sqlite_file import Claim, at_start, connected, first, make_file, migrate, translate
+from sandbox.stores.slots import ConcurrencyLimiter
+from sandbox.stores.sqlite_file import FileLock, at_start, connected, first, make_file, migrate, translate
 
 T = TypeVar("T")
 
@@ -55,20 +55,20 @@ class SqliteStore:
         self.path = path
         self._threads = threads
         self._timeout = timeout
-        self._slots = Slots(reactor, size=threads, queue=queue, timeout=timeout)
-        self._claim = Claim(path)
+        self._limiter = ConcurrencyLimiter(reactor, size=threads, queue=queue, timeout=timeout)
+        self._lease = FileLock(path)
         self._pool: ConnectionPool | None = None
         self._changing = DeferredLock()  # a close that comes while opening closes what was opened
 
     @property
-    def workers(self) -> Workers:
-        return self._slots.workers
+    def workers(self) -> PoolUsage:
+        return self._limiter.workers
 
     def open(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._prepare()))
 
-    def claim(self) -> Deferred[None]:
-        return self._call(lambda cursor: self._claim.take())
+    def acquire_lease(self) -> Deferred[None]:
+        return self._call(lambda cursor: self._lease.take())
 
     def close(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._finish()))
@@ -115,7 +115,7 @@ class SqliteStore:
             done: Deferred[T] = self._pool.runInteraction(work, *arguments)
             return done
 
-        return self._slots.run(run).addErrback(translate)
+        return self._limiter.run(run).addErrback(translate)
 
     async def _prepare(self) -> None:
         if self._pool is not None:
@@ -139,14 +139,14 @@ class SqliteStore:
             await self._end(pool)
             raise at_start(error, self.path) from error
         self._pool = pool
-        self._slots.open()
+        self._limiter.open()
 
     async def _finish(self) -> None:
-        await self._slots.close()
+        await self._limiter.close()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await self._end(pool)
-        self._claim.release()
+        self._lease.release()
 
     async def _end(self, pool: ConnectionPool) -> None:
         # The pool's own close() joins its threads and has SQLite write its log back, all of it on the reactor's thread:

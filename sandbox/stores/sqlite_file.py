@@ -51,7 +51,7 @@ def make_file(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-class Claim:
+class FileLock:
     """The right to be the only one who works with a file: a lock on another file beside it, for SQLite's own locks end
     when a process closes the database's file anywhere. The kernel ends it with the process, and the file stays.
     """

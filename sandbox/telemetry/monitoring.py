@@ -16,7 +16,7 @@ from sandbox.http.request import Request
 from sandbox.http.routes import Root
 from sandbox.http.site import Limits, Site
 from sandbox.http.traffic import Traffic
-from sandbox.net.instruments import Calls, Workers
+from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
@@ -47,7 +47,7 @@ class Starting(Root):
         return STREAM if preview is None and self._watch.takes(request) else _STARTING
 
 
-class Watching:
+class Monitoring:
     """Begins before there is anything to serve, and ends with the process.
 
     :ivar guard: knows the service key, which opens the details.
@@ -73,7 +73,7 @@ class Watching:
             self.publish(partial(process.log, logs))
         self.publish(partial(gateway.requests, self._traffic))
         self.publish(partial(gateway.connections, self._sites))
-        self._pools: list[Callable[[], Mapping[str, Workers]]] = []
+        self._pools: list[Callable[[], Mapping[str, PoolUsage]]] = []
         self.publish(lambda: work.workers({name: each for pools in self._pools for name, each in pools().items()}))
 
     def site(self, name: str, *, inside: bool) -> Site:
@@ -99,11 +99,11 @@ class Watching:
         """Tells how the daemon is."""
         return Watch(self.health, self._page.render, self.guard, inside=inside)
 
-    def publish_calls(self, prefix: str, of: str, calls: Mapping[str, Calls]) -> None:
+    def publish_calls(self, prefix: str, of: str, calls: Mapping[str, CallStats]) -> None:
         """Have calls of something on the page of metrics; see :func:`sandbox.telemetry.metrics.work.calls`."""
         self.publish(partial(work.calls, prefix, of, calls))
 
-    def publish_workers(self, pools: Callable[[], Mapping[str, Workers]]) -> None:
+    def publish_workers(self, pools: Callable[[], Mapping[str, PoolUsage]]) -> None:
         """Have pools of threads or connections on the page of metrics, by their names."""
         self._pools.append(pools)
 

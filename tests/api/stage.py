@@ -19,10 +19,10 @@ from sandbox.api.framework.guard import Guard
 from sandbox.http.site import Site
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
-from sandbox.service.application import Parts
+from sandbox.service.application import Application
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory import MemoryStore
-from sandbox.telemetry.monitoring import Watching
+from sandbox.telemetry.monitoring import Monitoring
 from tests.api import conformity
 
 KEY = "the-service-key"
@@ -80,15 +80,17 @@ class ApiCase(TestCase):
         self.store = MemoryStore()
         await self.store.open()
         guard = Guard(KEY.encode(), self.settings.body_limit)
-        self.watching = Watching(reactor, self.settings, guard, None)
-        self.site = self.watching.site("public", inside=False)
+        self.monitoring = Monitoring(reactor, self.settings, guard, None)
+        self.site = self.monitoring.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"
-        self.parts = Parts(reactor, self.settings, self.store, self.runtime, public_url, watching=self.watching)
+        self.parts = Application(
+            reactor, self.settings, self.store, self.runtime, public_url, monitoring=self.monitoring
+        )
         await self.parts.open()
         root = self.parts.root(public=True, internal=True)
         self.site.resource, self.site.admit = root, root.admit
-        self.watching.health.ready(self.parts.checks())
+        self.monitoring.health.ready(self.parts.checks())
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.base = f"http://127.0.0.1:{self.port.getHost().port}"
 

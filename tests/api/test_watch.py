@@ -17,7 +17,7 @@ class Asked(ApiCase):
 
     def break_engine(self) -> None:
         """The engine is away, and nobody has asked yet."""
-        self.watching.health.ready(
+        self.monitoring.health.ready(
             {"engine": lambda: fail(EngineUnavailable("The Docker engine does not answer")), "store": self.store.ping}
         )
 
@@ -50,8 +50,8 @@ class Asked(ApiCase):
 
     async def test_starting_and_ending_it_lives_and_is_not_ready(self) -> None:
         for begin, status in (
-            (lambda: self.watching.health.starting("The store cannot be opened: secret-host"), "starting"),
-            (self.watching.health.draining, "draining"),
+            (lambda: self.monitoring.health.starting("The store cannot be opened: secret-host"), "starting"),
+            (self.monitoring.health.draining, "draining"),
         ):
             begin()
             self.assertEqual((await self.ask("/healthz")).json, {"status": "alive"})
@@ -61,8 +61,8 @@ class Asked(ApiCase):
             self.assertEqual((await self.ask("/healthz", key=KEY)).json["state"], status)
 
     async def test_it_answers_before_there_is_anything_else_and_previews_hosts_are_not_taken_for_it(self) -> None:
-        starting = self.watching.site("other", inside=False)
-        self.watching.health.starting("waiting")
+        starting = self.monitoring.site("other", inside=False)
+        self.monitoring.health.starting("waiting")
         self.site.resource, self.site.admit = starting.resource, starting.admit
         self.assertEqual((await self.ask("/healthz")).status, 200)
         # The daemon's own name may lie below the preview domain.
@@ -110,7 +110,7 @@ class Asked(ApiCase):
     async def test_the_answers_are_counted_and_logged_as_what_they_are(self) -> None:
         await self.ask("/healthz")
         await self.ask("/metrics")
-        routes = self.watching._traffic.routes
+        routes = self.monitoring._traffic.routes
         self.assertEqual(routes["/healthz"].responses, {(b"GET", 200): 1})
         self.assertEqual(routes["other"].responses, {(b"GET", 404): 1})
 

@@ -73,8 +73,8 @@ class AccessContract:
     def told(self, grant: Grant) -> list[str]:
         """Something that leans on a grant; not empty once that has ended."""
         told: list[str] = []
-        assert grant.authority is not None
-        grant.authority.lean(lambda: told.append("ended"))
+        assert grant.authorization is not None
+        grant.authorization.attach(lambda: told.append("ended"))
         return told
 
     async def refusal(self, *credentials: Credential, **how: Any) -> str:
@@ -156,7 +156,7 @@ class AccessContract:
         credentials = [Credential.of(Place.HEADER, text) for text in (token(sub="bob"), token(exp=1), b"theirs")]
         grant = await self.grant(*credentials, mode=Mode.PUBLIC)
         self.assertEqual(list(grant.consumed), [token(sub="bob"), token(exp=1)])
-        self.assertEqual((grant.user_id, grant.authority), (None, None))
+        self.assertEqual((grant.user_id, grant.authorization), (None, None))
 
     # Owners
 
@@ -304,7 +304,7 @@ class AccessContract:
         ended: list[str] = []
         for name, found in (("made", made), ("other", other)):
             grant = await self.grant(Credential.of(Place.QUERY, self.access.link_token(found.link).encode()))
-            grant.authority.lean(lambda name=name: ended.append(name))
+            grant.authorization.attach(lambda name=name: ended.append(name))
         await self.links.revoke("s1", made.link.id)
         self.assertEqual(ended, ["made"])
         self.assertEqual(await self.refusal(credential), "Invalid token")
@@ -501,7 +501,7 @@ class AccessContract:
             ("endless", Credential.of(Place.HEADER, token())),
         ):
             grant = await self.grant(credential)
-            grant.authority.lean(lambda name=name: ended.append(name))
+            grant.authorization.attach(lambda name=name: ended.append(name))
         self.clock.pump([1] * 14)
         self.assertEqual(ended, [])
         self.clock.pump([1] * 5)

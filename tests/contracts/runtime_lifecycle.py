@@ -52,7 +52,7 @@ class LifecycleContract:
         """The session's container, once the picture shows it in a state."""
 
         def shown() -> Container | None:
-            found = self.runtime.peek(session_id)
+            found = self.runtime.cached(session_id)
             return found if found is not None and found.state is state else None
 
         found: Container = await until(shown)
@@ -202,7 +202,7 @@ class LifecycleContract:
         self.assertEqual(self.traces(container.session_id), [])
         self.assertNotIn(container.session_id, await self.runtime.workspaces())
         await self.failure_of(self.runtime.find(container.session_id), ContainerNotFound)
-        await until(lambda: self.runtime.peek(container.session_id) is None)
+        await until(lambda: self.runtime.cached(container.session_id) is None)
 
     async def test_remove_of_nothing_does_nothing(self) -> None:
         await self.runtime.remove(self.session_id())
@@ -232,13 +232,13 @@ class LifecycleContract:
         await self.runtime.remove(session_id)
         self.assertEqual((await self.runtime.find(session_id)).id, container_id)
 
-    # -- find, list and peek ---------------------------------------------------------------------------------------
+    # -- find, list and cached ---------------------------------------------------------------------------------------
 
     async def test_no_container(self) -> None:
         session_id = self.session_id()
         error = await self.failure_of(self.runtime.find(session_id), ContainerNotFound)
         self.assertEqual(error.message, f"Failed to find container for session {session_id}")
-        self.assertIsNone(self.runtime.peek(session_id))
+        self.assertIsNone(self.runtime.cached(session_id))
 
     async def test_another_programs_container_is_served_and_not_managed(self) -> None:
         session_id = self.session_id()
@@ -254,7 +254,7 @@ class LifecycleContract:
         second = await self.foreign(session_id)
         await self.foreign(session_id, running=False)
         self.assertEqual((await self.runtime.find(session_id)).id, second)
-        await until(lambda: (self.runtime.peek(session_id) or first) and self.peeked_id(session_id) == second)
+        await until(lambda: (self.runtime.cached(session_id) or first) and self.peeked_id(session_id) == second)
         await self.kill(second)
         self.assertEqual((await self.runtime.find(session_id)).id, first)
         await until(lambda: self.peeked_id(session_id) == first)
@@ -268,7 +268,7 @@ class LifecycleContract:
 
     def peeked_id(self, session_id: str) -> str | None:
         """The id of what the picture shows."""
-        found = self.runtime.peek(session_id)
+        found = self.runtime.cached(session_id)
         return found.id if found is not None else None
 
     async def test_the_picture_follows_what_happens_on_the_engine(self) -> None:
@@ -282,7 +282,7 @@ class LifecycleContract:
         await self.kill(container.id)
         self.assertIsNone((await self.peeked(session_id, ContainerState.EXITED)).address)
         await self.vanish(container.id)
-        await until(lambda: self.runtime.peek(session_id) is None)
+        await until(lambda: self.runtime.cached(session_id) is None)
 
     # -- watch -----------------------------------------------------------------------------------------------------
 

@@ -66,10 +66,10 @@ class StoreContract:
 
     async def test_it_can_be_claimed_and_again_after_it_was_closed(self) -> None:
         store = await self.opened()
-        await store.claim()
-        await store.claim()
+        await store.acquire_lease()
+        await store.acquire_lease()
         await store.close()
-        await (await self.reopen(store)).claim()
+        await (await self.reopen(store)).acquire_lease()
 
     async def test_answers_a_ping(self) -> None:
         self.assertIsNone(await (await self.opened()).ping())

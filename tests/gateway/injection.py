@@ -268,7 +268,7 @@ class Injection:
 
     def _carried(self) -> list[Any]:
         """The connections to the application that there are, or that there may be."""
-        return self.pool._book.of_session(self.session)
+        return self.pool._state.of_session(self.session)
 
 
 def _check(right: object, what: str) -> None:

@@ -82,7 +82,7 @@ class AccessCase(GatewayCase):
 
     async def tearDown(self) -> None:
         await super().tearDown()
-        self.assertEqual(len(self.access._authorities), 0, "every authority was released")
+        self.assertEqual(len(self.access._authorizations), 0, "every authority was released")
 
     async def make_store(self) -> Any:
         return MemoryStore()

@@ -65,7 +65,7 @@ class Reuse(GatewayCase):
             other.send(OK)
             await wire.answer()
         self.assertEqual(peer.received, b"")
-        keys = {entry.key for entry in self.pool._book._entries.values()}
+        keys = {entry.key for entry in self.pool._state._entries.values()}
         port = self.application.number
         self.assertEqual(keys, {("c1", "t1", port), ("c2", "t1", port), ("c1", "t2", port)})
 

@@ -55,7 +55,7 @@ class WithoutOutbox:
     """A reactor that is not ours."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "outbox":
+        if name == "batch":
             raise AttributeError(name)
         return getattr(reactor, name)
 
@@ -171,7 +171,7 @@ class Writing(TestCase):
                 peer.close()
                 write_coalescing.write(transport, b"x" * size)
                 write_coalescing.write(transport, b"y")
-                reactor.outbox.send()  # before the reactor looks at the socket
+                reactor.batch.send()  # before the reactor looks at the socket
                 await self.side.lost
                 self.assertEqual(self.side.received, said)
                 self.assertIsNotNone(self.side.reason.check(ConnectionLost), self.side.reason)

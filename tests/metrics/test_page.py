@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.net.instruments import Durations
+from sandbox.net.instruments import Histogram
 from sandbox.telemetry.metrics.families import counter, gauge, histogram
 from sandbox.telemetry.metrics.lag import INTERVAL, Lag
 from sandbox.telemetry.metrics.page import Page
@@ -27,7 +27,7 @@ class Pages(SynchronousTestCase):
         self.assertEqual(self.samples(page, "sandbox_x"), {("sandbox_x_total", "a"): 1, ("sandbox_x_total", "b"): 2})
 
     def test_a_histogram_is_cumulative_and_its_last_bucket_is_all(self) -> None:
-        durations = Durations((0.1, 1.0))
+        durations = Histogram((0.1, 1.0))
         for seconds in (0.05, 0.1, 0.5, 7.0):
             durations.add(seconds)
         page = Page()

@@ -17,7 +17,7 @@ from twisted.internet.task import react
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import SessionStatus
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
@@ -50,9 +50,9 @@ class Daemon:
         await self.store.open()
         self.runtime = DockerRuntime(self.reactor, self.settings, await self.store.instance())
         await self.runtime.open()
-        turns = Turns(self.settings.session_queue)
-        self.sessions = Sessions(self.runtime, self.store, self.settings, turns=turns)
-        self.reconciliation = Reconciliation(self.reactor, self.runtime, self.store, turns, interval=0)
+        locks = KeyedLocks(self.settings.session_queue)
+        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks)
+        self.reconciliation = Reconciliation(self.reactor, self.runtime, self.store, locks, interval=0)
         await self.reconciliation.open()
         say("open")
 

@@ -7,13 +7,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import ExecutionFailed, Overloaded
-from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays
+from sandbox.operations.idempotency import IdempotencyCache, IdempotencyKeyUnknown, IdempotencyMismatch
 
 
 class ReplaysTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.replays: Replays[str] = Replays(
+        self.idempotency: IdempotencyCache[str] = IdempotencyCache(
             self.clock, lambda outcome: len(str(outcome)), keep=600, entries=3, capacity=10_000
         )
         self.started: list[Deferred[str]] = []
@@ -23,7 +23,7 @@ class ReplaysTests(SynchronousTestCase):
         return self.started[-1]
 
     def once(self, key: str = "k", fingerprint: bytes = b"f", scope: str = "s") -> Deferred[str]:
-        return self.replays.once(scope, key, fingerprint, self.start)
+        return self.idempotency.run(scope, key, fingerprint, self.start)
 
     def test_a_repetition_gets_the_first_outcome_without_a_second_start(self) -> None:
         first = self.once()
@@ -39,22 +39,22 @@ class ReplaysTests(SynchronousTestCase):
         self.assertEqual((self.successResultOf(first), self.successResultOf(second)), ("done", "done"))
 
     def test_an_outcome_can_be_asked_for_without_starting_anything(self) -> None:
-        self.failureResultOf(self.replays.again("s", "k", b"f"), IdempotencyKeyUnknown)
+        self.failureResultOf(self.idempotency.replay("s", "k", b"f"), IdempotencyKeyUnknown)
         first = self.once()
-        joined = self.replays.again("s", "k", b"f")
+        joined = self.idempotency.replay("s", "k", b"f")
         self.assertNoResult(joined)
-        self.failureResultOf(self.replays.again("s", "k", b"other"), IdempotencyMismatch)
-        self.failureResultOf(self.replays.again("t", "k", b"f"), IdempotencyKeyUnknown)
+        self.failureResultOf(self.idempotency.replay("s", "k", b"other"), IdempotencyMismatch)
+        self.failureResultOf(self.idempotency.replay("t", "k", b"f"), IdempotencyKeyUnknown)
         self.started[0].callback("done")
         self.assertEqual((self.successResultOf(first), self.successResultOf(joined)), ("done", "done"))
-        self.assertEqual(self.successResultOf(self.replays.again("s", "k", b"f")), "done")
+        self.assertEqual(self.successResultOf(self.idempotency.replay("s", "k", b"f")), "done")
         self.assertEqual(len(self.started), 1)
 
     def test_of_a_call_that_was_cancelled_nothing_is_known(self) -> None:
         first = self.once()
         first.cancel()
         self.failureResultOf(first, CancelledError)
-        self.failureResultOf(self.replays.again("s", "k", b"f"), IdempotencyKeyUnknown)
+        self.failureResultOf(self.idempotency.replay("s", "k", b"f"), IdempotencyKeyUnknown)
 
     def test_another_body_with_the_same_key_is_refused(self) -> None:
         first = self.once()
@@ -120,11 +120,11 @@ class ReplaysTests(SynchronousTestCase):
 
     def test_a_caller_that_comes_while_the_work_is_being_ended_has_it_begun_anew(self) -> None:
         ending: list[Deferred[str]] = []
-        first = self.replays.once("s", "k", b"f", lambda: Deferred(ending.append))
+        first = self.idempotency.run("s", "k", b"f", lambda: Deferred(ending.append))
         slow: Deferred[str] = Deferred(lambda _: None)
         first.cancel()
         self.failureResultOf(first, CancelledError)
-        second = self.replays.once("s", "k2", b"f", lambda: slow)
+        second = self.idempotency.run("s", "k2", b"f", lambda: slow)
         second.cancel()
         self.failureResultOf(second, CancelledError)
         third = self.once("k2")
@@ -136,6 +136,6 @@ class ReplaysTests(SynchronousTestCase):
         first = self.once()
         self.started[0].callback("done")
         self.successResultOf(first)
-        self.replays.forget("s")
+        self.idempotency.forget("s")
         self.assertNoResult(self.once())
         self.assertEqual(len(self.started), 2)

@@ -30,7 +30,7 @@ class ReconciliationTests(SessionsTestCase):
             self.clock,
             self.runtime,
             self.store,
-            self.turns,
+            self.locks,
             interval=300,
             changed=self.changed.append,
             now=lambda: LATER,
@@ -229,7 +229,7 @@ class ReconciliationTests(SessionsTestCase):
         self.successResultOf(self.reconciliation.close())
 
     def test_no_interval_no_repetition(self) -> None:
-        once = Reconciliation(self.clock, self.runtime, self.store, self.turns, interval=0)
+        once = Reconciliation(self.clock, self.runtime, self.store, self.locks, interval=0)
         self.successResultOf(once.open())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.successResultOf(once.close())

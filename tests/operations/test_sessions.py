@@ -24,7 +24,7 @@ from sandbox.domain.errors import (
     StoreUnavailable,
 )
 from sandbox.domain.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
@@ -76,9 +76,9 @@ class SessionsTestCase(SynchronousTestCase):
         self.successResultOf(self.store.open())
         self.dropped: list[str] = []
         self.time = datetime(2026, 1, 25, 12, tzinfo=UTC)
-        self.turns = Turns(3)
+        self.locks = KeyedLocks(3)
         self.sessions = Sessions(
-            self.runtime, self.store, SETTINGS, turns=self.turns, dropped=self.dropped.append, now=self.now
+            self.runtime, self.store, SETTINGS, locks=self.locks, dropped=self.dropped.append, now=self.now
         )
 
     def step(self) -> Deferred[None]:
@@ -444,4 +444,4 @@ class ChangeTests(SessionsTestCase):
         self.assertIs(self.successResultOf(start).status, SessionStatus.RUNNING)
         self.successResultOf(delete)
         self.assert_nothing_left("s")
-        self.successResultOf(self.turns.idle())
+        self.successResultOf(self.locks.idle())

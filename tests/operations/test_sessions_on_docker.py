@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import SessionStatus
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
@@ -38,9 +38,9 @@ class DockerSessionsTestCase(TestCase):
         self.runtime = DockerRuntime(reactor, self.settings, await self.store.instance())
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
-        turns = Turns(self.settings.session_queue)
-        self.sessions = Sessions(self.runtime, self.store, self.settings, turns=turns)
-        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, turns, interval=0)
+        locks = KeyedLocks(self.settings.session_queue)
+        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks)
+        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, locks, interval=0)
         self.addCleanup(self.reconciliation.close)
         await self.reconciliation.open()
 
@@ -181,7 +181,7 @@ class DyingEngineTests(DockerSessionsTestCase):
             for call in calls:
                 await self.outcome(call)
             await deferToThread(self.engine.start)
-            await until(lambda: self.runtime.peek(kept.id) is not None)
+            await until(lambda: self.runtime.cached(kept.id) is not None)
 
             # Reconciliation is under way by itself; asked for once more, it comes after that.
             await self.reconciliation.run()

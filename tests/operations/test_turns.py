@@ -6,14 +6,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import Overloaded
-from sandbox.net.keyed_locks import Turns
+from sandbox.net.keyed_locks import KeyedLocks
 
 
 class TurnsTests(SynchronousTestCase):
-    """Turns are taken in order, and leave nothing behind."""
+    """KeyedLocks are taken in order, and leave nothing behind."""
 
     def setUp(self) -> None:
-        self.turns = Turns(2)
+        self.locks = KeyedLocks(2)
         self.began: list[str] = []
 
     def take(self, key: str, name: str) -> tuple[Deferred[str], Deferred[str]]:
@@ -24,7 +24,7 @@ class TurnsTests(SynchronousTestCase):
             self.began.append(name)
             return await work
 
-        return work, Deferred.fromCoroutine(self.turns.run(key, run))
+        return work, Deferred.fromCoroutine(self.locks.run(key, run))
 
     def test_one_after_the_other_in_order(self) -> None:
         first, one = self.take("k", "first")
@@ -75,10 +75,10 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.began, ["first", "second"])
 
     def test_idle_fires_when_the_last_turn_ends(self) -> None:
-        self.successResultOf(self.turns.idle())
+        self.successResultOf(self.locks.idle())
         first, _ = self.take("k", "first")
         second, _ = self.take("l", "second")
-        idle = self.turns.idle()
+        idle = self.locks.idle()
         first.callback("1")
         self.assertNoResult(idle)
         second.callback("2")

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.protocols.http1.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
 from sandbox.protocols.http1.grammar import Fields, parse_request_head, parse_response_head, read_section
 from sandbox.protocols.http1.headers import (
-    Crossing,
+    ForwardingContext,
     Origin,
     TrustedProxies,
-    crossing,
+    forwarding_context,
     may_be_trailer,
     public_host,
     relayed_trailers,
@@ -21,7 +21,7 @@ from sandbox.protocols.http1.headers import (
 )
 
 
-def way(**changes: Any) -> Crossing:
+def way(**changes: Any) -> ForwardingContext:
     given: dict[str, Any] = {
         "peer": "198.51.100.7",
         "trusted": False,
@@ -33,7 +33,7 @@ def way(**changes: Any) -> Crossing:
         "address": "172.17.0.2",
         "port": 3000,
     }
-    return crossing(**{**given, **changes})
+    return forwarding_context(**{**given, **changes})
 
 
 def sent(fields: bytes, *, upgrade: bytes | None = None, **changes: Any) -> Fields:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.policy.pooling import Book, Key, PoolLimits
+from sandbox.policy.pooling import Key, PoolLimits, PoolState
 
 LIMITS = PoolLimits(open=3, idle=2, idle_seconds=4.0)
 ONE: Key = ("c1", "t1", 3000)
@@ -18,41 +18,41 @@ class Deciding(SynchronousTestCase):
     """Which connection, and which to close."""
 
     def setUp(self) -> None:
-        self.book: Book[str] = Book(LIMITS)
+        self.book: PoolState[str] = PoolState(LIMITS)
         for name in ("a", "b"):
             self.book.add(name, "s", ONE)
 
     def test_the_one_that_was_idle_last_is_taken(self) -> None:
-        self.book.give_back("a", 0)
-        self.book.give_back("b", 1)
+        self.book.release("a", 0)
+        self.book.release("b", 1)
         self.assertEqual([self.book.take("s", ONE, 2) for _ in range(3)], ["b", "a", None])
 
     def test_another_life_of_the_container_or_another_session_gets_none(self) -> None:
-        self.book.give_back("a", 0)
+        self.book.release("a", 0)
         self.assertIsNone(self.book.take("s", OTHER, 1))
         self.assertIsNone(self.book.take("t", ONE, 1))
 
     def test_one_that_is_too_old_is_not_taken(self) -> None:
-        self.book.give_back("a", 0)
+        self.book.release("a", 0)
         self.assertIsNone(self.book.take("s", ONE, 4))
         self.assertEqual(self.book.expired(4), ["a"])
         self.assertEqual(self.book.expired(3.9), [])
 
     def test_beyond_the_limit_an_idle_one_makes_room(self) -> None:
-        self.assertEqual(self.book.make_room("s"), (True, None))
+        self.assertEqual(self.book.evict_for("s"), (True, None))
         self.book.add("c", "s", ONE)
-        self.assertEqual(self.book.make_room("s"), (False, None))
-        self.assertEqual(self.book.make_room("t"), (True, None))
-        self.book.give_back("b", 0)
-        self.assertEqual(self.book.make_room("s"), (True, "b"))
+        self.assertEqual(self.book.evict_for("s"), (False, None))
+        self.assertEqual(self.book.evict_for("t"), (True, None))
+        self.book.release("b", 0)
+        self.assertEqual(self.book.evict_for("s"), (True, "b"))
 
     def test_too_many_idle_ones_are_closed_oldest_first(self) -> None:
         self.book.add("c", "s", OTHER)
-        self.assertEqual([self.book.give_back(name, now) for now, name in enumerate("abc")], [None, None, "a"])
+        self.assertEqual([self.book.release(name, now) for now, name in enumerate("abc")], [None, None, "a"])
 
     def test_one_that_was_forgotten_is_closed_when_it_comes_back(self) -> None:
         self.book.remove("a")
-        self.assertEqual(self.book.give_back("a", 0), "a")
+        self.assertEqual(self.book.release("a", 0), "a")
 
 
 class Machine(RuleBasedStateMachine):
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.book: Book[int] = Book(LIMITS)
+        self.book: PoolState[int] = PoolState(LIMITS)
         self.now = 0.0
         self.next = 0
         self.busy: dict[int, tuple[str, Key]] = {}
@@ -68,7 +68,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(session=st.sampled_from("st"), key=st.sampled_from([ONE, OTHER]))
     def open(self, session: str, key: Key) -> None:
-        possible, surplus = self.book.make_room(session)
+        possible, surplus = self.book.evict_for(session)
         mine = sum(owner == session for owner, _ in self.busy.values())
         resting = sum(owner == session for owner, _, _ in self.idle.values())
         assert possible == (mine < LIMITS.open)
@@ -96,12 +96,12 @@ class Machine(RuleBasedStateMachine):
             self.busy[taken] = (owner, of)
 
     @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
+    def release(self, data: st.DataObject) -> None:
         if self.busy:
             connection = data.draw(st.sampled_from(sorted(self.busy)))
             session, key = self.busy.pop(connection)
             self.idle[connection] = (session, key, self.now)
-            surplus = self.book.give_back(connection, self.now)
+            surplus = self.book.release(connection, self.now)
             resting = [other for other, entry in self.idle.items() if entry[0] == session]
             assert (surplus is not None) == (len(resting) > LIMITS.idle)
             if surplus is not None:

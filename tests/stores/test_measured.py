@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.domain.errors import Overloaded, SessionNotFound, StoreUnavailable
-from sandbox.net.instruments import Workers
-from sandbox.stores.measured import MeasuredStore
+from sandbox.net.instruments import PoolUsage
+from sandbox.stores.measured import InstrumentedStore
 from sandbox.stores.memory import MemoryStore
 from tests.contracts.store import StoreContract, session
 
@@ -17,10 +17,10 @@ from tests.contracts.store import StoreContract, session
 class MeasuredStoreTests(StoreContract, TestCase):
     """The contract."""
 
-    async def make_store(self) -> MeasuredStore:
-        return MeasuredStore(MemoryStore())
+    async def make_store(self) -> InstrumentedStore:
+        return InstrumentedStore(MemoryStore())
 
-    async def reopen(self, store: MeasuredStore) -> MeasuredStore:
+    async def reopen(self, store: InstrumentedStore) -> InstrumentedStore:
         await store.open()
         return store
 
@@ -28,7 +28,7 @@ class MeasuredStoreTests(StoreContract, TestCase):
 class Counts(SynchronousTestCase):
     def setUp(self) -> None:
         self.inner: Any = MemoryStore()
-        self.store = MeasuredStore(self.inner)
+        self.store = InstrumentedStore(self.inner)
         self.successResultOf(self.store.open())
 
     def count(self, name: str) -> tuple[int, dict[str, int]]:
@@ -59,6 +59,6 @@ class Counts(SynchronousTestCase):
             self.assertEqual(self.count("owner")[1][word], 1)
 
     def test_its_workers_are_the_other_s(self) -> None:
-        self.inner = self.store._store = type("Busy", (), {"workers": Workers(4, 3, 2)})()
+        self.inner = self.store._store = type("Busy", (), {"workers": PoolUsage(4, 3, 2)})()
         workers = self.store.workers
         self.assertEqual((workers.size, workers.busy, workers.waiting), (4, 3, 2))

@@ -259,32 +259,32 @@ class PostgresClaimTests(PostgresCase):
         for where in ({}, {"host": self.server.directory}):
             url = self.server.url(self.database, **where)
             first, second = await self.opened(url), await self.opened(url)
-            await first.claim()
-            await first.claim()
-            await self.refused(second.claim)
+            await first.acquire_lease()
+            await first.acquire_lease()
+            await self.refused(second.acquire_lease)
             await first.close()
-            await self.recovered(second.claim)
+            await self.recovered(second.acquire_lease)
             await second.close()
 
     async def test_installations_in_one_database_have_nothing_in_common(self) -> None:
         self.execute("CREATE SCHEMA ours")
         for options in ("", "-csearch_path=ours"):
-            await (await self.opened(self.server.url(self.database, options=options))).claim()
+            await (await self.opened(self.server.url(self.database, options=options))).acquire_lease()
 
     async def test_a_claim_that_was_lost_is_made_anew_before_anything_is_asked(self) -> None:
         first, second = await self.opened(), await self.opened()
-        await first.claim()
+        await first.acquire_lease()
         await first.add(session())
         self.end_connections()
         self.assertEqual(await self.recovered(lambda: first.get("s1")), session())
         await self.recovered(second.instance)
-        await self.refused(second.claim)
+        await self.refused(second.acquire_lease)
 
     async def test_who_lost_it_to_another_is_refused_everything_until_that_one_ends(self) -> None:
         first, second = await self.opened(), await self.opened()
-        await first.claim()
+        await first.acquire_lease()
         self.end_connections()
-        await self.recovered(second.claim)
+        await self.recovered(second.acquire_lease)
         await self.refused(first.instance)
         await second.close()
         await self.recovered(first.instance)

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.net.log_context import ORIGIN, Origin, on_behalf_of
-from sandbox.stores.slots import Slots
+from sandbox.stores.slots import ConcurrencyLimiter
 
 
 class SlotsTests(SynchronousTestCase):
@@ -16,7 +16,7 @@ class SlotsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.slots = Slots(self.clock, size=2, queue=3, timeout=10)
+        self.slots = ConcurrencyLimiter(self.clock, size=2, queue=3, timeout=10)
         self.slots.open()
         self.begun: list[Deferred[int]] = []
 
@@ -114,7 +114,7 @@ class SlotsTests(SynchronousTestCase):
         self.successResultOf(calls[3])
 
     def test_a_long_queue_that_ends_at_once_is_no_recursion(self) -> None:
-        slots = Slots(self.clock, size=1, queue=5000, timeout=10)
+        slots = ConcurrencyLimiter(self.clock, size=1, queue=5000, timeout=10)
         slots.open()
         first: Deferred[None] = Deferred()
         calls = [slots.run(lambda: first), *(slots.run(lambda: succeed(None)) for _ in range(5000))]

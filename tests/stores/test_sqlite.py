@@ -276,19 +276,19 @@ class SqliteFaultTests(TestCase):
         first, second = self.store(), self.store()
         for store in (first, second):
             await store.open()
-        await first.claim()
-        await first.claim()
-        error = await self.assertFailure(second.claim(), StoreUnavailable)
+        await first.acquire_lease()
+        await first.acquire_lease()
+        error = await self.assertFailure(second.acquire_lease(), StoreUnavailable)
         self.assertEqual(error.message, "Another daemon uses the database")
         await first.close()
-        await second.claim()
+        await second.acquire_lease()
         self.assertEqual(stat.S_IMODE(os.stat(f"{self.path}-lock").st_mode), 0o600)
 
     async def test_a_lock_that_cannot_be_made_is_told(self) -> None:
         store = self.store()
         await store.open()
         os.mkdir(f"{self.path}-lock")
-        error = await self.assertFailure(store.claim(), StoreUnavailable)
+        error = await self.assertFailure(store.acquire_lease(), StoreUnavailable)
         self.assertIn("-lock: Is a directory", error.message)
 
     async def test_two_stores_that_make_one_database_at_once_agree(self) -> None:

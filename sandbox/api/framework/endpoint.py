@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 
-from sandbox.api.framework.error_responses import Faults
+from sandbox.api.framework.error_responses import ErrorResponses
 from sandbox.api.framework.operation import PREFIX, Answer, Operation, Parameter, documented
 from sandbox.api.framework.validation import compiled, load, read
 from sandbox.api.internal.schemas import Schema
@@ -115,7 +115,7 @@ def endpoint(
     tag: str,
     parameters: tuple[Parameter, ...] = (),
     body: Schema | None = None,
-    faults: Faults = (),
+    errors: ErrorResponses = (),
 ) -> Callable[[E], E]:
     """Make a coroutine method ``(self, call) -> Reply`` the endpoint of a method and path under ``/api/internal``.
 
@@ -134,7 +134,7 @@ def endpoint(
             parameters=parameters,
             body=body,
             answers=answers,
-            own_faults=faults,
+            own_errors=errors,
         )
         OPERATIONS.append(operation)
         checks = _Checks(operation)

@@ -14,7 +14,7 @@ from sandbox.http.replies import Fields, answer_to
 
 
 @attrs.frozen
-class Fault:
+class ErrorResponse:
     """A class of errors that an operation may end with.
 
     :ivar codes: those that occur.
@@ -41,51 +41,55 @@ class Fault:
         return (self.kind.__doc__ or "").partition("\n")[0]
 
 
-def fault(kind: type[SandboxError], *codes: str, details: Mapping[str, Schema] | None = None) -> Fault:
+def error_response(kind: type[SandboxError], *codes: str, details: Mapping[str, Schema] | None = None) -> ErrorResponse:
     """A fault with some codes of its class, or with all of them when none is named."""
     known = (kind.code, *kind.further)
     if not set(codes) <= set(known):
         raise ValueError(f"{kind.__name__} has no code {set(codes) - set(known)}")
-    return Fault(kind, codes or known, details or {})
+    return ErrorResponse(kind, codes or known, details or {})
 
 
-Faults = tuple[Fault, ...]
+ErrorResponses = tuple[ErrorResponse, ...]
 
 
-def _overloaded(*codes: str) -> Fault:
-    return fault(errors.Overloaded, *codes)
+def _overloaded(*codes: str) -> ErrorResponse:
+    return error_response(errors.Overloaded, *codes)
 
 
-UNFORESEEN: Faults = (fault(SandboxError, details=INCIDENT),)
+UNFORESEEN: ErrorResponses = (error_response(SandboxError, details=INCIDENT),)
 #: Of every operation that needs the daemon to be ready.
-ANY: Faults = (_overloaded("STARTING"), *UNFORESEEN)
-KEY: Faults = (fault(errors.ServiceKeyRejected),)
-INPUT: Faults = (fault(errors.InvalidRequest),)
-BODY: Faults = (fault(errors.BodyTooLarge),)
-STORE: Faults = (_overloaded("STORE_BUSY"), fault(errors.StoreUnavailable))
-ENGINE: Faults = (
+ANY: ErrorResponses = (_overloaded("STARTING"), *UNFORESEEN)
+KEY: ErrorResponses = (error_response(errors.ServiceKeyRejected),)
+INPUT: ErrorResponses = (error_response(errors.InvalidRequest),)
+BODY: ErrorResponses = (error_response(errors.BodyTooLarge),)
+STORE: ErrorResponses = (_overloaded("STORE_BUSY"), error_response(errors.StoreUnavailable))
+ENGINE: ErrorResponses = (
     _overloaded("ENGINE_BUSY"),
-    fault(errors.EngineError, errors.EngineError.code),
-    fault(errors.EngineUnavailable),
+    error_response(errors.EngineError, errors.EngineError.code),
+    error_response(errors.EngineUnavailable),
 )
 #: Of what needs a container that runs.
-CONTAINER: Faults = (fault(errors.ContainerNotFound), fault(errors.ContainerNotRunning))
+CONTAINER: ErrorResponses = (error_response(errors.ContainerNotFound), error_response(errors.ContainerNotRunning))
 #: Of what changes a session, one change at a time.
-CHANGE: Faults = (*STORE, *ENGINE, _overloaded("SESSION_BUSY"), fault(errors.SessionsReadOnly))
-_INSIDE: Faults = (*CONTAINER, _overloaded("ENGINE_BUSY", "CONTAINER_BUSY"), fault(errors.EngineUnavailable))
-COMMAND: Faults = (
-    *_INSIDE,
-    fault(errors.InvalidPath),
-    _overloaded("TOO_MANY_EXECS"),
-    fault(errors.ExecutionFailed),
-    fault(errors.ExecutionTimeout, details=PARTIAL_OUTPUT),
-)
-FILE: Faults = (*_INSIDE, fault(errors.InvalidPath), fault(errors.WorkspaceError))
-#: Of what is asked of the application in a session.
-PREVIEW: Faults = (
-    fault(errors.PreviewNotRegistered),
+CHANGE: ErrorResponses = (*STORE, *ENGINE, _overloaded("SESSION_BUSY"), error_response(errors.SessionsReadOnly))
+_INSIDE: ErrorResponses = (
     *CONTAINER,
-    fault(errors.ContainerWithoutAddress),
-    fault(errors.PreviewRefused),
+    _overloaded("ENGINE_BUSY", "CONTAINER_BUSY"),
+    error_response(errors.EngineUnavailable),
+)
+COMMAND: ErrorResponses = (
+    *_INSIDE,
+    error_response(errors.InvalidPath),
+    _overloaded("TOO_MANY_EXECS"),
+    error_response(errors.ExecutionFailed),
+    error_response(errors.ExecutionTimeout, details=PARTIAL_OUTPUT),
+)
+FILE: ErrorResponses = (*_INSIDE, error_response(errors.InvalidPath), error_response(errors.WorkspaceError))
+#: Of what is asked of the application in a session.
+PREVIEW: ErrorResponses = (
+    error_response(errors.PreviewNotRegistered),
+    *CONTAINER,
+    error_response(errors.ContainerWithoutAddress),
+    error_response(errors.PreviewRefused),
     *ENGINE,
 )

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from sandbox import __version__
-from sandbox.api.framework.error_responses import Fault
-from sandbox.api.framework.operation import JSON, Answer, Key, Operation, Parameter
+from sandbox.api.framework.error_responses import ErrorResponse
+from sandbox.api.framework.operation import JSON, Answer, Auth, Operation, Parameter
 from sandbox.api.internal.schemas import Schema
 
 _TEXT = """\
@@ -44,10 +44,10 @@ _TAGS = {
 }
 
 _KEY = "ServiceKey"
-_SECURITY: Mapping[Key, list[dict[str, list[str]]]] = {
-    Key.NEEDED: [{_KEY: []}],
-    Key.TAKEN: [{_KEY: []}, {}],
-    Key.NOTHING: [],
+_SECURITY: Mapping[Auth, list[dict[str, list[str]]]] = {
+    Auth.REQUIRED: [{_KEY: []}],
+    Auth.OPTIONAL: [{_KEY: []}, {}],
+    Auth.NONE: [],
 }
 
 _ERROR: Schema = {
@@ -122,7 +122,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": summary.rstrip("."),
-        "security": _SECURITY[operation.key],
+        "security": _SECURITY[operation.auth],
     }
     if text.strip():
         found["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
@@ -146,10 +146,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     found = {str(answer.status): _answer(answer) for answer in operation.answers}
-    by_status: dict[int, list[Fault]] = {}
-    for fault in operation.faults:
-        by_status.setdefault(fault.status, []).append(fault)
-    errors = {str(status): _refusal(status, faults) for status, faults in sorted(by_status.items())}
+    by_status: dict[int, list[ErrorResponse]] = {}
+    for error in operation.errors:
+        by_status.setdefault(error.status, []).append(error)
+    errors = {str(status): _refusal(status, errors) for status, errors in sorted(by_status.items())}
     if not operation.answers:
         # Whatever a container says, errors of any status among it: ours can only be told in words.
         words = "\n\n".join(f"**{status}**\n\n{refusal['description']}" for status, refusal in errors.items())
@@ -176,17 +176,17 @@ def _linked(parameter: str) -> dict[str, str]:
     return {**session, parameter: "$response.body#/id"}
 
 
-def _refusal(status: int, faults: list[Fault]) -> dict[str, Any]:
+def _refusal(status: int, errors: list[ErrorResponse]) -> dict[str, Any]:
     meanings: dict[str, list[str]] = {}
     fields = {_REQUEST_ID}
-    for fault in faults:
-        meanings.setdefault(fault.meaning, []).extend(fault.codes)
-        fields |= {name.decode("ascii").title() for name, _ in fault.headers}
+    for error in errors:
+        meanings.setdefault(error.meaning, []).extend(error.codes)
+        fields |= {name.decode("ascii").title() for name, _ in error.headers}
     lines = [f"- {', '.join(f'`{code}`' for code in codes)}: {meaning}" for meaning, codes in meanings.items()]
     return {
         "description": "\n".join(lines),
         "headers": _headers(sorted(fields)),
-        "content": {JSON: {"schema": _error_schema(status, faults)}},
+        "content": {JSON: {"schema": _error_schema(status, errors)}},
     }
 
 
@@ -194,10 +194,10 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _error_schema(status: int, faults: list[Fault]) -> Schema:
-    plain = [code for fault in faults if not fault.details for code in fault.codes]
+def _error_schema(status: int, errors: list[ErrorResponse]) -> Schema:
+    plain = [code for error in errors if not error.details for code in error.codes]
     variants = [_error(status, plain, {})] if plain else []
-    variants += [_error(status, list(fault.codes), fault.details) for fault in faults if fault.details]
+    variants += [_error(status, list(error.codes), error.details) for error in errors if error.details]
     return variants[0] if len(variants) == 1 else {"oneOf": variants}
 
 

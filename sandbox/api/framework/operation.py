@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from sandbox.api.framework import error_responses
-from sandbox.api.framework.error_responses import Fault, Faults
+from sandbox.api.framework.error_responses import ErrorResponse, ErrorResponses
 from sandbox.api.internal.schemas import LINK_ID, SESSION_ID, Schema
 
 JSON = "application/json"
@@ -20,12 +20,12 @@ PREFIX = "/api/internal"
 IN_PATH: Mapping[str, Schema] = {"sessionId": SESSION_ID, "linkId": LINK_ID}
 
 
-class Key(enum.Enum):
+class Auth(enum.Enum):
     """What the service key is to an operation."""
 
-    NEEDED = "needed"
-    TAKEN = "taken"
-    NOTHING = "nothing"
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NONE = "none"
 
 
 @attrs.frozen
@@ -71,7 +71,7 @@ class Operation:
     :ivar path: with ``{names}`` of :data:`IN_PATH`.
     :ivar body: the schema of its JSON body, when it takes one.
     :ivar answer: of a success; ``None`` when whatever a container says is the answer.
-    :ivar own_faults: the errors that are not plain from the rest.
+    :ivar own_errors: the errors that are not plain from the rest.
     :ivar key: whether it needs the service key, or tells more to those who have it.
     :ivar always: the errors that have nothing to do with what is asked.
     """
@@ -84,9 +84,9 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Schema | None = None
     answers: tuple[Answer, ...] = ()
-    own_faults: Faults = ()
-    key: Key = Key.NEEDED
-    always: Faults = error_responses.ANY
+    own_errors: ErrorResponses = ()
+    auth: Auth = Auth.REQUIRED
+    always: ErrorResponses = error_responses.ANY
 
     @property
     def in_path(self) -> Mapping[str, Schema]:
@@ -94,14 +94,14 @@ class Operation:
         return {name: schema for name, schema in IN_PATH.items() if f"{{{name}}}" in self.path}
 
     @property
-    def faults(self) -> Faults:
+    def errors(self) -> ErrorResponses:
         """All errors that it may end with."""
         takes_input = self.path.startswith(PREFIX) and (self.parameters or self.in_path or self.body is not None)
-        found: list[Fault] = [
+        found: list[ErrorResponse] = [
             *(error_responses.INPUT if takes_input else ()),
-            *(error_responses.KEY if self.key is Key.NEEDED else ()),
+            *(error_responses.KEY if self.auth is Auth.REQUIRED else ()),
         ]
-        return (*found, *(error_responses.BODY if self.body is not None else ()), *self.own_faults, *self.always)
+        return (*found, *(error_responses.BODY if self.body is not None else ()), *self.own_errors, *self.always)
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, str]:

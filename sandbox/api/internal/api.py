@@ -16,14 +16,14 @@ from sandbox.api.framework.operation import Answer
 from sandbox.api.framework.page import FIELDS, render
 from sandbox.api.internal.previews import PreviewEndpoints
 from sandbox.api.internal.sessions import SessionEndpoints
-from sandbox.api.internal.undecorated_operations import ELSEWHERE
+from sandbox.api.internal.undecorated_operations import UNDECORATED
 from sandbox.api.internal.workspace import WorkspaceEndpoints
 from sandbox.domain.model import ExecResult
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
-from sandbox.operations.idempotency import Replays
+from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.operations.links import Links
 from sandbox.operations.sessions import Sessions
 from sandbox.protocols.hostnames import Addresses
@@ -33,7 +33,7 @@ from sandbox.routing.previews import Previews
 @cache
 def description() -> dict[str, Any]:
     """The API's description, an OpenAPI 3.1 document."""
-    return describe([*OPERATIONS, *ELSEWHERE])
+    return describe([*OPERATIONS, *UNDECORATED])
 
 
 @cache
@@ -58,7 +58,7 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
         files: Files,
         previews: Previews,
         links: Links,
-        replays: Replays[ExecResult],
+        idempotency: IdempotencyCache[ExecResult],
         addresses: Addresses,
         output_limit: int,
     ) -> None:
@@ -67,7 +67,7 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
         self._files = files
         self._previews = previews
         self._links = links
-        self._replays = replays
+        self._idempotency = idempotency
         self._addresses = addresses
         self._output_limit = output_limit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.api.framework import error_responses
 from sandbox.api.framework.endpoint import SESSION, Call, endpoint
-from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer
 from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import preview_of
@@ -29,7 +29,7 @@ class PreviewEndpoints:
         Answer(201, "It is registered.", response_schemas.REGISTRATION),
         tag="previews",
         body=schemas.NEW_PREVIEW,
-        faults=(*error_responses.CONTAINER, *error_responses.ENGINE, fault(Overloaded, "TOO_MANY_PREVIEWS")),
+        errors=(*error_responses.CONTAINER, *error_responses.ENGINE, error_response(Overloaded, "TOO_MANY_PREVIEWS")),
     )
     async def register_preview(self, call: Call) -> Reply:
         """Register the port whose application is previewed: one a session, and the last one wins.
@@ -55,7 +55,11 @@ class PreviewEndpoints:
         Answer(201, "The link.", response_schemas.LINK, links={"revoke_link": "linkId"}),
         tag="previews",
         body=schemas.NEW_LINK,
-        faults=(*error_responses.STORE, fault(Overloaded, "TOO_MANY_LINKS"), fault(Conflict, "LINK_EXISTS")),
+        errors=(
+            *error_responses.STORE,
+            error_response(Overloaded, "TOO_MANY_LINKS"),
+            error_response(Conflict, "LINK_EXISTS"),
+        ),
     )
     async def create_link(self, call: Call) -> Reply:
         """Make a URL that opens the session's preview in a browser, for a while.
@@ -71,7 +75,7 @@ class PreviewEndpoints:
         SESSION + "/previews/links/{linkId}",
         Answer(204, "The link opens nothing any more."),
         tag="previews",
-        faults=error_responses.STORE,
+        errors=error_responses.STORE,
     )
     async def revoke_link(self, call: Call) -> Reply:
         """Revoke a link, and close what it opened; nothing happens when there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.api.framework import error_responses
 from sandbox.api.framework.endpoint import SESSION, Call, endpoint
-from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer, Parameter
 from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import session_view
@@ -20,9 +20,9 @@ _NEXT = dict.fromkeys(
     ("get_session", "start_session", "stop_session", "delete_session", "exec", "register_preview"), "sessionId"
 )
 _CHANGED = (
-    fault(SessionNotFound),
-    fault(ContainerNotFound),
-    fault(Conflict, "SESSION_CREATING"),
+    error_response(SessionNotFound),
+    error_response(ContainerNotFound),
+    error_response(Conflict, "SESSION_CREATING"),
     *error_responses.CHANGE,
 )
 
@@ -38,10 +38,10 @@ class SessionEndpoints:
         Answer(201, "The session; its container runs.", response_schemas.SESSION, links=_NEXT),
         tag="sessions",
         body=schemas.NEW_SESSION,
-        faults=(
-            fault(ImageUnknown),
-            fault(SessionExists),
-            fault(EngineError, "NETWORK_UNSAFE"),
+        errors=(
+            error_response(ImageUnknown),
+            error_response(SessionExists),
+            error_response(EngineError, "NETWORK_UNSAFE"),
             *error_responses.CHANGE,
         ),
     )
@@ -72,7 +72,7 @@ class SessionEndpoints:
             Parameter("query", "limit", schemas.LIMIT),
             Parameter("query", "cursor", schemas.CURSOR),
         ),
-        faults=(*error_responses.STORE, *error_responses.ENGINE),
+        errors=(*error_responses.STORE, *error_responses.ENGINE),
     )
     async def list_sessions(self, call: Call) -> Reply:
         """List sessions, newest first, a page at a time.
@@ -93,14 +93,14 @@ class SessionEndpoints:
         SESSION,
         Answer(200, "The session.", response_schemas.SESSION),
         tag="sessions",
-        faults=(fault(SessionNotFound), *error_responses.STORE, *error_responses.ENGINE),
+        errors=(error_response(SessionNotFound), *error_responses.STORE, *error_responses.ENGINE),
     )
     async def get_session(self, call: Call) -> Reply:
         """One session, its status as the engine says now."""
         return Reply(200, session_view(await self._sessions.get(call.session_id)))
 
     @endpoint(
-        "POST", SESSION + "/start", Answer(200, "It runs.", response_schemas.SESSION), tag="sessions", faults=_CHANGED
+        "POST", SESSION + "/start", Answer(200, "It runs.", response_schemas.SESSION), tag="sessions", errors=_CHANGED
     )
     async def start_session(self, call: Call) -> Reply:
         """Start a stopped session; nothing happens when it runs."""
@@ -111,7 +111,7 @@ class SessionEndpoints:
         SESSION + "/stop",
         Answer(200, "It is stopped.", response_schemas.SESSION),
         tag="sessions",
-        faults=_CHANGED,
+        errors=_CHANGED,
     )
     async def stop_session(self, call: Call) -> Reply:
         """Stop a session; its workspace stays.
@@ -125,7 +125,7 @@ class SessionEndpoints:
         SESSION,
         Answer(204, "There is no such session any more."),
         tag="sessions",
-        faults=error_responses.CHANGE,
+        errors=error_responses.CHANGE,
     )
     async def delete_session(self, call: Call) -> Reply:
         """Delete a session, its container and its workspace; nothing happens when there is none."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from sandbox.api.framework import error_responses
-from sandbox.api.framework.error_responses import fault
-from sandbox.api.framework.operation import Answer, Key, Operation
+from sandbox.api.framework.error_responses import error_response
+from sandbox.api.framework.operation import Answer, Auth, Operation
 from sandbox.api.internal import response_schemas
 from sandbox.domain.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
-_PREVIEW = (fault(UnknownPath), *error_responses.PREVIEW)
+_PREVIEW = (error_response(UnknownPath), *error_responses.PREVIEW)
 _CARRIED = (
     *_PREVIEW,
-    fault(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
-    fault(PreviewUnreachable),
-    fault(PreviewMisbehaved),
-    fault(PreviewTimedOut),
+    error_response(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
+    error_response(PreviewUnreachable),
+    error_response(PreviewMisbehaved),
+    error_response(PreviewTimedOut),
 )
 
 #: The carrying of previews is described by one method of all, and without the paths below the application's root:
 #: OpenAPI has no words for "every method" and "any path".
-ELSEWHERE = (
+UNDECORATED = (
     Operation(
         name="preview_health",
         text="Whether the application in a session answers: one GET of its `/`, with five seconds.\n\n"
@@ -28,8 +28,8 @@ ELSEWHERE = (
         method="GET",
         path="/previews/{sessionId}/health",
         answers=(Answer(200, "It response_schemas, or why it does not.", response_schemas.HEALTH),),
-        own_faults=_PREVIEW,
-        key=Key.NOTHING,
+        own_errors=_PREVIEW,
+        auth=Auth.NONE,
     ),
     Operation(
         name="carry_preview",
@@ -42,7 +42,7 @@ ELSEWHERE = (
         tag="previews",
         method="GET",
         path="/internal-previews/proxy/{sessionId}/",
-        own_faults=_CARRIED,
+        own_errors=_CARRIED,
     ),
     Operation(
         name="alive",
@@ -51,7 +51,7 @@ ELSEWHERE = (
         method="GET",
         path="/healthz",
         answers=(Answer(200, "It runs.", response_schemas.ALIVE),),
-        key=Key.TAKEN,
+        auth=Auth.OPTIONAL,
         always=error_responses.UNFORESEEN,
     ),
     Operation(
@@ -65,7 +65,7 @@ ELSEWHERE = (
             Answer(200, "It can.", response_schemas.READY),
             Answer(503, "It cannot, and this is why.", response_schemas.NOT_READY),
         ),
-        key=Key.TAKEN,
+        auth=Auth.OPTIONAL,
         always=error_responses.UNFORESEEN,
     ),
     Operation(
@@ -76,7 +76,7 @@ ELSEWHERE = (
         method="GET",
         path="/metrics",
         answers=(Answer(200, "The metrics.", text_type="text/plain"),),
-        own_faults=(fault(UnknownPath),),
-        key=Key.TAKEN,
+        own_errors=(error_response(UnknownPath),),
+        auth=Auth.OPTIONAL,
     ),
 )

@@ -6,7 +6,7 @@ import hashlib
 
 from sandbox.api.framework import error_responses
 from sandbox.api.framework.endpoint import SESSION, Call, endpoint
-from sandbox.api.framework.error_responses import fault
+from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer, Parameter
 from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import exec_spec, metadata_view, result_view
@@ -15,7 +15,7 @@ from sandbox.domain.model import ExecResult, iso_ns
 from sandbox.http.replies import Reply
 from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
-from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch, Replays
+from sandbox.operations.idempotency import IdempotencyCache, IdempotencyKeyUnknown, IdempotencyMismatch
 from sandbox.policy.paths import display_name
 
 _PATH = (Parameter("query", "path", schemas.WORKSPACE_PATH, required=True),)
@@ -27,7 +27,7 @@ class WorkspaceEndpoints:
 
     _execution: Execution
     _files: Files
-    _replays: Replays[ExecResult]
+    _idempotency: IdempotencyCache[ExecResult]
     _output_limit: int
 
     @endpoint(
@@ -40,7 +40,7 @@ class WorkspaceEndpoints:
             Parameter("header", "Idempotency-Replay", schemas.IDEMPOTENCY_REPLAY),
         ),
         body=schemas.COMMAND,
-        faults=(*error_responses.COMMAND, fault(IdempotencyKeyUnknown), fault(IdempotencyMismatch)),
+        errors=(*error_responses.COMMAND, error_response(IdempotencyKeyUnknown), error_response(IdempotencyMismatch)),
     )
     async def exec(self, call: Call) -> Reply:
         """Run a command in a session's container and wait for its end.
@@ -56,9 +56,9 @@ class WorkspaceEndpoints:
             return Reply(200, result_view(await self._execution.run(call.session_id, spec)))
         known = call.session_id, key, hashlib.sha256(call.raw).digest()
         if replay is None:
-            outcome = self._replays.once(*known, lambda: self._execution.run(call.session_id, spec))
+            outcome = self._idempotency.run(*known, lambda: self._execution.run(call.session_id, spec))
         else:
-            outcome = self._replays.again(*known)
+            outcome = self._idempotency.replay(*known)
         return Reply(200, result_view(await outcome))
 
     @endpoint(
@@ -67,7 +67,7 @@ class WorkspaceEndpoints:
         Answer(200, "The file.", response_schemas.FILE),
         tag="files",
         parameters=_PATH,
-        faults=error_responses.FILE,
+        errors=error_responses.FILE,
     )
     async def read_file(self, call: Call) -> Reply:
         """Read a UTF-8 text file."""
@@ -84,7 +84,7 @@ class WorkspaceEndpoints:
         Answer(201, "It is written.", response_schemas.WRITTEN_FILE),
         tag="files",
         body=schemas.NEW_FILE,
-        faults=error_responses.FILE,
+        errors=error_responses.FILE,
     )
     async def write_file(self, call: Call) -> Reply:
         """Create or atomically replace a text file; parents are made.
@@ -104,7 +104,7 @@ class WorkspaceEndpoints:
         Answer(200, "The directory.", response_schemas.DIRECTORY),
         tag="files",
         parameters=_DIRECTORY_PATH,
-        faults=error_responses.FILE,
+        errors=error_responses.FILE,
     )
     async def list_directory(self, call: Call) -> Reply:
         """List a directory, hidden entries included, sorted by name."""
@@ -119,7 +119,7 @@ class WorkspaceEndpoints:
         Answer(200, "What it is, or that there is nothing.", response_schemas.METADATA),
         tag="files",
         parameters=_PATH,
-        faults=error_responses.FILE,
+        errors=error_responses.FILE,
     )
     async def stat(self, call: Call) -> Reply:
         """Whether a path exists, and what it is."""

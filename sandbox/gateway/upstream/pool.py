@@ -12,7 +12,7 @@ from sandbox.domain.errors import Overloaded, PreviewUnreachable
 from sandbox.domain.model import Target
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.net.deadlines import NEVER, Deadlines
-from sandbox.policy.pooling import Book, Key, PoolLimits
+from sandbox.policy.pooling import Key, PoolLimits, PoolState
 from sandbox.settings import Settings
 
 
@@ -47,7 +47,7 @@ class Pool:
         self._limits = limits or PoolLimits()
         self._connect_timeout = connect_timeout
         self._response_timeout = response_timeout
-        self._book: Book[Upstream] = Book(self._limits)
+        self._state: PoolState[Upstream] = PoolState(self._limits)
         self._connecting: dict[Upstream, _Attempt] = {}
         self._open: set[Upstream] = set()
         self._closed: Deferred[None] | None = None
@@ -76,11 +76,11 @@ class Pool:
     @property
     def idle(self) -> int:
         """Connections that wait for a request."""
-        return self._book.idle_count
+        return self._state.idle_count
 
     def take(self, session_id: str, target: Target) -> Upstream | None:
         """An idle connection to ``target``, now the caller's, or ``None``."""
-        upstream = self._book.take(session_id, _key(target), self._deadlines.seconds())
+        upstream = self._state.take(session_id, _key(target), self._deadlines.seconds())
         if upstream is not None:
             upstream.deadline = NEVER
             self.counters.reused += 1
@@ -94,7 +94,7 @@ class Pool:
         """
         if self._closed is not None:
             return fail(PreviewUnreachable())
-        possible, surplus = self._book.make_room(session_id)
+        possible, surplus = self._state.evict_for(session_id)
         if surplus is not None:
             surplus.abort()
         if not possible:
@@ -102,7 +102,7 @@ class Pool:
             message = "Too many connections to this preview are open"
             return fail(Overloaded(message, code="TOO_MANY_PREVIEW_CONNECTIONS"))
         upstream = Upstream(self)
-        self._book.add(upstream, session_id, _key(target))
+        self._state.add(upstream, session_id, _key(target))
         attempt = self._connecting[upstream] = _Attempt(self, upstream)
         attempt.connector = self._reactor.connectTCP(target.address, target.port, attempt, self._connect_timeout)
         return attempt.connected
@@ -111,19 +111,19 @@ class Pool:
         """The caller's request is over and the connection can carry another one."""
         now = self._deadlines.seconds()
         upstream.deadline = now + self._limits.idle_seconds
-        surplus = self._book.give_back(upstream, now)
+        surplus = self._state.release(upstream, now)
         if surplus is not None:
             surplus.abort()
 
     def drop_session(self, session_id: str) -> None:
         """Close a session's idle connections and break what is under way over the others, at once."""
-        self._drop(self._book.of_session(session_id))
+        self._drop(self._state.of_session(session_id))
 
     def close(self) -> Deferred[None]:
         """Drop everything and open nothing more. Fires when the last connection is gone."""
         if self._closed is None:
             self._closed = Deferred()
-            self._drop(self._book.all())
+            self._drop(self._state.all())
             self._check_closed()
         return self._closed
 
@@ -143,7 +143,7 @@ class Pool:
     def failed(self, upstream: Upstream, reason: Failure) -> None:
         """The connection could not be made."""
         self.counters.failed += 1
-        self._book.remove(upstream)
+        self._state.remove(upstream)
         error = PreviewUnreachable()
         error.__cause__ = reason.value
         self._connecting.pop(upstream).connected.errback(error)
@@ -151,11 +151,11 @@ class Pool:
 
     def forget(self, upstream: Upstream) -> None:
         """It is being closed, and carries nothing more."""
-        self._book.remove(upstream)
+        self._state.remove(upstream)
 
     def lost(self, upstream: Upstream) -> None:
         """It is closed."""
-        self._book.remove(upstream)
+        self._state.remove(upstream)
         self._open.discard(upstream)
         self._deadlines.discard(upstream)
         self._check_closed()

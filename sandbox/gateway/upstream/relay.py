@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import SandboxError
-from sandbox.gateway.interfaces import Outbound
+from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.http.replies import error_reply
@@ -70,10 +70,15 @@ class Relay:
     sent_all = False
 
     def __init__(
-        self, request: Request, outbound: Outbound, pool: Pool, clock: IReactorTime, continue_timeout: float
+        self,
+        request: Request,
+        upstream_request: UpstreamRequest,
+        pool: Pool,
+        clock: IReactorTime,
+        continue_timeout: float,
     ) -> None:
         self._request = request
-        self._outbound = outbound
+        self._outbound = upstream_request
         self._pool = pool
         self._clock = clock
         self._continue_timeout = continue_timeout

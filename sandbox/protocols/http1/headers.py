@@ -104,8 +104,8 @@ def public_host(fields: Sequence[Line], origin: Origin) -> bytes:
 
 
 @attrs.frozen(kw_only=True)
-class Crossing:
-    """All that decides what becomes of a request's fields, beside the fields themselves. Made by :func:`crossing`.
+class ForwardingContext:
+    """All that decides what becomes of a request's fields, beside the fields themselves. Made by :func:`forwarding_context`.
 
     :ivar preserve_host: whether the application is shown the browser's Host.
     """
@@ -115,7 +115,7 @@ class Crossing:
     preserve_host: bool
 
 
-def crossing(
+def forwarding_context(
     *,
     peer: str | None,
     trusted: bool,
@@ -126,7 +126,7 @@ def crossing(
     preserve_host: bool,
     address: str,
     port: int,
-) -> Crossing:
+) -> ForwardingContext:
     """The way from a client to an application.
 
     :param public: the authority by which the browser came, see :func:`public_host`.
@@ -142,7 +142,7 @@ def crossing(
         upstream=b"localhost:%d" % port,
         address=b"[%b]:%d" % (ip, port) if b":" in ip else b"%b:%d" % (ip, port),
     )
-    return Crossing(
+    return ForwardingContext(
         origin=Origin(peer=peer, trusted=trusted, host=host), rewriter=rewriter, preserve_host=preserve_host
     )
 
@@ -150,7 +150,7 @@ def crossing(
 def request_lines(
     fields: Sequence[Line],
     known: Mapping[bytes, bytes],
-    crossing: Crossing,
+    forwarding_context: ForwardingContext,
     upgrade: bytes | None = None,
     minor: int = 1,
 ) -> bytes:
@@ -163,9 +163,9 @@ def request_lines(
     :param upgrade: the protocol of an upgrade that is offered on.
     :param minor: of the request's version.
     """
-    origin, rewriter = crossing.origin, crossing.rewriter
+    origin, rewriter = forwarding_context.origin, forwarding_context.rewriter
     named = _named(known)
-    preserved = crossing.preserve_host and origin.host
+    preserved = forwarding_context.preserve_host and origin.host
     sent = [b"Host: %b\r\n" % (origin.host if preserved else rewriter.upstream)]
     before: dict[bytes, bytes] = {}
     for field in fields:

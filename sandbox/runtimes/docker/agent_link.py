@@ -34,7 +34,7 @@ class LinkLost(Exception):
         self.words = words
 
 
-class Outcome(Generic[T]):
+class SharedResult(Generic[T]):
     """A result that any number may wait for, each of whom may stop waiting without disturbing the others."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Outcome(Generic[T]):
         return deferred
 
 
-class Exchange(Outcome[T], ABC):
+class Exchange(SharedResult[T], ABC):
     """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
 
     @abstractmethod

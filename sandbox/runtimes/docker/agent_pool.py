@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.domain.model import Container
-from sandbox.runtimes.docker.agent_link import AgentLink, Outcome
-from sandbox.runtimes.docker.agent_starter import Opener
+from sandbox.runtimes.docker.agent_link import AgentLink, SharedResult
+from sandbox.runtimes.docker.agent_starter import AgentStarter
 
 _log = Logger()
 
@@ -23,7 +23,7 @@ _UPLOADS = 4
 
 
 @attrs.define(eq=False)
-class Seat:
+class AgentSlot:
     """What the daemon has in a container.
 
     :ivar opened: the link, once its agent has greeted.
@@ -33,7 +33,7 @@ class Seat:
     """
 
     container: Container
-    opened: Outcome[AgentLink] = attrs.field(factory=Outcome)
+    opened: SharedResult[AgentLink] = attrs.field(factory=SharedResult)
     attempt: AgentLink | None = None
     users: int = 0
     dropped: bool = False
@@ -68,92 +68,92 @@ class Links:
     :param limit: operations at once in one container, waiting ones included.
     """
 
-    def __init__(self, reactor: Any, opener: Opener, *, idle: float, limit: int) -> None:
+    def __init__(self, reactor: Any, starter: AgentStarter, *, idle: float, limit: int) -> None:
         self._reactor = reactor
-        self._opener = opener
+        self._opener = starter
         self._idle = idle
         self._limit = limit
-        self._seats: dict[str, Seat] = {}
+        self._slots: dict[str, AgentSlot] = {}
         self._closed = False
 
     @asynccontextmanager
-    async def hold(self, container: Container) -> AsyncIterator[tuple[Seat, AgentLink]]:
+    async def acquire(self, container: Container) -> AsyncIterator[tuple[AgentSlot, AgentLink]]:
         """An open link to the container's agent, kept open meanwhile.
 
         :raises Overloaded: when too many operations are under way in that container.
         :raises EngineError: when no agent can be had.
         """
-        seat = self._seat(container)
-        if max(seat.users, seat.attempt.busy if seat.attempt else 0) >= self._limit:
+        slot = self._seat(container)
+        if max(slot.users, slot.attempt.busy if slot.attempt else 0) >= self._limit:
             raise Overloaded("Too many requests at once for this container", code="CONTAINER_BUSY")
-        seat.users += 1
-        seat.stay_open()
+        slot.users += 1
+        slot.stay_open()
         try:
-            yield seat, await seat.opened.wait()
+            yield slot, await slot.opened.wait()
         finally:
-            seat.users -= 1
-            self._rest(seat)
+            slot.users -= 1
+            self._rest(slot)
 
     def drop(self, container_id: str) -> None:
         """The container stopped, or is about to: end its link, whatever it does."""
-        seat = self._seats.pop(container_id, None)
-        if seat is not None:
-            seat.end(ContainerNotRunning(seat.container.session_id))
+        slot = self._slots.pop(container_id, None)
+        if slot is not None:
+            slot.end(ContainerNotRunning(slot.container.session_id))
 
-    def abandon(self, seat: Seat) -> None:
+    def abandon(self, slot: AgentSlot) -> None:
         """The agent is no good any more: the next operation gets another."""
-        self._forget(seat)
-        seat.close()
+        self._forget(slot)
+        slot.close()
 
     def close(self) -> None:
         """End every link, and open no more."""
         self._closed = True
-        seats, self._seats = self._seats, {}
-        for seat in seats.values():
-            seat.end(_closed())
+        slots, self._slots = self._slots, {}
+        for slot in slots.values():
+            slot.end(_closed())
 
-    def _seat(self, container: Container) -> Seat:
+    def _seat(self, container: Container) -> AgentSlot:
         if self._closed:
             raise _closed()
-        seat = self._seats.get(container.id)
-        if seat is None:
-            seat = self._seats[container.id] = Seat(container)
-            Deferred.fromCoroutine(self._open(seat)).addErrback(self._failed, seat)
-        return seat
+        slot = self._slots.get(container.id)
+        if slot is None:
+            slot = self._slots[container.id] = AgentSlot(container)
+            Deferred.fromCoroutine(self._open(slot)).addErrback(self._failed, slot)
+        return slot
 
-    async def _open(self, seat: Seat) -> None:
+    async def _open(self, slot: AgentSlot) -> None:
         def attempt() -> AgentLink:
-            seat.attempt = AgentLink(lambda link: self._ended(seat, link))
-            return seat.attempt
+            slot.attempt = AgentLink(lambda link: self._ended(slot, link))
+            return slot.attempt
 
-        link = await self._opener.open(seat.container, attempt)
-        if seat.dropped:
+        link = await self._opener.open(slot.container, attempt)
+        if slot.dropped:
             link.close()
             return
-        seat.opened.finish(link)
-        self._rest(seat)
+        slot.opened.finish(link)
+        self._rest(slot)
 
-    def _rest(self, seat: Seat) -> None:
-        link = seat.attempt
-        if not seat.users and self._idle and seat.idle is None and link is not None and link.connected_now:
-            seat.idle = self._reactor.callLater(self._idle, self.abandon, seat)
+    def _rest(self, slot: AgentSlot) -> None:
+        link = slot.attempt
+        if not slot.users and self._idle and slot.idle is None and link is not None and link.connected_now:
+            slot.idle = self._reactor.callLater(self._idle, self.abandon, slot)
 
-    def _failed(self, failure: Failure, seat: Seat) -> None:
-        self._forget(seat)
-        if not seat.users and not seat.dropped:
-            _log.warn("no agent in container={id}: {error}", id=seat.container.id[:12], error=failure.value)
-        seat.opened.finish(failure)
+    def _failed(self, failure: Failure, slot: AgentSlot) -> None:
+        self._forget(slot)
+        if not slot.users and not slot.dropped:
+            _log.warn("no agent in container={id}: {error}", id=slot.container.id[:12], error=failure.value)
+        slot.opened.finish(failure)
 
-    def _ended(self, seat: Seat, link: AgentLink) -> None:
-        if seat.attempt is link:
-            seat.stay_open()
+    def _ended(self, slot: AgentSlot, link: AgentLink) -> None:
+        if slot.attempt is link:
+            slot.stay_open()
             # A greeting that is still awaited fails by itself, and another attempt may follow.
-            if seat.opened.over:
-                self._forget(seat)
+            if slot.opened.over:
+                self._forget(slot)
 
-    def _forget(self, seat: Seat) -> None:
-        if self._seats.get(seat.container.id) is seat:
-            del self._seats[seat.container.id]
+    def _forget(self, slot: AgentSlot) -> None:
+        if self._slots.get(slot.container.id) is slot:
+            del self._slots[slot.container.id]
 
 
 def _closed() -> EngineUnavailable:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from sandbox.domain.model import Container
-from sandbox.net.cancellation import uninterrupted
+from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import agent_errors, program, protocol
 from sandbox.runtimes.docker.agent_link import AgentLink, Greeting, LinkLost
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
@@ -82,7 +82,7 @@ def _take_over(stream: Any) -> tuple[socket.socket, bytes]:
         stream.close()
 
 
-class Opener:
+class AgentStarter:
     """Opens links.
 
     :param engine: runs the blocking calls.
@@ -189,7 +189,7 @@ class Opener:
         :raises ContainerNotRunning: when it refuses because of the container's state.
         """
         try:
-            return await uninterrupted(self._engine.call(work, operation))
+            return await delay_cancellation(self._engine.call(work, operation))
         except EngineRefused as error:
             if error.status == 404:
                 raise ContainerNotFound(container.session_id) from error

@@ -17,12 +17,12 @@ from sandbox.domain.errors import (
     WorkspaceError,
 )
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
-from sandbox.net.cancellation import uninterrupted
+from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.agent_errors import execution_error
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
-from sandbox.runtimes.docker.agent_pool import Links, Seat
-from sandbox.runtimes.docker.agent_starter import Opener
+from sandbox.runtimes.docker.agent_pool import AgentSlot, Links
+from sandbox.runtimes.docker.agent_starter import AgentStarter
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command
 from sandbox.runtimes.docker.files import Listing, Read, Stat, Write
@@ -51,7 +51,7 @@ class Agents:
             timeout=settings.engine_timeout,
         )
         self._engine.open()
-        self._opener = Opener(
+        self._opener = AgentStarter(
             reactor,
             self._engine,
             # Should our end of a stream vanish unnoticed, its agent ends by itself some time after we would have.
@@ -106,14 +106,14 @@ class Agents:
         """As ``IRuntime.write_file``."""
 
         async def run() -> int:
-            async with self._links.hold(container) as (seat, link):
-                await seat.uploads.acquire()
+            async with self._links.acquire(container) as (slot, link):
+                await slot.uploads.acquire()
                 try:
                     write = Write(len(content))
                     frames = lambda request_id: protocol.write(request_id, path, content)  # noqa: E731
-                    return await self._exchange(container, seat, link, write, frames)
+                    return await self._exchange(container, slot, link, write, frames)
                 finally:
-                    seat.uploads.release()
+                    slot.uploads.release()
 
         return Deferred.fromCoroutine(run())
 
@@ -126,8 +126,8 @@ class Agents:
             raise Overloaded("Too many commands run at once", code="TOO_MANY_EXECS")
         self._executions += 1
         try:
-            async with self._links.hold(container) as (seat, link):
-                return await self._run(container, seat, link, spec)
+            async with self._links.acquire(container) as (slot, link):
+                return await self._run(container, slot, link, spec)
         except EngineUnavailable:
             if self._closing:
                 raise _stopping() from None
@@ -135,7 +135,7 @@ class Agents:
         finally:
             self._executions -= 1
 
-    async def _run(self, container: Container, seat: Seat, link: AgentLink, spec: ExecSpec) -> ExecResult:
+    async def _run(self, container: Container, slot: AgentSlot, link: AgentLink, spec: ExecSpec) -> ExecResult:
         begun = self._reactor.seconds()
         running = _Running(self._reactor, link, spec, self._settings)
         self._commands.add(running)
@@ -146,7 +146,7 @@ class Agents:
                     if self._closing:
                         raise _stopping()
                     # Nobody asked for that: its agent is dying, and the end of the link on its way.
-                    self._links.abandon(seat)
+                    self._links.abandon(slot)
                     raise _lost("so the command was killed")
                 if outcome.survivors:
                     _log.warn(
@@ -163,7 +163,7 @@ class Agents:
         except LinkLost:
             if self._closing:
                 raise _stopping() from None
-            await self._explain(container, seat)
+            await self._explain(container, slot)
             raise _lost("so the command's end cannot be known") from None
         finally:
             self._commands.discard(running)
@@ -173,16 +173,16 @@ class Agents:
 
     def _file(self, container: Container, exchange: Exchange[T], kind: int, payload: bytes) -> Deferred[T]:
         async def run() -> T:
-            async with self._links.hold(container) as (seat, link):
+            async with self._links.acquire(container) as (slot, link):
                 frames = lambda request_id: [protocol.frame(request_id, kind, payload)]  # noqa: E731
-                return await self._exchange(container, seat, link, exchange, frames)
+                return await self._exchange(container, slot, link, exchange, frames)
 
         return Deferred.fromCoroutine(run())
 
     async def _exchange(
         self,
         container: Container,
-        seat: Seat,
+        slot: AgentSlot,
         link: AgentLink,
         exchange: Exchange[T],
         frames: Callable[[int], Iterable[bytes]],
@@ -191,7 +191,7 @@ class Agents:
         try:
             return await exchange.wait().addTimeout(self._settings.file_timeout, self._reactor)
         except LinkLost:
-            await self._explain(container, seat)
+            await self._explain(container, slot)
             raise EngineError("the container's agent ended", code="AGENT_LOST") from None
         except TimeoutError:
             link.kill(request_id)
@@ -201,8 +201,8 @@ class Agents:
             link.kill(request_id)
             raise
 
-    async def _explain(self, container: Container, seat: Seat) -> None:
-        if seat.dropped:
+    async def _explain(self, container: Container, slot: AgentSlot) -> None:
+        if slot.dropped:
             raise ContainerNotRunning(container.session_id)
         await self._opener.explain(container)
 
@@ -238,7 +238,7 @@ class _Running:
         try:
             return await self.command.wait()
         except CancelledError:
-            await uninterrupted(self.end(self._patience))
+            await delay_cancellation(self.end(self._patience))
             raise
 
     def end(self, patience: float) -> Deferred[None]:

@@ -1,7 +1,7 @@
 """The table of session containers that the event stream keeps true. Pure: no I/O, no clock.
 
 Each change that the engine tells of is a claim, settled by an inspection that began after it. Until then the session
-has no container that could be trusted (:meth:`Picture.peek` answers ``None``), so nothing is ever sent to an address
+has no container that could be trusted (:meth:`ContainerCache.cached` answers ``None``), so nothing is ever sent to an address
 that may be somebody else's by now. What ends a container's reachability shows at once in what listeners are told.
 """
 
@@ -48,7 +48,7 @@ def event_from(message: Mapping[str, Any], label: str) -> Event | None:
     return None
 
 
-class Picture:
+class ContainerCache:
     """Session containers by id and by session, with what is claimed and not yet settled."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Picture:
         self._latest_claim: dict[str, int] = {}
         self._chosen: dict[str, Container] = {}
 
-    def peek(self, session_id: str) -> Container | None:
+    def cached(self, session_id: str) -> Container | None:
         """The session's container, unless it has none or something about it is not settled. A dictionary look-up."""
         return self._chosen.get(session_id)
 
@@ -96,10 +96,10 @@ class Picture:
             state = {"die": ContainerState.EXITED, "pause": ContainerState.PAUSED}.get(event.action, known.state)
             gone = event.action != "pause"
             self._known[container_id] = attrs.evolve(known, state=state, address=None if gone else known.address)
-        self.claim(container_id, session_id)
+        self.mark_dirty(container_id, session_id)
         return session_id
 
-    def claim(self, container_id: str, session_id: str) -> None:
+    def mark_dirty(self, container_id: str, session_id: str) -> None:
         """Note that something about a container has to be looked up."""
         self._session_of[container_id] = session_id
         self._by_session.setdefault(session_id, set()).add(container_id)
@@ -124,7 +124,7 @@ class Picture:
         """Container ids and the newest claim about each."""
         return self._claims
 
-    def settle(self, container_id: str, claim: int, found: Container | None) -> str | None:
+    def refresh(self, container_id: str, claim: int, found: Container | None) -> str | None:
         """Take in an inspection that began when ``claim`` was the newest; one that was overtaken changes nothing.
 
         :param found: what it found; ``None`` when there is no such container.

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
 from sandbox.domain.model import Container, ContainerSpec
-from sandbox.net.cancellation import uninterrupted
+from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import isolation, workspaces
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
@@ -76,7 +76,7 @@ class Containers:
             try:
                 return await self._make(spec, user)
             except Exception as error:
-                await uninterrupted(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
+                await delay_cancellation(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
                 raise
 
     async def start(self, container_id: str) -> Container:
@@ -134,7 +134,7 @@ class Containers:
             self._creating.discard(session_id)
 
     def _do(self, work: Callable[[docker.APIClient], T], operation: str) -> Deferred[T]:
-        return uninterrupted(self._control.call(work, operation))
+        return delay_cancellation(self._control.call(work, operation))
 
     def _found(self, client: docker.APIClient, container_id: str) -> Container:
         container = self._lookup.inspection(client, container_id)
@@ -172,7 +172,7 @@ class Containers:
         if settings.session_network != "none":
             # One of us at a time; of other daemons on the engine it takes care itself.
             look = partial(safe_network, settings=settings, instance=instance)
-            await uninterrupted(self._network.run(self._do, look, "look at network"))
+            await delay_cancellation(self._network.run(self._do, look, "look at network"))
 
         def create(client: docker.APIClient) -> str:
             config = isolation.container_config(spec, settings, instance=instance, volume=name, command=self._command)
@@ -198,7 +198,7 @@ class Containers:
                 # Within our maximum, and more than the engine's machine has.
                 raise InvalidRequest(f"Request body field 'cpus' is refused by the engine: {error.message}") from error
             raise
-        await uninterrupted(self._agents.install(container_id))
+        await delay_cancellation(self._agents.install(container_id))
         if not workspaces.is_root(user):
             await self._give_workspace(container_id, user)
 

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from sandbox.domain.errors import EngineError, EngineUnavailable, Overloaded
-from sandbox.net.instruments import Calls, Workers
+from sandbox.net.instruments import CallStats, PoolUsage
 
 T = TypeVar("T")
 
@@ -57,10 +57,10 @@ class Engine:
         threads: int,
         queue: int,
         timeout: float,
-        calls: defaultdict[str, Calls] | None = None,
+        calls: defaultdict[str, CallStats] | None = None,
     ) -> None:
         self.url = url
-        self.calls = defaultdict(Calls) if calls is None else calls
+        self.calls = defaultdict(CallStats) if calls is None else calls
         self._reactor = reactor
         self._threads = threads
         self._limit = threads + queue
@@ -96,16 +96,16 @@ class Engine:
         return finished
 
     @property
-    def workers(self) -> Workers:
+    def workers(self) -> PoolUsage:
         """How much of its threads is in use."""
         busy = min(self._pending, self._threads)
-        return Workers(self._threads, busy, self._pending - busy)
+        return PoolUsage(self._threads, busy, self._pending - busy)
 
     def call(self, work: Callable[[docker.APIClient], T], operation: str = "other") -> Deferred[T]:
         """Run ``work`` with the client in a thread.
 
         Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things wait
-        for it with :func:`sandbox.net.cancellation.uninterrupted`.
+        for it with :func:`sandbox.net.cancellation.delay_cancellation`.
 
         :param operation: what it does, one of few words, for the count.
         :raises Overloaded: when too many calls wait already.

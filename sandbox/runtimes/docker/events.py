@@ -20,7 +20,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from sandbox.domain.errors import EngineUnavailable
-from sandbox.net.instruments import Calls
+from sandbox.net.instruments import CallStats
 
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
 MESSAGE_LIMIT = 1 << 20
@@ -73,8 +73,8 @@ class EngineEvents:
     :param pings: where signs of life are counted.
     """
 
-    def __init__(self, reactor: IReactorTime, url: str, *, timeout: float, pings: Calls | None = None) -> None:
-        self._pings = pings or Calls()
+    def __init__(self, reactor: IReactorTime, url: str, *, timeout: float, pings: CallStats | None = None) -> None:
+        self._pings = pings or CallStats()
         self._clock = reactor
         self._timeout = timeout
         self._agent = Agent.usingEndpointFactory(reactor, EngineEndpoints(reactor, url))

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import EngineError, Overloaded
 from sandbox.domain.model import Container, ContainerSummary
-from sandbox.net.cancellation import uninterrupted
-from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, Picture, event_from
+from sandbox.net.cancellation import delay_cancellation
+from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, ContainerCache, event_from
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.interface import Listener
@@ -29,7 +29,7 @@ _FIRST_RETRY = 0.1
 
 
 class Source(Protocol):
-    """What the follower asks of the engine beside its events."""
+    """What the informer asks of the engine beside its events."""
 
     def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
         """All containers that carry the label."""
@@ -52,7 +52,7 @@ class StreamCounts:
         self.breaks = 0
 
 
-class Follower:
+class Informer:
     """Follows one engine for as long as it is open, through every absence of it.
 
     The stream is opened first, with ``since``: the engine sends the head before it subscribes, and what happens in
@@ -81,13 +81,13 @@ class Follower:
         heartbeat: float,
         retry_max: float,
     ) -> None:
-        self._picture = Picture()
+        self._cache = ContainerCache()
         self._clock = clock
         self._events = events
         self._source = source
         self._label = label
         self._container_ended = ended
-        self._inspections = Inspections(clock, source.inspect, self._picture, self._tell, at_once=inspections)
+        self._inspections = Inspections(clock, source.inspect, self._cache, self._tell, at_once=inspections)
         self._heartbeat = heartbeat
         self._retry_max = retry_max
         self._trusted = False
@@ -124,17 +124,17 @@ class Follower:
         running.cancel()
         return running
 
-    def peek(self, session_id: str) -> Container | None:
+    def cached(self, session_id: str) -> Container | None:
         """The session's container, when the picture can be trusted about it now."""
-        return self._picture.peek(session_id) if self._trusted else None
+        return self._cache.cached(session_id) if self._trusted else None
 
     def sessions(self) -> int:
         """How many sessions have containers, as far as is known."""
-        return len(self._picture.sessions())
+        return len(self._cache.sessions())
 
     def mark(self, session_id: str) -> int:
         """A number that is another one after each event about the session."""
-        return self._picture.mark(session_id)
+        return self._cache.mark(session_id)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""
@@ -188,7 +188,7 @@ class Follower:
             beats.stop()
             stock.cancel()
             reading.stop()
-            await uninterrupted(reading.closed)
+            await delay_cancellation(reading.closed)
 
     def _since(self, engine_clock: float) -> str:
         # The engine's own clock, never ours. An event told twice costs an inspection, a lost one the truth.
@@ -210,7 +210,7 @@ class Follower:
         if event is None:
             return
         self._last_event_ns = event.time_ns
-        session_id = self._picture.apply(event)
+        session_id = self._cache.apply(event)
         if session_id is None:
             return
         if event.action == "oom":
@@ -221,12 +221,12 @@ class Follower:
         self._inspections.look_at(event.container_id)
 
     async def _take_stock(self) -> None:
-        before = self._picture.claimed
+        before = self._cache.claimed
         found = await self._source.summaries()
-        for session_id in self._picture.retain((one.id for one in found), before):
+        for session_id in self._cache.retain((one.id for one in found), before):
             self._tell(session_id)
         for one in found:
-            self._picture.claim(one.id, one.session_id)
+            self._cache.mark_dirty(one.id, one.session_id)
         # One container that the engine does not get round to must not keep the others waiting: what is not settled is
         # not in the picture yet.
         with suppress(TimeoutError):
@@ -235,8 +235,8 @@ class Follower:
         self.counts.since = self._clock.seconds()
         self._delay = _FIRST_RETRY
         self._complaint = ""
-        _log.info("following the engine: {count} sessions have containers", count=len(self._picture.sessions()))
-        for session_id in self._picture.sessions() | set(self._told):
+        _log.info("following the engine: {count} sessions have containers", count=len(self._cache.sessions()))
+        for session_id in self._cache.sessions() | set(self._told):
             self._tell(session_id, always=True)
         if self._was_away:
             for listener in list(self._return_listeners):
@@ -251,7 +251,7 @@ class Follower:
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def _tell(self, session_id: str, *, always: bool = False) -> None:
-        container = self._picture.latest(session_id)
+        container = self._cache.latest(session_id)
         self._warn_of_crowd(session_id)
         if not always and self._told.get(session_id) == container:
             return
@@ -263,8 +263,8 @@ class Follower:
             _call(listener, session_id, container)
 
     def _warn_of_crowd(self, session_id: str) -> None:
-        count = self._picture.count(session_id)
-        chosen = self._picture.peek(session_id)
+        count = self._cache.count(session_id)
+        chosen = self._cache.cached(session_id)
         if count < 2:
             self._crowded.discard(session_id)
         elif chosen is not None and session_id not in self._crowded:

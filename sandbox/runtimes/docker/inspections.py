@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.model import Container
-from sandbox.runtimes.docker.container_cache import Picture
+from sandbox.runtimes.docker.container_cache import ContainerCache
 
 _log = Logger()
 
@@ -20,7 +20,7 @@ _RETRY = 1.0
 
 
 class Inspections:
-    """Looks up the unsettled containers of a picture.
+    """Looks up the unsettled containers of a cache.
 
     :param inspect: gives a container, or ``None`` when it is gone.
     :param tell: called with the id of each session of which something was settled.
@@ -31,14 +31,14 @@ class Inspections:
         self,
         clock: IReactorTime,
         inspect: Callable[[str], Deferred[Container | None]],
-        picture: Picture,
+        cache: ContainerCache,
         tell: Callable[[str], None],
         *,
         at_once: int,
     ) -> None:
         self._clock = clock
         self._inspect = inspect
-        self._picture = picture
+        self._cache = cache
         self._tell = tell
         self._at_once = at_once
         self._queue: dict[str, None] = {}
@@ -50,7 +50,7 @@ class Inspections:
 
     def look_at(self, container_id: str) -> None:
         """Something about a container is to be settled, perhaps."""
-        if container_id in self._picture.unsettled():
+        if container_id in self._cache.unsettled():
             self._queue[container_id] = None
         self._pump()
 
@@ -58,7 +58,7 @@ class Inspections:
         """Look at all that is unsettled; fires when nothing is any more."""
         waiting: Deferred[None] = Deferred(lambda _: self._waiting.remove(waiting))
         self._waiting.append(waiting)
-        self._queue.update(dict.fromkeys(self._picture.unsettled()))
+        self._queue.update(dict.fromkeys(self._cache.unsettled()))
         self._pump()
         return waiting
 
@@ -75,7 +75,7 @@ class Inspections:
             if container_id is None:
                 break
             del self._queue[container_id]
-            claim = self._picture.unsettled().get(container_id)
+            claim = self._cache.unsettled().get(container_id)
             if claim is not None:
                 self._in_flight.add(container_id)
                 self._inspect(container_id).addCallbacks(
@@ -84,7 +84,7 @@ class Inspections:
                     callbackArgs=(container_id, claim),
                     errbackArgs=(container_id,),
                 ).addErrback(lambda failure: _log.failure("an inspection failed by a fault of ours", failure))
-        if not self._picture.unsettled():
+        if not self._cache.unsettled():
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
@@ -93,7 +93,7 @@ class Inspections:
         self._in_flight.discard(container_id)
         if self._closed:
             return
-        session_id = self._picture.settle(container_id, claim, found)
+        session_id = self._cache.refresh(container_id, claim, found)
         if session_id is not None:
             self._tell(session_id)
         self.look_at(container_id)

@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
-from sandbox.net.instruments import Calls, Workers
+from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
-from sandbox.runtimes.docker.informer import Follower, StreamCounts
+from sandbox.runtimes.docker.informer import Informer, StreamCounts
 from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
@@ -45,7 +45,7 @@ class DockerRuntime:
                 calls=self.calls,
             )
 
-        self.calls: defaultdict[str, Calls] = defaultdict(Calls)
+        self.calls: defaultdict[str, CallStats] = defaultdict(CallStats)
 
         self._agents = Agents(reactor, settings)
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
@@ -61,7 +61,7 @@ class DockerRuntime:
         self._events = EngineEvents(
             reactor, settings.docker_host, timeout=settings.engine_heartbeat, pings=self.calls["ping"]
         )
-        self._follower = Follower(
+        self._informer = Informer(
             reactor,
             self._events,
             self._lookup,
@@ -74,31 +74,31 @@ class DockerRuntime:
         )
 
     @property
-    def workers(self) -> Mapping[str, Workers]:
+    def workers(self) -> Mapping[str, PoolUsage]:
         """How much is in use of the threads for changes and of those for questions."""
         return {"engine changes": self._control.workers, "engine queries": self._queries.workers}
 
     @property
     def stream(self) -> StreamCounts:
         """How the engine's event stream has been."""
-        return self._follower.counts
+        return self._informer.counts
 
     @property
     def sessions(self) -> int:
         """How many sessions have containers, as far as is known."""
-        return self._follower.sessions()
+        return self._informer.sessions()
 
     def open(self) -> Deferred[None]:
         """As ``IRuntime.open``."""
         self._control.open()
         self._queries.open()
-        return self._follower.open()
+        return self._informer.open()
 
     def close(self) -> Deferred[None]:
         """As ``IRuntime.close``."""
 
         async def run() -> None:
-            await self._follower.close()
+            await self._informer.close()
             await self._agents.close()
             await self._control.close()
             await self._queries.close()
@@ -109,18 +109,18 @@ class DockerRuntime:
         """As ``IRuntime.ping``; no thread is needed for it."""
         return self._events.ping().addCallback(lambda _: None)
 
-    def peek(self, session_id: str) -> Container | None:
-        """As ``IRuntime.peek``."""
-        return self._follower.peek(session_id)
+    def cached(self, session_id: str) -> Container | None:
+        """As ``IRuntime.cached``."""
+        return self._informer.cached(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
         """As ``IRuntime.find``. An answer that an event overtook is asked for again: its address may be another's."""
 
         async def run() -> Container:
             for _ in range(_FIND_ATTEMPTS - 1):
-                mark = self._follower.mark(session_id)
+                mark = self._informer.mark(session_id)
                 found = await self._lookup.find(session_id)
-                if self._follower.mark(session_id) == mark:
+                if self._informer.mark(session_id) == mark:
                     return found
             return await self._lookup.find(session_id)
 
@@ -132,11 +132,11 @@ class DockerRuntime:
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As ``IRuntime.watch``."""
-        return self._follower.watch(listener)
+        return self._informer.watch(listener)
 
     def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
         """As ``IRuntime.on_return``."""
-        return self._follower.on_return(listener)
+        return self._informer.on_return(listener)
 
     def create(self, spec: ContainerSpec) -> Deferred[Container]:
         """As ``IRuntime.create``."""

@@ -46,8 +46,8 @@ class MemoryContainers:
         if self.away:
             raise EngineUnavailable("The Docker engine does not answer")
 
-    def peek(self, session_id: str) -> Container | None:
-        """As ``IRuntime.peek``."""
+    def cached(self, session_id: str) -> Container | None:
+        """As ``IRuntime.cached``."""
         return None if self.away else choose(self._of(session_id))
 
     def find(self, session_id: str) -> Container:

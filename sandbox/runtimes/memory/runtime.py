@@ -48,9 +48,9 @@ class MemoryRuntime:
         """As ``IRuntime.ping``."""
         return _call(self.containers.ping)
 
-    def peek(self, session_id: str) -> Container | None:
-        """As ``IRuntime.peek``."""
-        return self.containers.peek(session_id)
+    def cached(self, session_id: str) -> Container | None:
+        """As ``IRuntime.cached``."""
+        return self.containers.cached(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
         """As ``IRuntime.find``."""

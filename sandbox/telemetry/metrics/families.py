@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from sandbox.net.instruments import Durations
+from sandbox.net.instruments import Histogram
 
 Labels = tuple[str, ...]
 
@@ -27,7 +27,7 @@ def counter(name: str, help: str, values: float | Mapping[Labels, float], labels
     return family
 
 
-def histogram(name: str, help: str, durations: Mapping[Labels, Durations], labels: Sequence[str] = ()) -> Metric:
+def histogram(name: str, help: str, durations: Mapping[Labels, Histogram], labels: Sequence[str] = ()) -> Metric:
     """How long things took."""
     family = HistogramMetricFamily(name, help, labels=labels)
     for words, each in durations.items():
@@ -39,7 +39,7 @@ def _by_labels(values: float | Mapping[Labels, float]) -> Mapping[Labels, float]
     return values if isinstance(values, Mapping) else {(): values}
 
 
-def _buckets(durations: Durations) -> list[tuple[str, float]]:
+def _buckets(durations: Histogram) -> list[tuple[str, float]]:
     """Prometheus's buckets are cumulative, and the last has no end."""
     found, below = [], 0
     bounds: Iterable[str] = (*map(str, durations.bounds), "+Inf")

@@ -6,7 +6,7 @@ from time import monotonic
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from sandbox.net.instruments import Durations
+from sandbox.net.instruments import Histogram
 
 #: Seconds between two measurements.
 INTERVAL = 0.5
@@ -23,7 +23,7 @@ class Lag:
         self._clock = clock
         self._alarm: IDelayedCall | None = None
         self._due = 0.0
-        self.durations = Durations(BOUNDS)
+        self.durations = Histogram(BOUNDS)
 
     def start(self) -> None:
         """Begin to measure."""

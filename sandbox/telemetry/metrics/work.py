@@ -7,7 +7,7 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from sandbox.net.instruments import Calls, Workers
+from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.operations.execution import ExecutionCounts
 from sandbox.operations.files import Files
 from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
@@ -43,7 +43,7 @@ def files(operations: Files) -> Iterator[Metric]:
     )
 
 
-def calls(prefix: str, of: str, calls: Mapping[str, Calls]) -> Iterator[Metric]:
+def calls(prefix: str, of: str, calls: Mapping[str, CallStats]) -> Iterator[Metric]:
     """Calls of one thing that we depend on.
 
     :param prefix: what the metrics' names begin with.
@@ -63,7 +63,7 @@ def calls(prefix: str, of: str, calls: Mapping[str, Calls]) -> Iterator[Metric]:
     )
 
 
-def workers(pools: Mapping[str, Workers]) -> Iterator[Metric]:
+def workers(pools: Mapping[str, PoolUsage]) -> Iterator[Metric]:
     """Threads and database connections."""
     for part, help in (
         ("size", "Threads, or connections to the database, that there are at most."),

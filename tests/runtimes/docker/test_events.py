@@ -1,4 +1,4 @@
-"""``sandbox.runtimes.docker.events`` and ``follower``: what a stream may do to us, by an engine that is played."""
+"""``sandbox.runtimes.docker.events`` and ``informer``: what a stream may do to us, by an engine that is played."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from sandbox.domain.errors import EngineUnavailable, Overloaded
 from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
-from sandbox.runtimes.docker.informer import Follower
+from sandbox.runtimes.docker.informer import Informer
 from tests.contracts.runtime_lifecycle import pause, until
 
 LABEL = "sandbox.session.id"
@@ -84,7 +84,7 @@ class PlayedEngine(Resource):
 
 
 class Containers:
-    """What the follower asks of the engine beside its events.
+    """What the informer asks of the engine beside its events.
 
     :ivar truth: containers by id.
     :ivar refused: answers that fail from now on.
@@ -236,15 +236,15 @@ class FollowerTests(PlayedTestCase):
         self.source = Containers()
         self.heard: list[tuple[str, Container | None]] = []
         self.ended: list[str] = []
-        self.follower = self.make()
-        self.follower.watch(lambda session_id, container: self.heard.append((session_id, container)))
+        self.informer = self.make()
+        self.informer.watch(lambda session_id, container: self.heard.append((session_id, container)))
         # A sign of life may be on its way when a test ends.
         self.addCleanup(until, lambda: not any(isinstance(one, Client) for one in reactor.getReaders()))
-        self.addCleanup(self.follower.close)
+        self.addCleanup(self.informer.close)
 
-    def make(self) -> Follower:
-        """A follower of the played engine."""
-        return Follower(
+    def make(self) -> Informer:
+        """A informer of the played engine."""
+        return Informer(
             reactor,
             self.events,
             self.source,
@@ -257,18 +257,18 @@ class FollowerTests(PlayedTestCase):
 
     async def shows(self, container: Container | None) -> None:
         """Wait until the picture is this."""
-        await until(lambda: self.follower.peek("s") == container)
+        await until(lambda: self.informer.cached("s") == container)
 
     async def test_stock_is_taken_after_the_stream_was_opened(self) -> None:
         container = self.source.put()
-        await self.follower.open()
-        self.assertEqual(self.follower.peek("s"), container)
+        await self.informer.open()
+        self.assertEqual(self.informer.cached("s"), container)
         # A second before the engine's own clock said it was when we asked.
         self.assertEqual(self.engine.queries[0][b"since"], [b"1795382945.000000000"])
 
     async def test_what_ends_a_container_is_told_at_once_and_nothing_is_shown_until_it_was_inspected(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.source.held = []
         stopped = self.source.put(state=ContainerState.EXITED)
         self.heard.clear()
@@ -276,14 +276,14 @@ class FollowerTests(PlayedTestCase):
         await until(lambda: self.heard)
         self.assertEqual(self.heard, [("s", stopped)])
         self.assertEqual(self.ended, ["c"])
-        self.assertIsNone(self.follower.peek("s"))
+        self.assertIsNone(self.informer.cached("s"))
         await until(lambda: self.source.held)
         self.source.held.pop().callback(None)
         await self.shows(stopped)
 
     async def test_an_inspection_that_an_event_overtook_is_made_again(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.source.held = []
         self.engine.send(message("unpause"))
         await until(lambda: self.source.held)
@@ -292,13 +292,13 @@ class FollowerTests(PlayedTestCase):
         await until(lambda: self.ended)
         self.source.held.pop().callback(None)
         await until(lambda: self.source.held)
-        self.assertIsNone(self.follower.peek("s"), "what the first one found was of before")
+        self.assertIsNone(self.informer.cached("s"), "what the first one found was of before")
         self.source.held.pop().callback(None)
         await self.shows(stopped)
 
     async def test_a_storm_of_events_is_looked_into_once_more_only(self) -> None:
         container = self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.source.held = []
         self.engine.send(message("rename") * 500)
         await until(lambda: self.source.held)
@@ -312,11 +312,11 @@ class FollowerTests(PlayedTestCase):
 
     async def test_an_inspection_that_fails_is_made_again(self) -> None:
         container = self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.source.refused = 1
         self.engine.send(message("rename"))
         await until(lambda: self.source.refused == 0)
-        self.assertIsNone(self.follower.peek("s"))
+        self.assertIsNone(self.informer.cached("s"))
         await self.shows(container)
 
     async def test_a_container_that_the_engine_cannot_describe_keeps_no_other_waiting(self) -> None:
@@ -324,25 +324,25 @@ class FollowerTests(PlayedTestCase):
         stuck = attrs.evolve(container, id="stuck", session_id="t")
         self.source.truth["stuck"] = stuck
         self.source.held = []
-        opening = self.follower.open()
+        opening = self.informer.open()
         await until(lambda: len(self.source.held or ()) == 2)
         answers, self.source.held = self.source.held, None
         answers[self.source.inspected.index("c")].callback(None)
         await opening
-        self.assertEqual((self.follower.peek("s"), self.follower.peek("t")), (container, None))
+        self.assertEqual((self.informer.cached("s"), self.informer.cached("t")), (container, None))
         answers[self.source.inspected.index("stuck")].callback(None)
-        await until(lambda: self.follower.peek("t") == stuck)
+        await until(lambda: self.informer.cached("t") == stuck)
 
     async def test_a_stream_that_ends_is_resumed_where_it_ended(self) -> None:
         container = self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         # Before the engine's clock: the resumed stream begins with the last event that was seen.
         event = json.loads(message("rename"))
         event["timeNano"] = 1_795_382_940_000_000_007
         self.engine.send(json.dumps(event).encode() + b"\n")
         await until(lambda: len(self.source.inspected) == 2)
         returned: list[None] = []
-        self.follower.on_return(lambda: returned.append(None))
+        self.informer.on_return(lambda: returned.append(None))
         self.engine.hang_up()
         await until(lambda: returned)
         await self.shows(container)
@@ -350,7 +350,7 @@ class FollowerTests(PlayedTestCase):
 
     async def test_an_engine_whose_clock_went_back_is_not_asked_for_the_future(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.engine.send(message("rename"))
         await until(lambda: len(self.source.inspected) == 2)
         self.engine.date = b"Sun, 22 Nov 2026 20:00:00 GMT"
@@ -362,22 +362,22 @@ class FollowerTests(PlayedTestCase):
         self.source.put()
         for silent, seconds in ((True, 0.02), *((False, step * 0.0005) for step in range(20))):
             self.engine.silent = silent
-            follower = self.make()
-            opened = follower.open()
+            informer = self.make()
+            opened = informer.open()
             await deferLater(reactor, seconds)
-            await follower.close()
+            await informer.close()
             await opened
 
     async def test_it_closes_while_it_lets_go_of_a_stream(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.engine.hang_up()
-        await until(lambda: self.follower.peek("s") is None)
-        await self.follower.close()
+        await until(lambda: self.informer.cached("s") is None)
+        await self.informer.close()
 
     async def test_after_garbage_the_picture_is_taken_anew(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         stopped = self.source.put(state=ContainerState.EXITED)
         self.engine.send(b'{"Type": "container", "Action": "die"}\n')
         await until(lambda: len(self.engine.queries) == 2)
@@ -385,15 +385,15 @@ class FollowerTests(PlayedTestCase):
 
     async def test_without_signs_of_life_nothing_is_believed(self) -> None:
         container = self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         self.engine.silent = True
-        await until(lambda: self.follower.peek("s") is None)
+        await until(lambda: self.informer.cached("s") is None)
         self.engine.silent = False
         await self.shows(container)
 
     async def test_network_events_name_the_container_only(self) -> None:
         self.source.put()
-        await self.follower.open()
+        await self.informer.open()
         event = {
             "Type": "network",
             "Action": "disconnect",
@@ -407,16 +407,16 @@ class FollowerTests(PlayedTestCase):
         ((_, told),) = self.heard
         assert told is not None
         self.assertIsNone(told.address)
-        self.assertIsNone(self.follower.peek("s"))
+        self.assertIsNone(self.informer.cached("s"))
         await until(lambda: self.source.held)
         self.source.held.pop().callback(None)
-        await until(lambda: self.follower.peek("s"))
+        await until(lambda: self.informer.cached("s"))
 
     async def test_listing_while_containers_come_and_go(self) -> None:
         first = self.source.put()
         listing: Deferred[Any] = Deferred()
         self.source.summaries = lambda: listing  # type: ignore[method-assign]
-        opening = self.follower.open()
+        opening = self.informer.open()
         await until(lambda: self.engine.streams)
         second = self.source.put("d")
         self.engine.send(message("create", "d"))
@@ -425,7 +425,7 @@ class FollowerTests(PlayedTestCase):
         await until(lambda: "d" in self.source.inspected)
         listing.callback([first])
         await opening
-        self.assertEqual(self.follower.peek("s"), second)
+        self.assertEqual(self.informer.cached("s"), second)
 
     async def test_several_containers_of_a_session_are_warned_of_once(self) -> None:
         logged: list[Any] = []
@@ -433,8 +433,8 @@ class FollowerTests(PlayedTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, logged.append)
         self.source.put("c")
         newest = self.source.put("d")
-        await self.follower.open()
-        self.assertEqual(self.follower.peek("s"), newest)
+        await self.informer.open()
+        self.assertEqual(self.informer.cached("s"), newest)
         self.engine.send(message("rename") * 3)
         await until(lambda: len(self.source.inspected) > 2)
         await self.shows(newest)
@@ -444,11 +444,11 @@ class FollowerTests(PlayedTestCase):
     async def test_closing_while_everything_is_under_way(self) -> None:
         self.source.put()
         self.source.held = []
-        opening = self.follower.open()
+        opening = self.informer.open()
         await until(lambda: self.source.held)
-        await self.follower.close()
+        await self.informer.close()
         self.assertIsNone(await opening)
         self.source.held.pop().callback(None)
         await pause(0.05)
-        self.assertIsNone(self.follower.peek("s"))
+        self.assertIsNone(self.informer.cached("s"))
         await until(lambda: not self.engine.streams)

@@ -65,12 +65,12 @@ class FollowingTests(TestCase):
     async def create(self) -> Container:
         """A session's container, in the picture."""
         container = await self.runtime.create(ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX))
-        await until(lambda: self.runtime.peek(container.session_id))
+        await until(lambda: self.runtime.cached(container.session_id))
         return container
 
     def shows(self, session_id: str, state: ContainerState) -> Callable[[], Any]:
         """Whether the picture shows a session's container in a state."""
-        return lambda: getattr(self.runtime.peek(session_id), "state", None) is state
+        return lambda: getattr(self.runtime.cached(session_id), "state", None) is state
 
     async def fails(self, call: Callable[[], Deferred[Any]]) -> None:
         """The engine is found away."""
@@ -84,7 +84,7 @@ class FollowingTests(TestCase):
         container = await self.create()
         session_id = container.session_id
         await deferToThread(self.engine.stop, signal.SIGKILL)
-        await until(lambda: self.runtime.peek(session_id) is None)
+        await until(lambda: self.runtime.cached(session_id) is None)
         for call in (self.runtime.ping, self.runtime.list, lambda: self.runtime.find(session_id)):
             await self.fails(call)
         self.assertEqual(self.returned, [])
@@ -93,10 +93,10 @@ class FollowingTests(TestCase):
         # An engine without live-restore ends, when it starts, what outlived it.
         await until(self.shows(session_id, ContainerState.EXITED))
         self.assertEqual(len(self.returned), 1)
-        self.assertIn((session_id, self.runtime.peek(session_id)), self.heard)
+        self.assertIn((session_id, self.runtime.cached(session_id)), self.heard)
         started = await self.runtime.start(container.id)
         await until(self.shows(session_id, ContainerState.RUNNING))
-        self.assertEqual(self.runtime.peek(session_id), started)
+        self.assertEqual(self.runtime.cached(session_id), started)
 
     async def test_an_engine_that_is_stopped_and_comes_back_again_and_again(self) -> None:
         container = await self.create()
@@ -110,13 +110,13 @@ class FollowingTests(TestCase):
     async def test_what_was_removed_while_we_were_not_looking_is_forgotten(self) -> None:
         container = await self.create()
         await deferToThread(self.engine.stop)
-        await until(lambda: self.runtime.peek(container.session_id) is None)
+        await until(lambda: self.runtime.cached(container.session_id) is None)
         self.heard.clear()
-        # Straight after the start, faster than the follower, or not: either way it is gone in the end.
+        # Straight after the start, faster than the informer, or not: either way it is gone in the end.
         await deferToThread(self.engine.start)
         await deferToThread(self.site.engine.remove_container, container.id, force=True)
         await until(lambda: (container.session_id, None) in self.heard)
-        self.assertIsNone(self.runtime.peek(container.session_id))
+        self.assertIsNone(self.runtime.cached(container.session_id))
 
     async def test_every_session_is_told_of_when_the_engine_was_away_changed_or_not(self) -> None:
         stopped = await self.create()
@@ -125,12 +125,12 @@ class FollowingTests(TestCase):
         self.heard.clear()
         await deferToThread(self.engine.restart)
         await until(lambda: self.returned)
-        self.assertIn((stopped.session_id, self.runtime.peek(stopped.session_id)), self.heard)
+        self.assertIn((stopped.session_id, self.runtime.cached(stopped.session_id)), self.heard)
 
     async def test_a_frozen_engine_is_not_believed_and_then_believed_again(self) -> None:
         container = await self.create()
         self.engine.send(signal.SIGSTOP)
-        await until(lambda: self.runtime.peek(container.session_id) is None)
+        await until(lambda: self.runtime.cached(container.session_id) is None)
         await self.fails(self.runtime.ping)
         self.engine.send(signal.SIGCONT)
         await until(self.shows(container.session_id, ContainerState.RUNNING))
@@ -141,7 +141,7 @@ class FollowingTests(TestCase):
         await self.runtime.close()
         await deferToThread(self.engine.stop)
         self.runtime = await self.opened()
-        self.assertIsNone(self.runtime.peek(container.session_id))
+        self.assertIsNone(self.runtime.cached(container.session_id))
         await self.fails(self.runtime.ping)
         await deferToThread(self.engine.start)
         await until(self.shows(container.session_id, ContainerState.EXITED))

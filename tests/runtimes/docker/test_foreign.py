@@ -11,11 +11,11 @@ class ForeignTests(SiteTestCase):
     """One session each."""
 
     async def foreign(self, **host_config: object) -> Container:
-        """A container as :meth:`find` and :meth:`peek` show it alike."""
+        """A container as :meth:`find` and :meth:`cached` show it alike."""
         self.session = self.site.session_id()
         self.container_id: str = await self.outside(self.site.foreign, self.session, **host_config)
         found: Container = await self.runtime.find(self.session)
-        await until(lambda: self.runtime.peek(self.session) == found)
+        await until(lambda: self.runtime.cached(self.session) == found)
         return found
 
     async def network(self, name: str) -> str:
@@ -29,7 +29,7 @@ class ForeignTests(SiteTestCase):
         """The picture comes to show an address, and asking gives the same."""
 
         def shown() -> bool:
-            found = self.runtime.peek(self.session)
+            found = self.runtime.cached(self.session)
             return found is not None and found.address == expected
 
         await until(shown)
@@ -85,7 +85,7 @@ class ForeignTests(SiteTestCase):
     async def test_a_renamed_container_is_the_same(self) -> None:
         found = await self.foreign(network_mode=await self.network("a"))
         await self.outside(self.site.engine.rename, self.container_id, f"sandbox-test-{self.site.token}-renamed")
-        await until(lambda: self.runtime.peek(self.session) == found)
+        await until(lambda: self.runtime.cached(self.session) == found)
 
     async def test_another_label_may_name_the_sessions(self) -> None:
         """The site's label is not the default one, and containers with the default one are not seen."""

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Container, ContainerState
-from sandbox.runtimes.docker.container_cache import Event, Picture, event_from
+from sandbox.runtimes.docker.container_cache import ContainerCache, Event, event_from
 
 LABEL = "sandbox.session.id"
 
@@ -74,22 +74,22 @@ class PictureTests(SynchronousTestCase):
     """One container's life, step by step."""
 
     def setUp(self) -> None:
-        self.picture = Picture()
+        self.picture = ContainerCache()
 
     def settle(self, found: Container | None, container_id: str = "c") -> str | None:
         """An inspection that began after the newest claim."""
-        return self.picture.settle(container_id, self.picture.unsettled()[container_id], found)
+        return self.cache.refresh(container_id, self.cache.unsettled()[container_id], found)
 
     def live(self) -> None:
         """A container that runs, settled."""
-        self.picture.apply(event("start"))
-        self.settle(container())
+        self.cache.apply(event("start"))
+        self.refresh(container())
 
     def test_a_container_shows_when_it_was_inspected(self) -> None:
-        self.assertEqual(self.picture.apply(event("start")), "s")
-        self.assertIsNone(self.picture.peek("s"))
-        self.assertEqual(self.settle(container()), "s")
-        self.assertEqual(self.picture.peek("s"), container())
+        self.assertEqual(self.cache.apply(event("start")), "s")
+        self.assertIsNone(self.cache.cached("s"))
+        self.assertEqual(self.refresh(container()), "s")
+        self.assertEqual(self.cache.cached("s"), container())
 
     def test_what_ends_it_takes_effect_before_any_inspection(self) -> None:
         expected = {
@@ -99,65 +99,65 @@ class PictureTests(SynchronousTestCase):
         }
         for action, (state, address) in expected.items():
             self.live()
-            self.picture.apply(event(action))
-            self.assertIsNone(self.picture.peek("s"))
-            latest = self.picture.latest("s")
+            self.cache.apply(event(action))
+            self.assertIsNone(self.cache.cached("s"))
+            latest = self.cache.latest("s")
             assert latest is not None
             self.assertEqual((latest.state, latest.address), (state, address), action)
 
     def test_destroy_forgets_it_at_once(self) -> None:
         self.live()
-        self.assertEqual(self.picture.apply(event("destroy")), "s")
-        self.assertIsNone(self.picture.peek("s"))
-        self.assertIsNone(self.picture.latest("s"))
-        self.assertEqual((self.picture.sessions(), dict(self.picture.unsettled())), (set(), {}))
+        self.assertEqual(self.cache.apply(event("destroy")), "s")
+        self.assertIsNone(self.cache.cached("s"))
+        self.assertIsNone(self.cache.latest("s"))
+        self.assertEqual((self.cache.sessions(), dict(self.cache.unsettled())), (set(), {}))
 
     def test_an_inspection_that_began_before_a_later_event_changes_nothing(self) -> None:
-        self.picture.apply(event("start"))
-        claim = self.picture.unsettled()["c"]
-        self.picture.apply(event("die"))
-        self.assertIsNone(self.picture.settle("c", claim, container()))
-        self.assertIsNone(self.picture.peek("s"))
-        self.assertEqual(self.settle(container(state=ContainerState.EXITED)), "s")
+        self.cache.apply(event("start"))
+        claim = self.cache.unsettled()["c"]
+        self.cache.apply(event("die"))
+        self.assertIsNone(self.cache.refresh("c", claim, container()))
+        self.assertIsNone(self.cache.cached("s"))
+        self.assertEqual(self.refresh(container(state=ContainerState.EXITED)), "s")
 
     def test_an_inspection_that_comes_after_its_destruction_does_not_bring_it_back(self) -> None:
-        self.picture.apply(event("start"))
-        claim = self.picture.unsettled()["c"]
-        self.picture.apply(event("destroy"))
-        self.assertIsNone(self.picture.settle("c", claim, container()))
-        self.assertEqual(self.picture.sessions(), set())
+        self.cache.apply(event("start"))
+        claim = self.cache.unsettled()["c"]
+        self.cache.apply(event("destroy"))
+        self.assertIsNone(self.cache.refresh("c", claim, container()))
+        self.assertEqual(self.cache.sessions(), set())
 
     def test_an_inspection_that_finds_nothing_forgets_it(self) -> None:
         self.live()
-        self.picture.apply(event("rename"))
-        self.assertEqual(self.settle(None), "s")
-        self.assertEqual(self.picture.sessions(), set())
+        self.cache.apply(event("rename"))
+        self.assertEqual(self.refresh(None), "s")
+        self.assertEqual(self.cache.sessions(), set())
 
     def test_network_events_about_strangers_are_nothing(self) -> None:
-        self.assertIsNone(self.picture.apply(event("connect", "stranger", None)))
-        self.assertEqual(dict(self.picture.unsettled()), {})
+        self.assertIsNone(self.cache.apply(event("connect", "stranger", None)))
+        self.assertEqual(dict(self.cache.unsettled()), {})
 
     def test_while_one_of_two_is_not_settled_the_session_has_none_to_trust(self) -> None:
         self.live()
-        self.picture.apply(event("create", "d"))
-        self.assertIsNone(self.picture.peek("s"))
-        self.settle(container("d", state=ContainerState.CREATED), "d")
-        self.assertEqual(self.picture.peek("s"), container())
-        self.assertEqual(self.picture.count("s"), 2)
+        self.cache.apply(event("create", "d"))
+        self.assertIsNone(self.cache.cached("s"))
+        self.refresh(container("d", state=ContainerState.CREATED), "d")
+        self.assertEqual(self.cache.cached("s"), container())
+        self.assertEqual(self.cache.count("s"), 2)
 
     def test_stock_forgets_what_is_not_listed_but_what_came_up_meanwhile(self) -> None:
         self.live()
-        before = self.picture.claimed
-        self.picture.apply(event("create", "new"))
-        self.assertEqual(self.picture.retain([], before), {"s"})
-        self.assertEqual(self.picture.count("s"), 1)
-        self.assertEqual(list(self.picture.unsettled()), ["new"])
+        before = self.cache.claimed
+        self.cache.apply(event("create", "new"))
+        self.assertEqual(self.cache.retain([], before), {"s"})
+        self.assertEqual(self.cache.count("s"), 1)
+        self.assertEqual(list(self.cache.unsettled()), ["new"])
 
     def test_stock_keeps_what_came_up_meanwhile_and_is_settled_already(self) -> None:
-        before = self.picture.claimed
+        before = self.cache.claimed
         self.live()
-        self.assertEqual(self.picture.retain([], before), set())
-        self.assertEqual(self.picture.peek("s"), container())
+        self.assertEqual(self.cache.retain([], before), set())
+        self.assertEqual(self.cache.cached("s"), container())
 
 
 class Truth(RuleBasedStateMachine):
@@ -169,7 +169,7 @@ class Truth(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = Picture()
+        self.picture = ContainerCache()
         self.truth: dict[str, Container] = {}
         self.lives = 0
         self.stream: list[Event] = []
@@ -215,14 +215,14 @@ class Truth(RuleBasedStateMachine):
     def read(self, count: int) -> None:
         """Some of the stream arrives."""
         for _ in range(min(count, len(self.stream))):
-            self.picture.apply(self.stream.pop(0))
+            self.cache.apply(self.stream.pop(0))
 
-    @precondition(lambda self: self.picture.unsettled())
+    @precondition(lambda self: self.cache.unsettled())
     @rule(data=st.data())
     def inspect(self, data: st.DataObject) -> None:
         """An inspection begins; its answer is of this moment, and comes later."""
-        container_id = data.draw(st.sampled_from(sorted(self.picture.unsettled())))
-        claim = self.picture.unsettled()[container_id]
+        container_id = data.draw(st.sampled_from(sorted(self.cache.unsettled())))
+        claim = self.cache.unsettled()[container_id]
         self.inspections.append((container_id, claim, self.truth.get(container_id)))
 
     @precondition(lambda self: self.inspections)
@@ -230,13 +230,13 @@ class Truth(RuleBasedStateMachine):
     def answer(self, data: st.DataObject) -> None:
         """An inspection's answer arrives, in any order."""
         index = data.draw(st.integers(0, len(self.inspections) - 1))
-        self.picture.settle(*self.inspections.pop(index))
+        self.cache.refresh(*self.inspections.pop(index))
 
     @precondition(lambda self: self.listing is None)
     @rule()
     def list_begin(self) -> None:
         """A listing for stock is made; it comes later."""
-        self.listing = (self.picture.claimed, sorted(self.truth))
+        self.listing = (self.cache.claimed, sorted(self.truth))
 
     @precondition(lambda self: self.listing is not None)
     @rule()
@@ -245,31 +245,31 @@ class Truth(RuleBasedStateMachine):
         assert self.listing is not None
         before, found = self.listing
         self.listing = None
-        self.picture.retain(found, before)
+        self.cache.retain(found, before)
         for container_id in found:
-            self.picture.claim(container_id, "s")
+            self.cache.mark_dirty(container_id, "s")
 
     @invariant()
     def what_is_read_up_to_now_shows_no_dead_one_as_running(self) -> None:
         """An address is only dialled for the life that has it."""
         if not self.stream:
-            for shown in (self.picture.peek("s"), self.picture.latest("s")):
+            for shown in (self.cache.cached("s"), self.cache.latest("s")):
                 if shown is not None and shown.running:
                     self.assert_true(self.truth.get(shown.id) == shown)
 
     @invariant()
     def what_is_settled_is_true(self) -> None:
         """With nothing left to read or look up, the picture is the truth."""
-        if not self.stream and not self.picture.unsettled():
-            shown = self.picture.peek("s")
+        if not self.stream and not self.cache.unsettled():
+            shown = self.cache.cached("s")
             running = [one for one in self.truth.values() if one.running]
             self.assert_true((shown is None) == (not self.truth))
             self.assert_true(shown is None or shown.running == bool(running))
-            self.assert_true(self.picture.count("s") == len(self.truth))
+            self.assert_true(self.cache.count("s") == len(self.truth))
 
     def assert_true(self, condition: bool) -> None:
         """Fail with the whole state."""
-        assert condition, (self.truth, self.picture.latest("s"), self.picture.peek("s"))
+        assert condition, (self.truth, self.cache.latest("s"), self.cache.cached("s"))
 
 
 Truth.TestCase.settings = settings(

@@ -53,13 +53,13 @@ class MemoryLifecycleTests(LifecycleContract, TestCase):
         self.runtime.watch(lambda session_id, found: heard.append(session_id))
         end = self.runtime.on_return(lambda: heard.append("returned"))
         self.runtime.containers.leave()
-        self.assertIsNone(self.runtime.peek(container.session_id))
+        self.assertIsNone(self.runtime.cached(container.session_id))
         for call in (self.runtime.ping, self.runtime.list, self.runtime.workspaces):
             await self.failure_of(call(), EngineUnavailable)
         self.assertEqual(heard, [])
         self.runtime.containers.come_back()
         self.assertEqual(heard, [container.session_id, "returned"])
-        self.assertEqual(self.runtime.peek(container.session_id), container)
+        self.assertEqual(self.runtime.cached(container.session_id), container)
         end()
         self.runtime.containers.come_back()
         self.assertEqual(heard.count("returned"), 1)
@@ -67,5 +67,5 @@ class MemoryLifecycleTests(LifecycleContract, TestCase):
     async def test_an_address_can_be_given(self) -> None:
         container = await self.runtime.create(self.spec())
         self.runtime.containers.place(container.id, "127.0.0.1")
-        found = self.runtime.peek(container.session_id)
+        found = self.runtime.cached(container.session_id)
         self.assertEqual((found.address, found.state), ("127.0.0.1", ContainerState.RUNNING))
