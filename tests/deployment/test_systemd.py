@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from sandbox.settings.env_file import read_env_file
 from tests.deployment.pages import type_page
 from tests.deployment.server import Server, server
-from tests.test_env_file import READ
+from tests.settings.test_env_file import READ
 
 KEY = "$(sed -n 's/^INTERNAL_SERVICE_KEY=//p' /etc/sandbox/sandbox.env)"
 #: New connections by four threads until /root/enough is there; prints how often each outcome was seen.

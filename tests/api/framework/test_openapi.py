@@ -140,7 +140,7 @@ class Clients(SynchronousTestCase):
                 command = command.commands[word]
 
     def test_the_sdks_page_names_each_method(self) -> None:
-        page = Path(__file__).parents[2].joinpath("docs", "sdk.md").read_text("utf-8")
+        page = Path(__file__).parents[3].joinpath("docs", "sdk.md").read_text("utf-8")
         for name in set(operations()) - _NOT_FOR_CLIENTS:
             self.assertIn(f"`{name}`", page)
 

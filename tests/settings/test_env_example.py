@@ -11,7 +11,7 @@ from sandbox.settings import parse, variables
 from sandbox.settings.env_file import parse_with_file, read_env_file
 from sandbox.settings.example import example
 
-FILE = Path(__file__).parents[1] / "etc" / "sandbox.env.example"
+FILE = Path(__file__).parents[2] / "etc" / "sandbox.env.example"
 
 
 class Example(SynchronousTestCase):
