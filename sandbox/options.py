@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.python import usage
 
-from sandbox.service.reload import Source
 from sandbox.settings import REQUIRED, SettingError, Settings, Variable, variables
+from sandbox.settings.source import Source
 from sandbox.telemetry.logs.output import STDERR, STDOUT, Output
 
 

@@ -61,8 +61,8 @@ class UpstreamRequest(NamedTuple):
     :ivar head: its line and fields, as the application gets them.
     :ivar rewriter: makes the application's addresses the browser's, in what comes back.
     :ivar response_fields: fields of ours that the response gets beside the application's.
-    :ivar authorization: what the request leans on until it is over. Whoever makes a WebSocket of it leans on it, too, and
-        closes that with 1008 when it ends.
+    :ivar authorization: the right that the request is attached to until it is over. A WebSocket made of the request is
+        attached too, and is closed with 1008 when the authorization ends.
     """
 
     session_id: str

@@ -1,4 +1,4 @@
-"""Counts that cost next to nothing to keep and are read when somebody asks for them (:mod:`sandbox.telemetry.metrics`)."""
+"""Instruments that cost next to nothing to keep; :mod:`sandbox.telemetry.metrics` reads them when it is scraped."""
 
 from __future__ import annotations
 

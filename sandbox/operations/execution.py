@@ -10,10 +10,11 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from sandbox.domain.errors import ContainerNotRunning, EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
-from sandbox.domain.model import Container, ExecResult, ExecSpec
+from sandbox.domain.errors import EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
+from sandbox.domain.model import ExecResult, ExecSpec
 from sandbox.net.instruments import Histogram
 from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.lookup import running_container
 
 _log = Logger()
 
@@ -60,20 +61,6 @@ class ExecutionCounts:
             self.outcomes["out of memory"] += 1
         else:
             self.outcomes["exit 0" if result.exit_code == 0 else "exit not 0"] += 1
-
-
-async def running_container(runtime: IRuntime, session_id: str) -> Container:
-    """The session's container, which must run; from the event stream's picture where that can be trusted.
-
-    :raises ContainerNotFound: when there is none.
-    :raises ContainerNotRunning: when it does not run.
-    """
-    container = runtime.cached(session_id)
-    if container is None or not container.running:
-        container = await runtime.find(session_id)
-    if not container.running:
-        raise ContainerNotRunning(session_id, container.state.value)
-    return container
 
 
 def printable(output: bytes) -> str:

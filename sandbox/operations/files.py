@@ -12,9 +12,9 @@ from twisted.logger import Logger
 
 from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError
 from sandbox.domain.model import Container, Entry, FileContent
-from sandbox.operations.execution import running_container
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.lookup import running_container
 
 #: Characters of a path that the log shows: what is longer is refused anyway.
 _SHOWN = 4096

@@ -32,8 +32,8 @@ def _now() -> datetime:
 class Reconciliation:
     """Compares the store's rows with the engine's labelled containers and volumes, and acts on what differs.
 
-    One daemon per installation, which ``ISessionStore.acquire_lease`` sees to: a second one on the same database would find the
-    first one's unfinished creations and take them back. With a database that is a platform's (read-only), nothing is
+    One daemon per installation, which ``ISessionStore.acquire_lease`` ensures: a second one on the same database would
+    find the first one's unfinished creations and take them back. With a database that is a platform's (read-only), nothing is
     compared: its rows are not ours.
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.

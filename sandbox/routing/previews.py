@@ -15,8 +15,8 @@ from sandbox.domain.errors import (
     PreviewRefused,
 )
 from sandbox.domain.model import Container, Destination, Preview, Target
-from sandbox.operations.execution import running_container
 from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.lookup import running_container
 
 _log = Logger()
 

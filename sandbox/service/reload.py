@@ -1,9 +1,8 @@
-"""Where the daemon's variables stand, and what SIGHUP makes of a change there."""
+"""SIGHUP: read the settings anew and put in force what a running daemon can take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
@@ -11,49 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.settings import STRONG, SettingError, Settings, parse, weak_secrets
+from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.settings.changes import change
-from sandbox.settings.env_file import Assignment, parse_with_file, read_env_file
+from sandbox.settings.source import Source
 
 _log = Logger()
-
-
-class Source:
-    """The environment that the process was given, and a file that goes before it and can be read again.
-
-    systemd's ``EnvironmentFile=`` may have put the file's own variables into the environment. So what the file named
-    when it was first read is looked for in the file only: a line that is taken out of it unsets a variable.
-
-    :param file: a path; ``None``: there is only the environment, which nobody can change from outside.
-    """
-
-    def __init__(self, environment: Mapping[str, str], file: str | None = None) -> None:
-        self._environment = dict(environment)
-        self.file = file
-        self._known: frozenset[str] | None = None
-
-    def read(self) -> Settings:
-        """The settings as they stand there now; it may block on the file.
-
-        :raises SettingError: naming the variable, and the file and line where there is a file.
-        """
-        if self.file is None:
-            return parse(self._environment)
-        found = self._read_file(self.file)
-        if self._known is None:
-            self._known = frozenset(found)
-        beside = {name: value for name, value in self._environment.items() if name not in self._known}
-        return parse_with_file(beside, self.file, found)
-
-    def _read_file(self, path: str) -> dict[str, Assignment]:
-        try:
-            return read_env_file(Path(path).read_bytes().decode("utf-8"))
-        except OSError as error:
-            raise SettingError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise SettingError(f"{path} is not UTF-8") from None
-        except ValueError as error:
-            raise SettingError(f"{path}: {error}") from None
 
 
 class Reload:

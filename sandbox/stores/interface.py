@@ -45,7 +45,8 @@ class ISessionStore(Interface):
     )
 
     workers = Attribute(
-        """How many connections (SQLite: threads) are in use and how many calls wait: ``sandbox.net.instruments.PoolUsage``."""
+        """How many connections (SQLite: threads) are in use and how many calls wait, a
+        :class:`~sandbox.net.instruments.PoolUsage`."""
     )
 
     def open() -> Deferred[None]:

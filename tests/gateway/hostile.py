@@ -1,7 +1,7 @@
 """Requests and answers as attackers write them: each part is mostly ordinary, and sometimes what parsers differ about.
 
-The forms are those of RFC 9112 section 11, of the advisories that tests/protocols/http1/test_grammar.py names, and of published
-request smuggling; random edits of bytes come on top.
+The forms are those of RFC 9112 section 11, of the advisories that tests/protocols/http1/test_grammar.py names, and of
+published request smuggling; random edits of bytes come on top.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.service.reload import Source
+from sandbox.settings.source import Source
 from sandbox.settings import SettingError
 from tests.daemon import KEY, Daemon, twistd
 from tests.engine import Lab

@@ -105,7 +105,7 @@ def public_host(fields: Sequence[Line], origin: Origin) -> bytes:
 
 @attrs.frozen(kw_only=True)
 class ForwardingContext:
-    """All that decides what becomes of a request's fields, beside the fields themselves. Made by :func:`forwarding_context`.
+    """What decides about a request's fields, beside the fields themselves. Made by :func:`forwarding_context`.
 
     :ivar preserve_host: whether the application is shown the browser's Host.
     """

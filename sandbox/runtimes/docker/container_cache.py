@@ -1,8 +1,8 @@
 """The table of session containers that the event stream keeps true. Pure: no I/O, no clock.
 
-Each change that the engine tells of is a claim, settled by an inspection that began after it. Until then the session
-has no container that could be trusted (:meth:`ContainerCache.cached` answers ``None``), so nothing is ever sent to an address
-that may be somebody else's by now. What ends a container's reachability shows at once in what listeners are told.
+Each change that the engine reports marks the session dirty, until an inspection that began after it. Meanwhile the
+session has no container that could be trusted (:meth:`ContainerCache.cached` answers ``None``), so nothing is ever sent
+to an address that may be another container's by now. What ends a container's reachability shows at once in what listeners are told.
 """
 
 from __future__ import annotations
