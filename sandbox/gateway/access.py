@@ -82,7 +82,7 @@ class _Known(NamedTuple):
 
 
 class PreviewAccess:
-    """Admits a request, sends a browser on without its token, or refuses (:class:`~sandbox.gateway.interfaces.Authorize`).
+    """Admits a request, sends a browser on without its token, or refuses; an ``Authorize``.
 
     Browsers and programs send the same fields again and again. What was granted to a field section is remembered for
     as long as it holds, so that the next request like it costs little.

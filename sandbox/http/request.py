@@ -32,7 +32,8 @@ class Request(TwistedRequest):
     The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
     gateway needs none of them. They are made when they are first asked for.
 
-    :ivar section: the bytes of the fields (:class:`~sandbox.protocols.http1.grammar.RequestHead`); two more of its attributes:
+    :ivar section: the bytes of the fields, with two more attributes of
+        :class:`sandbox.protocols.http1.grammar.RequestHead`:
     :ivar headers: the fields in their order and case.
     :ivar known: those that the server needs to know, by lower-case name.
     :ivar framing: how the body is delimited.

@@ -3,8 +3,8 @@
 Twisted's ``transport.write`` keeps the bytes until the reactor is told that the socket is writable: two more
 ``epoll_ctl`` and another turn of the reactor for each answer. Nearly always the socket would have taken them at once.
 
-Where the reactor has a :class:`WriteBatch`, small pieces wait there until every event of the same turn of the reactor is
-handled. Each ``send`` that finds its reader asleep has to wake it, which on a virtual machine costs as much as
+Where the reactor has a :class:`WriteBatch`, small pieces wait there until every event of the same turn of the reactor
+is handled. Each ``send`` that finds its reader asleep has to wake it, which on a virtual machine costs as much as
 the ``send`` itself; of several in a row only the first does.
 """
 

@@ -33,8 +33,8 @@ class Reconciliation:
     """Compares the store's rows with the engine's labelled containers and volumes, and acts on what differs.
 
     One daemon per installation, which ``ISessionStore.acquire_lease`` ensures: a second one on the same database would
-    find the first one's unfinished creations and take them back. With a database that is a platform's (read-only), nothing is
-    compared: its rows are not ours.
+    find the first one's unfinished creations and take them back. With a database that is a platform's
+    (read-only), nothing is compared: its rows are not ours.
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
     :param changed: called with a session's id after its row was removed; see the same of ``Sessions``.

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.settings.source import Source
 from sandbox.settings import SettingError
+from sandbox.settings.source import Source
 from tests.daemon import KEY, Daemon, twistd
 from tests.engine import Lab
 from tests.policy.jwts import token

@@ -2,7 +2,8 @@
 
 Each change that the engine reports marks the session dirty, until an inspection that began after it. Meanwhile the
 session has no container that could be trusted (:meth:`ContainerCache.cached` answers ``None``), so nothing is ever sent
-to an address that may be another container's by now. What ends a container's reachability shows at once in what listeners are told.
+to an address that may be another container's by now. Listeners learn at once of
+what ends a container's reachability.
 """
 
 from __future__ import annotations
