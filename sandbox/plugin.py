@@ -7,6 +7,6 @@ from sandbox.net.reactor import install
 install()
 
 from sandbox.options import Options  # noqa: E402
-from sandbox.service.application import makeService  # noqa: E402
+from sandbox.service.make_service import makeService  # noqa: E402
 
 __all__ = ["Options", "makeService"]

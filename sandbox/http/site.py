@@ -157,7 +157,7 @@ class Site(TwistedSite):
             channel.close_when_idle()
         if not self._channels:
             return succeed(None)
-        if self._drained is None:
+        if self._drained is None or self._drained.called:
             self._drained = Deferred()
             self._drained.addTimeout(seconds, self.reactor, lambda result, timeout: None)
         return self._drained

@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from sandbox.domain.errors import PreviewNotRegistered
+from sandbox.domain.events import LinkRevoked
 from sandbox.domain.model import Link
+from sandbox.events.bus import EventBus
 from sandbox.policy.access import PARAMETER
 from sandbox.protocols.hostnames import Addresses
 from sandbox.routing.access import Access
@@ -53,6 +55,7 @@ class Links:
         access: Access,
         previews: Previews,
         addresses: Addresses,
+        events: EventBus,
         *,
         now: Callable[[], datetime] = _now,
     ) -> None:
@@ -60,6 +63,7 @@ class Links:
         self._access = access
         self._previews = previews
         self._addresses = addresses
+        self._events = events
         self._now = now
         self._swept = datetime.min.replace(tzinfo=UTC)
 
@@ -100,7 +104,7 @@ class Links:
             await self._store.remove_link(link_id)
         finally:
             # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
-            self._access.link_revoked(session_id, link_id)
+            self._events.publish(LinkRevoked(session_id, link_id))
         _log.info("link revoked session={session}", session=session_id)
 
     def _host_url(self, session_id: str) -> str | None:

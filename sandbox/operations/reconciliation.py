@@ -12,7 +12,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, SandboxError
+from sandbox.domain.events import SessionRemoved, SessionRemoving
 from sandbox.domain.model import Container, Phase, SessionRecord
+from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime
@@ -37,7 +39,7 @@ class Reconciliation:
     (read-only), nothing is compared: its rows are not ours.
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
-    :param changed: called with a session's id after its row was removed; see the same of ``Sessions``.
+    :param events: is told of each session that is removed.
     :param interval: seconds between runs beside those at start and on the engine's return; 0 for none.
     :param now: the wall clock.
     """
@@ -50,14 +52,14 @@ class Reconciliation:
         locks: KeyedLocks,
         *,
         interval: float,
-        changed: Callable[[str], None] = lambda session_id: None,
+        events: EventBus,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
         self._store = store
         self._locks = locks
         self._interval = interval
-        self._changed = changed
+        self._events = events
         self._now = now
         self._one_run = DeferredLock()
         self._due = False
@@ -154,9 +156,10 @@ class Reconciliation:
             reason=decision.reason,
         )
         if decision.action is Action.REMOVE:
+            self._events.publish(SessionRemoving(session_id))
             await self._runtime.remove(session_id)
             await self._store.remove(session_id)
-            self._changed(session_id)
+            self._events.publish(SessionRemoved(session_id))
         elif record is not None:
             phase = Phase.READY if container is not None else Phase.FAILED
             container_id = container.id if container is not None else record.container_id

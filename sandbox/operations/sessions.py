@@ -12,7 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from sandbox.domain.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
+from sandbox.domain.events import SessionCreated, SessionRemoved, SessionRemoving, SessionStopped, SessionStopping
 from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
+from sandbox.events.bus import EventBus
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
@@ -35,9 +37,7 @@ def _now() -> datetime:
 class Sessions:
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
 
-    :param dropped: called with a session's id before it is stopped or deleted: what is carried to it must end.
-    :param changed: called with a session's id when it is about to be deleted, and after its row came or went: nothing
-        that is remembered of who may see it holds.
+    :param events: is told of each step of a session's life.
     :param now: the wall clock.
     """
 
@@ -48,16 +48,14 @@ class Sessions:
         settings: Settings,
         *,
         locks: KeyedLocks,
-        dropped: Callable[[str], None] = lambda session_id: None,
-        changed: Callable[[str], None] = lambda session_id: None,
+        events: EventBus,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
         self._store = store
         self._settings = settings
         self._locks = locks
-        self._dropped = dropped
-        self._changed = changed
+        self._events = events
         self._now = now
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -176,7 +174,7 @@ class Sessions:
             nonlocal owned
             await self._store.add(record)
             owned = True
-            self._changed(record.id)
+            self._events.publish(SessionCreated(record.id, user_id))
 
         try:
             await delay_cancellation(Deferred.fromCoroutine(add()))
@@ -290,19 +288,24 @@ class Sessions:
         return self._runtime.start(container.id)
 
     def _stop(self, container: Container) -> Deferred[Container]:
-        _log.info("stop session={session}", session=container.session_id)
-        self._dropped(container.session_id)
-        return self._runtime.stop(container.id)
+        session_id = container.session_id
+        _log.info("stop session={session}", session=session_id)
+        self._events.publish(SessionStopping(session_id))
+
+        def stopped(container: Container) -> Container:
+            self._events.publish(SessionStopped(session_id))
+            return container
+
+        return self._runtime.stop(container.id).addCallback(stopped)
 
     async def _delete_in_turn(self, session_id: str) -> None:
         record = await self._store.get(session_id)
-        self._changed(session_id)
-        self._dropped(session_id)
+        self._events.publish(SessionRemoving(session_id))
         if record is not None:
             # Said first, so that a deletion that is cut off here is finished after the next start.
             await self._store.replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
         await self._runtime.remove(session_id)
         await self._store.remove(session_id)
-        self._changed(session_id)
+        self._events.publish(SessionRemoved(session_id))
         if record is not None:
             _log.info("deleted session={session}", session=session_id)

@@ -44,6 +44,7 @@ class Keys:
 
     def __init__(self, jwt_secrets: Sequence[bytes], spare: bytes) -> None:
         secrets = tuple(jwt_secrets) or (spare,)
+        self.spare = spare
         self.secrets = frozenset(secrets)
         self.tokens = Verifier(jwt_secrets)
         self.links = Signer(secrets, Purpose.LINK)
@@ -167,6 +168,10 @@ class Access:
         self._epoch += 1
         self._links.forget((session_id, link_id))
         self._authorities.end_link(session_id, link_id)
+
+    def use_secrets(self, secrets: Sequence[bytes]) -> None:
+        """Verify and sign with other secrets of the platform's from now on."""
+        self.use_keys(Keys(secrets, self._keys.spare))
 
     def use_keys(self, keys: Keys) -> None:
         """Verify and sign with other keys from now on; what an old secret let in ends when that is not among them."""

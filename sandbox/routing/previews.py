@@ -1,8 +1,6 @@
-"""Preview ports: which one a session registered, and where its requests go now (contract sections 4 and 5)."""
+"""The registry of preview ports, and where a preview's requests go now (contract sections 4 and 5)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -16,7 +14,6 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.model import Container, Destination, Preview, Target
 from sandbox.runtimes.interface import IRuntime
-from sandbox.runtimes.lookup import running_container
 
 _log = Logger()
 
@@ -49,36 +46,23 @@ class Previews:
         self._registered: dict[str, Preview] = {}
         # What was found last, and of which container: the runtime has one object for what it knows of one.
         self._found: dict[str, tuple[Container, Destination]] = {}
-        self._dropped: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
         """Registrations there are."""
         return len(self._registered)
 
-    def on_drop(self, listener: Callable[[str], None]) -> None:
-        """Have ``listener(session_id)`` called when what carries a session's preview must end at once."""
-        self._dropped.append(listener)
+    def add(self, preview: Preview) -> None:
+        """Add a registration; it replaces an earlier one of the session.
 
-    def follow(self) -> Callable[[], None]:
-        """Begin to follow the runtime: what is carried to a container that stops or goes is cut. The answer ends it."""
-        return self._runtime.watch(self._changed)
+        Whether the session lives is for the caller to check, under the session's lock
+        (:class:`sandbox.operations.previews.PreviewRegistration`).
 
-    def register(self, preview: Preview) -> Deferred[None]:
-        """Register a port; the last one wins.
-
-        :raises ContainerNotFound: when the session has no container.
-        :raises ContainerNotRunning: when its container does not run.
         :raises Overloaded: when the registry is full.
         """
-
-        async def run() -> None:
-            await running_container(self._runtime, preview.session_id)
-            if preview.session_id not in self._registered and len(self._registered) >= self._limit:
-                raise Overloaded("Too many previews are registered", code="TOO_MANY_PREVIEWS")
-            self._registered[preview.session_id] = preview
-            _log.info("preview registered session={session} port={port}", session=preview.session_id, port=preview.port)
-
-        return Deferred.fromCoroutine(run())
+        if preview.session_id not in self._registered and len(self._registered) >= self._limit:
+            raise Overloaded("Too many previews are registered", code="TOO_MANY_PREVIEWS")
+        self._registered[preview.session_id] = preview
+        _log.info("preview registered session={session} port={port}", session=preview.session_id, port=preview.port)
 
     def preview(self, session_id: str) -> Preview:
         """The session's registration.
@@ -112,18 +96,7 @@ class Previews:
         return Deferred.fromCoroutine(ask())
 
     def drop(self, session_id: str) -> None:
-        """Forget a session's registration and end everything that carries its preview: it was stopped or deleted."""
+        """Forget a session's registration."""
         self._found.pop(session_id, None)
         if self._registered.pop(session_id, None) is not None:
             _log.info("preview dropped session={session}", session=session_id)
-        self._cut(session_id)
-
-    def _cut(self, session_id: str) -> None:
-        for listener in self._dropped:
-            listener(session_id)
-
-    def _changed(self, session_id: str, container: Container | None) -> None:
-        # The registration stays: a container that died by itself answers "is not running" (contract section 5), and
-        # one that restarts has its page back. Connections belong to the life that ended.
-        if container is None or not container.running:
-            self._cut(session_id)

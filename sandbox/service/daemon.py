@@ -6,9 +6,9 @@ import atexit
 import gc
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 from twisted.application.service import Service
@@ -23,17 +23,18 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import StoreUnavailable
-from sandbox.http.routes import Root
 from sandbox.http.site import Site
+from sandbox.service.application import Application
 from sandbox.service.notify import Notify
 from sandbox.service.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
 from sandbox.stores.interface import ISessionStore
-from sandbox.telemetry.health import Check
 from sandbox.telemetry.logs.output import Output
 from sandbox.telemetry.monitoring import Monitoring
 
 _log = Logger()
+#: Seconds that answers about killed commands may take to reach slow clients.
+_LAST_ANSWERS = 1.0
 
 
 def _endpoint(settings: Settings) -> str:
@@ -57,25 +58,6 @@ def _address(listener: _Listener) -> str:
     if isinstance(host, IPv4Address | IPv6Address):
         return f"tcp:{host.port}:interface={host.host}"
     return listener.text
-
-
-class Application(Protocol):
-    """What the daemon serves."""
-
-    async def open(self) -> None:
-        """Begin; what fails here and may mend itself later is no reason to fail."""
-
-    def root(self, *, public: bool, internal: bool) -> Root:
-        """The root of a site that serves one face of the daemon, or both."""
-
-    def checks(self) -> Mapping[str, Check]:
-        """What tells whether it can do its work."""
-
-    def drain(self) -> None:
-        """Begin to close what would go on for ever: the sites wait for it as for requests."""
-
-    async def close(self) -> None:
-        """End the work that goes on, and let go of everything."""
 
 
 class Daemon(Service):
@@ -265,9 +247,10 @@ class Daemon(Service):
         for drained in drains:
             await drained
         if self._application is not None:
-            # Commands that still run are killed as a timeout would; their callers get a moment to hear of it.
+            # Commands that still run are killed as a timeout would; the sites deliver the answers to their callers.
             await self._application.close()
-            await deferLater(self._reactor, 0.1)
+            for drained in [site.drain(_LAST_ANSWERS) for site in self._sites]:
+                await drained
         for site in self._sites:
             site.abort()
         await self._store.close()

@@ -41,6 +41,18 @@ class Execution:
         "DIRECTORY_LIMIT", whole(1, 10_000_000), "200000", "Entries of the largest directory that can be listed."
     )
     file_timeout: float = variable("FILE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one file operation may take.")
+    idempotency_seconds: float = variable(
+        "IDEMPOTENCY_SECONDS",
+        number(1, 86_400),
+        "600",
+        "Seconds that the outcome of a command with an Idempotency-Key is kept after its request came.",
+    )
+    idempotency_entries: int = variable(
+        "IDEMPOTENCY_ENTRIES", whole(1, 1_000_000), "1000", "Outcomes of commands that are kept at most."
+    )
+    idempotency_memory: int = variable(
+        "IDEMPOTENCY_MEMORY", whole(0, 1 << 40), "67108864", "Bytes of output that kept outcomes may hold together."
+    )
     agent_idle_timeout: float = variable(
         "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is ended; 0 keeps it."
     )

@@ -84,19 +84,19 @@ class ApiCase(TestCase):
         self.site = self.monitoring.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"
-        self.parts = Application(
+        self.application = Application(
             reactor, self.settings, self.store, self.runtime, public_url, monitoring=self.monitoring
         )
-        await self.parts.open()
-        root = self.parts.root(public=True, internal=True)
+        await self.application.open()
+        root = self.application.root(public=True, internal=True)
         self.site.resource, self.site.admit = root, root.admit
-        self.monitoring.health.ready(self.parts.checks())
+        self.monitoring.health.ready(self.application.checks())
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.base = f"http://127.0.0.1:{self.port.getHost().port}"
 
     async def tearDown(self) -> None:
         await self.port.stopListening()
-        await self.parts.close()
+        await self.application.close()
         self.site.abort()
         await self.pool.closeCachedConnections()
         await self.store.close()

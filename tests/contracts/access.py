@@ -10,12 +10,14 @@ from twisted.internet.task import Clock
 
 from sandbox.domain.errors import AccessDenied, AccessUnavailable, PreviewNotRegistered, SandboxError
 from sandbox.domain.model import Link, Preview
+from sandbox.events.bus import EventBus
 from sandbox.operations.links import LinkAddresses, Links
 from sandbox.policy.access import Credential, Mode, Place
 from sandbox.policy.links import LinkToken, write_link
 from sandbox.policy.signing import Purpose, Signer
 from sandbox.protocols.hostnames import Addresses
 from sandbox.routing.access import Access, Grant, Keys
+from sandbox.service.subscriptions import subscribe_access
 from tests.contracts.store import session
 from tests.policy.jwts import SECRET, attacks, token
 
@@ -52,13 +54,16 @@ class AccessContract:
 
     def new_access(self, secrets: tuple[bytes, ...] = (SECRET,), **options: Any) -> Access:
         """Another one on the same store and clock, as after a restart."""
+        self.events = EventBus()
         access = Access(self.clock, self.store, Keys(secrets, b"s" * 32), now=self.clock.seconds, **options)
+        subscribe_access(self.events, access)
         self.addCleanup(access.close)
         self.links = Links(
             self.store,
             access,
             self.registry,
             Addresses("http://localhost:4002", "localhost"),
+            self.events,
             now=lambda: datetime.fromtimestamp(self.clock.seconds(), UTC),
         )
         return access

@@ -17,6 +17,7 @@ from twisted.internet.task import react
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import SessionStatus
+from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
@@ -51,8 +52,10 @@ class Daemon:
         self.runtime = DockerRuntime(self.reactor, self.settings, await self.store.instance())
         await self.runtime.open()
         locks = KeyedLocks(self.settings.session_queue)
-        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks)
-        self.reconciliation = Reconciliation(self.reactor, self.runtime, self.store, locks, interval=0)
+        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks, events=EventBus())
+        self.reconciliation = Reconciliation(
+            self.reactor, self.runtime, self.store, locks, interval=0, events=EventBus()
+        )
         await self.reconciliation.open()
         say("open")
 

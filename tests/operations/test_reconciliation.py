@@ -10,10 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 
-from sandbox.domain.errors import EngineUnavailable
-from sandbox.domain.model import ContainerState, Phase, SessionRecord, SessionStatus
+from sandbox.domain.errors import EngineUnavailable, PreviewNotRegistered
+from sandbox.domain.events import SessionRemoved
+from sandbox.domain.model import ContainerState, Phase, Preview, SessionRecord, SessionStatus
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.policy.sessions import Action
+from sandbox.routing.previews import Previews
+from sandbox.service.subscriptions import subscribe_registry
 from tests.operations.test_sessions import SessionsTestCase
 
 LATER = datetime(2026, 2, 1, tzinfo=UTC)
@@ -25,14 +28,13 @@ class ReconciliationTests(SessionsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = Clock()
-        self.changed: list[str] = []
         self.reconciliation = Reconciliation(
             self.clock,
             self.runtime,
             self.store,
             self.locks,
             interval=300,
-            changed=self.changed.append,
+            events=self.events,
             now=lambda: LATER,
         )
         self.logged: list[dict[str, Any]] = []
@@ -64,7 +66,8 @@ class ReconciliationTests(SessionsTestCase):
         self.successResultOf(self.store.remove("v"))
         self.containers.vanish(self.containers.find("v").id)
         self.assertEqual(self.run_once(), {"c": Action.REMOVE, "v": Action.REMOVE})
-        self.assertEqual(sorted(self.changed), ["c", "v"], "nobody goes on to believe that they are there")
+        removed = sorted(event.session_id for event in self.published if isinstance(event, SessionRemoved))
+        self.assertEqual(removed, ["c", "v"], "nobody goes on to believe that they are there")
         self.assert_nothing_left("c")
         self.assert_nothing_left("v")
         self.assertEqual(self.run_once(), {})
@@ -116,6 +119,15 @@ class ReconciliationTests(SessionsTestCase):
         self.successResultOf(creation)
         self.assertEqual(self.successResultOf(running), [])
         self.assertIs(self.successResultOf(self.sessions.get("s")).status, SessionStatus.RUNNING)
+
+    def test_f1_the_registration_of_a_session_that_is_removed_goes(self) -> None:
+        previews = Previews(self.runtime, limit=10)
+        subscribe_registry(self.events, previews)
+        self.create("s")
+        previews.add(Preview(session_id="s", port=3000))
+        self.successResultOf(self.store.remove("s"))
+        self.assertEqual(self.run_once(), {"s": Action.REMOVE})
+        self.assertRaises(PreviewNotRegistered, previews.preview, "s")
 
     def test_what_changed_since_the_gathering_is_decided_again(self) -> None:
         # The containers were listed before this session had one, the rows after it had been written.
@@ -229,7 +241,7 @@ class ReconciliationTests(SessionsTestCase):
         self.successResultOf(self.reconciliation.close())
 
     def test_no_interval_no_repetition(self) -> None:
-        once = Reconciliation(self.clock, self.runtime, self.store, self.locks, interval=0)
+        once = Reconciliation(self.clock, self.runtime, self.store, self.locks, interval=0, events=self.events)
         self.successResultOf(once.open())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.successResultOf(once.close())

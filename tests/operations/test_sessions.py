@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 from twisted.internet import reactor
@@ -23,7 +23,16 @@ from sandbox.domain.errors import (
     SessionsReadOnly,
     StoreUnavailable,
 )
+from sandbox.domain.events import (
+    Event,
+    SessionCreated,
+    SessionRemoved,
+    SessionRemoving,
+    SessionStopped,
+    SessionStopping,
+)
 from sandbox.domain.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.memory.programs import MemoryAgents
@@ -43,8 +52,17 @@ class FailingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.failing: dict[str, str] = {}
+        self._held: dict[str, Deferred[None]] = {}
+
+    def hold(self, name: str) -> Deferred[None]:
+        """Have the next call of a method wait until what this answers fires."""
+        held = self._held[name] = Deferred()
+        return held
 
     def _played(self, name: str, work: Callable[[], Deferred[Any]]) -> Deferred[Any]:
+        held = self._held.pop(name, None)
+        if held is not None:
+            return held.addCallback(lambda _: self._played(name, work))
         when = self.failing.get(name)
         if when == "before":
             return fail(StoreUnavailable("away"))
@@ -74,12 +92,13 @@ class SessionsTestCase(SynchronousTestCase):
         self.containers = self.runtime.containers
         self.store = FailingStore()
         self.successResultOf(self.store.open())
-        self.dropped: list[str] = []
+        self.published: list[Event] = []
+        self.events = EventBus()
+        for kind in get_args(Event):
+            self.events.subscribe(kind, self.published.append)
         self.time = datetime(2026, 1, 25, 12, tzinfo=UTC)
         self.locks = KeyedLocks(3)
-        self.sessions = Sessions(
-            self.runtime, self.store, SETTINGS, locks=self.locks, dropped=self.dropped.append, now=self.now
-        )
+        self.sessions = Sessions(self.runtime, self.store, SETTINGS, locks=self.locks, events=self.events, now=self.now)
 
     def step(self) -> Deferred[None]:
         """What a creation waits for before it starts the container."""
@@ -87,6 +106,11 @@ class SessionsTestCase(SynchronousTestCase):
             return succeed(None)
         self.steps.append(Deferred())
         return self.steps[-1]
+
+    def news(self) -> list[Event]:
+        """What was published since the last look."""
+        news, self.published[:] = list(self.published), []
+        return news
 
     def now(self) -> datetime:
         """A clock that moves."""
@@ -376,15 +400,15 @@ class ChangeTests(SessionsTestCase):
             self.assertEqual(first, self.successResultOf(self.sessions.get("s")))
             created = first
 
-    def test_what_is_carried_to_a_session_ends_when_it_is_stopped_or_deleted(self) -> None:
+    def test_each_step_of_its_life_is_published(self) -> None:
         self.create("s")
-        self.assertEqual(self.dropped, [])
+        self.assertEqual(self.news(), [SessionCreated("s", "u1")])
         self.successResultOf(self.sessions.start("s"))
-        self.assertEqual(self.dropped, [])
+        self.assertEqual(self.news(), [])
         self.successResultOf(self.sessions.stop("s"))
-        self.assertEqual(self.dropped, ["s"])
+        self.assertEqual(self.news(), [SessionStopping("s"), SessionStopped("s")])
         self.successResultOf(self.sessions.delete("s"))
-        self.assertEqual(self.dropped, ["s", "s"])
+        self.assertEqual(self.news(), [SessionRemoving("s"), SessionRemoved("s")])
 
     def test_of_a_session_that_is_none(self) -> None:
         for change in (self.sessions.start, self.sessions.stop):

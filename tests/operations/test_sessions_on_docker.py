@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import SessionStatus
+from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
@@ -39,8 +40,8 @@ class DockerSessionsTestCase(TestCase):
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
         locks = KeyedLocks(self.settings.session_queue)
-        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks)
-        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, locks, interval=0)
+        self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks, events=EventBus())
+        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, locks, interval=0, events=EventBus())
         self.addCleanup(self.reconciliation.close)
         await self.reconciliation.open()
 

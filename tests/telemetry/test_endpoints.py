@@ -82,7 +82,7 @@ class Asked(ApiCase):
             self.assertEqual((await self.ask("/metrics", key=key)).status, 404)
 
     async def test_on_a_listener_of_the_operator_s_own_no_key_is_needed(self) -> None:
-        root = self.parts.root(public=False, internal=True)
+        root = self.application.root(public=False, internal=True)
         self.site.resource, self.site.admit = root, root.admit
         self.assertEqual((await self.ask("/metrics")).status, 200)
         self.assertIn("checks", (await self.ask("/readyz")).json)

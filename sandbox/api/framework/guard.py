@@ -19,12 +19,16 @@ KEY_FIELD = b"x-internal-service-key"
 class Guard:
     """Admits requests that carry the service key (contract section 1).
 
-    :ivar key: the key's bytes; another one may take its place at any time, for the requests from then on.
+    :ivar key: the key's bytes.
     :ivar body_limit: bytes of the largest body; 413 beyond.
     """
 
     key: bytes = attrs.field(repr=False)
     body_limit: int
+
+    def use_key(self, key: bytes) -> None:
+        """Take another key for the requests from now on."""
+        self.key = key
 
     def admit(self, request: Request) -> Admission:
         """Admit a request of the API, its body to be buffered."""

@@ -25,9 +25,9 @@ from sandbox.operations.execution import Execution
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.operations.links import Links
+from sandbox.operations.previews import PreviewRegistration
 from sandbox.operations.sessions import Sessions
 from sandbox.protocols.hostnames import Addresses
-from sandbox.routing.previews import Previews
 
 
 @cache
@@ -56,7 +56,7 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
         sessions: Sessions,
         execution: Execution,
         files: Files,
-        previews: Previews,
+        registration: PreviewRegistration,
         links: Links,
         idempotency: IdempotencyCache[ExecResult],
         addresses: Addresses,
@@ -65,7 +65,7 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
         self._sessions = sessions
         self._execution = execution
         self._files = files
-        self._previews = previews
+        self._registration = registration
         self._links = links
         self._idempotency = idempotency
         self._addresses = addresses

@@ -12,14 +12,14 @@ from sandbox.domain.errors import Conflict, Overloaded
 from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
 from sandbox.operations.links import Links
+from sandbox.operations.previews import PreviewRegistration
 from sandbox.protocols.hostnames import Addresses
-from sandbox.routing.previews import Previews
 
 
 class PreviewEndpoints:
     """Of :class:`sandbox.api.internal.api.InternalApi`."""
 
-    _previews: Previews
+    _registration: PreviewRegistration
     _links: Links
     _addresses: Addresses
 
@@ -37,7 +37,7 @@ class PreviewEndpoints:
         Registrations are kept in memory only: they are gone when the daemon is restarted or the session is stopped.
         """
         preview = preview_of(call.session_id, call.body)
-        await self._previews.register(preview)
+        await self._registration.register(preview)
         return Reply(
             201,
             {

@@ -59,7 +59,7 @@ class AgentSlot:
         self.idle = None
 
 
-class Links:
+class AgentPool:
     """The links of one daemon.
 
     A link needs no life of its container noted: when that ends, the link does.
@@ -70,11 +70,15 @@ class Links:
 
     def __init__(self, reactor: Any, starter: AgentStarter, *, idle: float, limit: int) -> None:
         self._reactor = reactor
-        self._opener = starter
+        self._starter = starter
         self._idle = idle
         self._limit = limit
         self._slots: dict[str, AgentSlot] = {}
         self._closed = False
+
+    def __len__(self) -> int:
+        """Links that are open or being opened."""
+        return len(self._slots)
 
     @asynccontextmanager
     async def acquire(self, container: Container) -> AsyncIterator[tuple[AgentSlot, AgentLink]]:
@@ -83,7 +87,7 @@ class Links:
         :raises Overloaded: when too many operations are under way in that container.
         :raises EngineError: when no agent can be had.
         """
-        slot = self._seat(container)
+        slot = self._slot(container)
         if max(slot.users, slot.attempt.busy if slot.attempt else 0) >= self._limit:
             raise Overloaded("Too many requests at once for this container", code="CONTAINER_BUSY")
         slot.users += 1
@@ -112,7 +116,7 @@ class Links:
         for slot in slots.values():
             slot.end(_closed())
 
-    def _seat(self, container: Container) -> AgentSlot:
+    def _slot(self, container: Container) -> AgentSlot:
         if self._closed:
             raise _closed()
         slot = self._slots.get(container.id)
@@ -126,7 +130,7 @@ class Links:
             slot.attempt = AgentLink(lambda link: self._ended(slot, link))
             return slot.attempt
 
-        link = await self._opener.open(slot.container, attempt)
+        link = await self._starter.open(slot.container, attempt)
         if slot.dropped:
             link.close()
             return

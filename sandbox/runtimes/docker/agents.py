@@ -21,7 +21,7 @@ from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.agent_errors import execution_error
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
-from sandbox.runtimes.docker.agent_pool import AgentSlot, Links
+from sandbox.runtimes.docker.agent_pool import AgentPool, AgentSlot
 from sandbox.runtimes.docker.agent_starter import AgentStarter
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command
@@ -51,15 +51,15 @@ class Agents:
             timeout=settings.engine_timeout,
         )
         self._engine.open()
-        self._opener = AgentStarter(
+        self._starter = AgentStarter(
             reactor,
             self._engine,
             # Should our end of a stream vanish unnoticed, its agent ends by itself some time after we would have.
             lease=round(settings.agent_idle_timeout * 2 + 60) if settings.agent_idle_timeout else 0,
             patience=settings.engine_timeout,
         )
-        self._links = Links(
-            reactor, self._opener, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
+        self._pool = AgentPool(
+            reactor, self._starter, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
         )
         self._commands: set[_Running] = set()
         self._executions = 0
@@ -69,9 +69,14 @@ class Agents:
         """Copy the agent into a container that was created, so that its first command does not wait for that."""
         return self._engine.call(lambda client: program.install(client, container_id), "install agent")
 
+    @property
+    def links(self) -> int:
+        """Links to containers' agents that are open or being opened."""
+        return len(self._pool)
+
     def drop(self, container_id: str) -> None:
         """The container stopped, or is about to: kill what runs in it on our behalf."""
-        self._links.drop(container_id)
+        self._pool.drop(container_id)
 
     def close(self) -> Deferred[None]:
         """Kill the commands that run and wait for the confirmations, then end all agents."""
@@ -80,7 +85,7 @@ class Agents:
             self._closing = True
             ending = [command.end(self._settings.exec_kill_timeout + _SLACK) for command in self._commands]
             await DeferredList(ending, consumeErrors=True)
-            self._links.close()
+            self._pool.close()
             await self._engine.close()
 
         return Deferred.fromCoroutine(run())
@@ -106,7 +111,7 @@ class Agents:
         """As ``IRuntime.write_file``."""
 
         async def run() -> int:
-            async with self._links.acquire(container) as (slot, link):
+            async with self._pool.acquire(container) as (slot, link):
                 await slot.uploads.acquire()
                 try:
                     write = Write(len(content))
@@ -126,7 +131,7 @@ class Agents:
             raise Overloaded("Too many commands run at once", code="TOO_MANY_EXECS")
         self._executions += 1
         try:
-            async with self._links.acquire(container) as (slot, link):
+            async with self._pool.acquire(container) as (slot, link):
                 return await self._run(container, slot, link, spec)
         except EngineUnavailable:
             if self._closing:
@@ -146,7 +151,7 @@ class Agents:
                     if self._closing:
                         raise _stopping()
                     # Nobody asked for that: its agent is dying, and the end of the link on its way.
-                    self._links.abandon(slot)
+                    self._pool.abandon(slot)
                     raise _lost("so the command was killed")
                 if outcome.survivors:
                     _log.warn(
@@ -158,7 +163,7 @@ class Agents:
             if isinstance(outcome, Refusal):
                 raise execution_error(outcome, spec.argv[0])
             # Time is up and nothing was heard: the container was frozen, or is too busy to say.
-            await self._opener.state(container, allowed=("running", "paused"))
+            await self._starter.state(container, allowed=("running", "paused"))
             return running.command.result_unconfirmed(round((self._reactor.seconds() - begun) * 1000))
         except LinkLost:
             if self._closing:
@@ -173,7 +178,7 @@ class Agents:
 
     def _file(self, container: Container, exchange: Exchange[T], kind: int, payload: bytes) -> Deferred[T]:
         async def run() -> T:
-            async with self._links.acquire(container) as (slot, link):
+            async with self._pool.acquire(container) as (slot, link):
                 frames = lambda request_id: [protocol.frame(request_id, kind, payload)]  # noqa: E731
                 return await self._exchange(container, slot, link, exchange, frames)
 
@@ -195,7 +200,7 @@ class Agents:
             raise EngineError("the container's agent ended", code="AGENT_LOST") from None
         except TimeoutError:
             link.kill(request_id)
-            await self._opener.state(container, allowed=("running",))
+            await self._starter.state(container, allowed=("running",))
             raise WorkspaceError(f"no answer within {self._settings.file_timeout:g} s", code="TIMEOUT") from None
         except CancelledError:
             link.kill(request_id)
@@ -204,7 +209,7 @@ class Agents:
     async def _explain(self, container: Container, slot: AgentSlot) -> None:
         if slot.dropped:
             raise ContainerNotRunning(container.session_id)
-        await self._opener.explain(container)
+        await self._starter.explain(container)
 
 
 class _Running:

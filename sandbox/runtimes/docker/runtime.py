@@ -84,6 +84,11 @@ class DockerRuntime:
         return self._informer.counts
 
     @property
+    def links(self) -> int:
+        """Links to containers' agents that are open or being opened."""
+        return self._agents.links
+
+    @property
     def sessions(self) -> int:
         """How many sessions have containers, as far as is known."""
         return self._informer.sessions()

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 
 from sandbox.domain.errors import StoreUnavailable
+from sandbox.domain.events import SessionCreated
 from tests.api.stage import KEY, ApiCase
 from tests.policy.jwts import SECRET, attacks, token
 
@@ -97,7 +98,7 @@ class Silence(ApiCase):
         headers = {"Cookie": cookie, "Authorization": f"Bearer {good.decode()}"}
         for failing in (self.unforeseen, self.away):
             self.store._call = failing  # type: ignore[method-assign]
-            self.parts._access.session_changed("s1")
+            self.application.events.publish(SessionCreated("s1", "u1"))
             answer = await self.call("GET", f"/previews/s1/?access_token={good.decode()}", key=None, headers=headers)
             self.assertIn(answer.status, (500, 503))
         self.flushLoggedErrors(ZeroDivisionError)

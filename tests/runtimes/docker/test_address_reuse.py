@@ -44,7 +44,6 @@ class AddressReuseTests(SiteTestCase):
             options={"com.docker.network.bridge.enable_icc": "false"},
         )
         self.previews = Previews(self.runtime, limit=10)
-        self.addCleanup(self.previews.follow())
         self.answers: dict[str, set[str]] = {}
         self.dials = 0
 
@@ -52,7 +51,7 @@ class AddressReuseTests(SiteTestCase):
         """A session whose server says its name, registered for previews, and stopped."""
         spec = ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX, env={"NAME": name})
         container: Container = await self.runtime.create(spec)
-        await self.previews.register(Preview(session_id=container.session_id, port=PORT))
+        self.previews.add(Preview(session_id=container.session_id, port=PORT))
         self.answers[container.session_id] = set()
         return container
 

@@ -1,0 +1,1 @@
+"""Delivery of domain events (:mod:`sandbox.domain.events`)."""

@@ -1,0 +1,44 @@
+"""Registration of preview ports (contract section 4)."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from sandbox.domain.errors import ContainerNotRunning
+from sandbox.domain.events import PreviewRegistered
+from sandbox.domain.model import Preview
+from sandbox.events.bus import EventBus
+from sandbox.net.keyed_locks import KeyedLocks
+from sandbox.routing.previews import Previews
+from sandbox.runtimes.interface import IRuntime
+
+
+class PreviewRegistration:
+    """The use case of registering a preview's port.
+
+    :param locks: shared with :class:`sandbox.operations.sessions.Sessions`: a registration never falls between the
+        beginning of a session's end and its end, so that a registration cannot outlive its session.
+    """
+
+    def __init__(self, runtime: IRuntime, previews: Previews, locks: KeyedLocks, events: EventBus) -> None:
+        self._runtime = runtime
+        self._previews = previews
+        self._locks = locks
+        self._events = events
+
+    def register(self, preview: Preview) -> Deferred[None]:
+        """Register a port; the last one wins.
+
+        :raises ContainerNotFound: when the session has no container.
+        :raises ContainerNotRunning: when its container does not run.
+        :raises Overloaded: when the registry is full, or too many calls wait for the session.
+        """
+        return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(preview)))
+
+    async def _register(self, preview: Preview) -> None:
+        # Asked of the engine and not of the cache, which learns of a removal a moment after the lock was released.
+        container = await self._runtime.find(preview.session_id)
+        if not container.running:
+            raise ContainerNotRunning(preview.session_id, container.state.value)
+        self._previews.add(preview)
+        self._events.publish(PreviewRegistered(preview))

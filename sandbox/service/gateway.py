@@ -1,0 +1,80 @@
+"""The subsystem of the gateway: what carries previews."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.events.bus import EventBus
+from sandbox.gateway.access import PreviewAccess, registered_mode
+from sandbox.gateway.bridge import Timing
+from sandbox.gateway.resource import GatewayOptions, PreviewResource
+from sandbox.gateway.upstream.pool import Pool
+from sandbox.gateway.websocket import WebSockets
+from sandbox.net.deadlines import Deadlines
+from sandbox.policy.access import Mode
+from sandbox.protocols.http1.headers import TrustedProxies
+from sandbox.routing.access import Access
+from sandbox.routing.previews import Previews
+from sandbox.service.subscriptions import subscribe_connections
+from sandbox.service.subsystem import Subsystem
+from sandbox.settings import Settings
+
+
+class GatewaySubsystem(Subsystem):
+    """Connections to applications, and the resources that use them.
+
+    :ivar public: previews for browsers, with their access control.
+    :ivar internal: previews for those who have the service key.
+    """
+
+    name = "gateway"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        previews: Previews,
+        access: Access,
+        events: EventBus,
+        *,
+        public_url: str,
+    ) -> None:
+        self.pool = Pool.of(reactor, Deadlines(reactor), settings)
+        timing = Timing(
+            ping=settings.preview_websocket_ping,
+            pong=settings.preview_websocket_pong_timeout,
+            close=settings.preview_websocket_close_timeout,
+        )
+        self.sockets = WebSockets(reactor, self.pool, timing)
+        subscribe_connections(events, self.sockets, self.pool)
+        trusted = TrustedProxies(settings.trusted_proxies)
+        mode = registered_mode(previews, settings.enable_preview_access_control)
+        self.public = PreviewResource(
+            reactor,
+            b"/previews/",
+            previews,
+            self.pool,
+            authorize=PreviewAccess(access, mode, public_url=public_url, trusted=trusted),
+            upgrades=self.sockets,
+            options=GatewayOptions.of(settings),
+            path_form=settings.preview_path_form,
+        )
+        self.internal = PreviewResource(
+            reactor,
+            b"/internal-previews/proxy/",
+            previews,
+            self.pool,
+            # The service key was checked before. Credentials of ours do not go to the container from here either.
+            authorize=PreviewAccess(access, lambda _: Mode.PUBLIC, public_url=public_url, trusted=trusted),
+            upgrades=self.sockets,
+            options=GatewayOptions.of(settings),
+            public_health=False,
+        )
+
+    def drain(self) -> None:
+        """Close WebSockets with 1001."""
+        self.sockets.drain()
+
+    async def close(self) -> None:
+        """Close every connection to an application."""
+        await self.pool.close()

@@ -1,0 +1,70 @@
+"""The subsystem of the internal API: its use cases, and their endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from sandbox.api.internal.api import InternalApi
+from sandbox.domain.model import ExecResult
+from sandbox.events.bus import EventBus
+from sandbox.operations.execution import Execution
+from sandbox.operations.files import Files
+from sandbox.operations.idempotency import IdempotencyCache
+from sandbox.operations.links import Links
+from sandbox.operations.previews import PreviewRegistration
+from sandbox.protocols.hostnames import Addresses
+from sandbox.runtimes.interface import IRuntime
+from sandbox.service.routing import RoutingSubsystem
+from sandbox.service.sessions import SessionsSubsystem
+from sandbox.service.subscriptions import subscribe_idempotency
+from sandbox.service.subsystem import Subsystem
+from sandbox.settings import Settings
+from sandbox.stores.interface import ISessionStore
+
+
+class InternalApiSubsystem(Subsystem):
+    """The API's resource, and the use cases that only it has."""
+
+    name = "internal-api"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        runtime: IRuntime,
+        store: ISessionStore,
+        events: EventBus,
+        *,
+        routing: RoutingSubsystem,
+        sessions: SessionsSubsystem,
+        addresses: Addresses,
+    ) -> None:
+        idempotency: IdempotencyCache[ExecResult] = IdempotencyCache(
+            reactor,
+            _weigh,
+            keep=settings.idempotency_seconds,
+            entries=settings.idempotency_entries,
+            capacity=settings.idempotency_memory,
+        )
+        subscribe_idempotency(events, idempotency)
+        self.execution = Execution(runtime, settings.log_commands)
+        self.files = Files(runtime, settings.file_size_limit)
+        api = InternalApi(
+            sessions=sessions.sessions,
+            execution=self.execution,
+            files=self.files,
+            registration=PreviewRegistration(runtime, routing.previews, sessions.locks, events),
+            idempotency=idempotency,
+            addresses=addresses,
+            links=Links(store, routing.access, routing.previews, addresses, events),
+            output_limit=settings.exec_output_limit,
+        )
+        self.resource = api.app.resource()
+
+
+def _weigh(outcome: ExecResult | Failure) -> int:
+    if isinstance(outcome, Failure):
+        return 1024
+    return 1024 + len(outcome.stdout) + len(outcome.stderr)

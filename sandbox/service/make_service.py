@@ -1,0 +1,60 @@
+"""``makeService``: what twistd calls."""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.api.framework.guard import Guard
+from sandbox.options import Options
+from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.service.application import Application
+from sandbox.service.daemon import Daemon
+from sandbox.service.notify import Notify
+from sandbox.service.reload import Reload
+from sandbox.settings import SettingError
+from sandbox.stores.factory import make_store
+from sandbox.stores.measured import InstrumentedStore
+from sandbox.telemetry.metrics import work
+from sandbox.telemetry.monitoring import Monitoring
+
+
+def makeService(options: Options) -> Daemon:
+    """The service that ``twistd sandbox`` runs."""
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
+
+    settings, logs = options.settings, options.logs
+    reload = Reload(reactor, options.source, settings)
+    if logs is not None:
+        reload.on_change(lambda now: logs.set_level(now.log_level))
+    guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
+    reload.on_change(lambda now: guard.use_key(now.internal_service_key.encode("utf-8")))
+    monitoring = Monitoring(reactor, settings, guard, logs)
+    try:
+        store = InstrumentedStore(make_store(settings, reactor))
+        monitoring.publish_calls("sandbox_store", "database", store.calls)
+        monitoring.publish_workers(lambda: {"database": store.workers})
+
+        def build(instance: str, public_url: str) -> Application:
+            # There may have been a reload while the store was not there.
+            now = reload.settings
+            runtime = DockerRuntime(reactor, now, instance)
+            monitoring.publish_calls("sandbox_engine", "Docker engine", runtime.calls)
+            monitoring.publish_workers(lambda: runtime.workers)
+            monitoring.publish(lambda: work.engine(runtime.stream, runtime.sessions, reactor.seconds()))
+            application = Application(reactor, now, store, runtime, public_url, monitoring=monitoring)
+            reload.on_change(application.reconfigure)
+            return application
+
+        return Daemon(
+            reactor,
+            settings,
+            store,
+            build,
+            options["listen"],
+            logs=logs,
+            monitoring=monitoring,
+            notify=Notify(reactor, os.environ),
+            reload=reload,
+        )
+    except SettingError as error:
+        raise SystemExit(f"sandbox: {error}") from None

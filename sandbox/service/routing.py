@@ -1,0 +1,55 @@
+"""The subsystem of routing: registrations, and who may see a preview."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from sandbox.domain.events import SecretsChanged
+from sandbox.events.bus import EventBus
+from sandbox.routing.access import Access, Keys
+from sandbox.routing.previews import Previews
+from sandbox.runtimes.interface import IRuntime
+from sandbox.service.subscriptions import subscribe_access, subscribe_registry
+from sandbox.service.subsystem import Subsystem
+from sandbox.settings import Settings
+from sandbox.stores.interface import ISessionStore
+
+
+class RoutingSubsystem(Subsystem):
+    """Tells where a preview's requests go, and for whom.
+
+    :ivar previews: the registry.
+    :ivar access: judges credentials.
+    """
+
+    name = "routing"
+
+    def __init__(
+        self, reactor: Any, settings: Settings, runtime: IRuntime, store: ISessionStore, events: EventBus
+    ) -> None:
+        self._events = events
+        self._secrets = settings.jwt_secrets
+        self.previews = Previews(runtime, settings.max_previews)
+        self.access = Access(
+            reactor,
+            store,
+            # Without a secret of the platform's, links end with the daemon, as registrations do.
+            Keys(settings.jwt_secrets, secrets.token_bytes(32)),
+            leeway=settings.jwt_leeway,
+            keep=settings.access_cache_seconds,
+            keep_nothing=settings.access_negative_cache_seconds,
+            cookie_lifetime=settings.preview_cookie_seconds,
+        )
+        subscribe_access(events, self.access)
+        subscribe_registry(events, self.previews)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take the platform's secrets."""
+        if settings.jwt_secrets != self._secrets:
+            self._secrets = settings.jwt_secrets
+            self._events.publish(SecretsChanged(settings.jwt_secrets))
+
+    async def close(self) -> None:
+        """Release the clock."""
+        self.access.close()
