@@ -1,0 +1,1 @@
+"""Periodic jobs on one clock."""
