@@ -13,7 +13,7 @@ from sandbox.service.notify import Notify
 from sandbox.service.reload import Reload
 from sandbox.settings import SettingError
 from sandbox.stores.factory import make_store
-from sandbox.stores.measured import InstrumentedStore
+from sandbox.stores.instrumented import InstrumentedStore
 from sandbox.telemetry.metrics import work
 from sandbox.telemetry.monitoring import Monitoring
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from sandbox.settings import Settings
 from sandbox.stores.interface import ISessionStore
-from sandbox.stores.platform import PlatformStore
-from sandbox.stores.postgres import PostgresStore
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.platform.store import PlatformStore
+from sandbox.stores.postgres.store import PostgresStore
+from sandbox.stores.sqlite.store import SqliteStore
 
 
 def make_store(settings: Settings, reactor: Any) -> ISessionStore:

@@ -21,7 +21,7 @@ from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.service.application import Application
 from sandbox.settings import Settings, parse
-from sandbox.stores.memory import MemoryStore
+from sandbox.stores.memory.store import MemoryStore
 from sandbox.telemetry.monitoring import Monitoring
 from tests.api import conformity
 

@@ -18,9 +18,9 @@ from sandbox.gateway.access import PreviewAccess
 from sandbox.policy.access import mode_of
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.routing.access import Access, Keys
-from sandbox.stores.memory import MemoryStore
-from sandbox.stores.postgres import PostgresStore
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.memory.store import MemoryStore
+from sandbox.stores.postgres.store import PostgresStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
 from tests.gateway.stage import GatewayCase, values
 from tests.http.wire import Answer, Wire

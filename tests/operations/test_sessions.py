@@ -38,7 +38,7 @@ from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.settings import parse
-from sandbox.stores.memory import MemoryStore
+from sandbox.stores.memory.store import MemoryStore
 
 SETTINGS = parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_IMAGE": "image:1", "SESSION_MEMORY_MB_MAX": "2048"})
 

@@ -18,7 +18,7 @@ from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.runtime_lifecycle import pause, until
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site

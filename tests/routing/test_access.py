@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.policy.access import Credential, Mode, Place
 from sandbox.routing.access import Access, Keys
-from sandbox.stores.memory import MemoryStore
-from sandbox.stores.postgres import PostgresStore
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.memory.store import MemoryStore
+from sandbox.stores.postgres.store import PostgresStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.access import AccessContract
 from tests.policy.jwts import SECRET, token
 from tests.postgres import server

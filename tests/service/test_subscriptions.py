@@ -41,7 +41,7 @@ from sandbox.service.subscriptions import (
     subscribe_registry,
 )
 from sandbox.settings import Settings
-from sandbox.stores.memory import MemoryStore
+from sandbox.stores.memory.store import MemoryStore
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase
 

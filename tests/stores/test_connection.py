@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from sandbox.stores.connection import Connection
+from sandbox.stores.postgres.connection import Connection
 
 reactor: Any = _reactor
 

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.settings import SettingError, parse
 from sandbox.stores.factory import make_store
-from sandbox.stores.platform import PlatformStore
-from sandbox.stores.postgres import PostgresStore
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.platform.store import PlatformStore
+from sandbox.stores.postgres.store import PostgresStore
+from sandbox.stores.sqlite.store import SqliteStore
 
 
 def made(**environment: str) -> object:

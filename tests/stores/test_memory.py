@@ -7,7 +7,7 @@ from datetime import timedelta
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.domain.errors import Overloaded
-from sandbox.stores.memory import MemoryLinks, MemoryStore
+from sandbox.stores.memory.store import MemoryLinks, MemoryStore
 from tests.contracts.store import BEGIN, StoreContract, link
 
 

@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 from sandbox.domain.errors import InvalidRequest, SessionsReadOnly, StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.interface import ISessionStore
-from sandbox.stores.platform import PlatformStore
+from sandbox.stores.platform.store import PlatformStore
 from tests.contracts.store import BEGIN, every_call, link, session
 from tests.postgres import server
 

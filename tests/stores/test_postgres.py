@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SessionExists, StoreUnavailable
 from sandbox.settings import SettingError
-from sandbox.stores.postgres import PostgresStore
+from sandbox.stores.postgres.store import PostgresStore
 from tests.contracts.store import StoreContract, every_call, ids, session
 from tests.postgres import PostgresServer, server
 
@@ -387,7 +387,7 @@ class PostgresAwayTests(PostgresCase):
             await self.assertFailure(store.ping(), StoreUnavailable)
         # In the time that 300 calls take the delay doubles from 0.1 s: some attempts, not hundreds.
         self.assertLess(len(attempts), 20)
-        said = [event for event in events if event.get("log_namespace") == "sandbox.stores.connections"]
+        said = [event for event in events if event.get("log_namespace") == "sandbox.stores.postgres.connections"]
         self.assertEqual(len(said), 1)
 
     async def test_closing_while_it_does_not_answer_ends_in_time(self) -> None:

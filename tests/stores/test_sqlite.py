@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import StoreContract, ids, link, session
 
 #: Adds rows as fast as it can, in the store's own words, and says which are acknowledged.
@@ -27,7 +27,7 @@ WRITER = """
 import os, sys
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
 
 async def write():

@@ -13,8 +13,8 @@ from sandbox.domain.errors import SessionExists, SessionNotFound
 from sandbox.domain.model import Link, Phase, SessionRecord
 from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
-from sandbox.stores.connection import Connection
-from sandbox.stores.connections import Connections
+from sandbox.stores.postgres.connection import Connection
+from sandbox.stores.postgres.connections import Connections
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.migrations import migrations, pending
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc

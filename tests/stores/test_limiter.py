@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.net.log_context import ORIGIN, Origin, on_behalf_of
-from sandbox.stores.slots import ConcurrencyLimiter
+from sandbox.stores.limiter import ConcurrencyLimiter
 
 
 class SlotsTests(SynchronousTestCase):

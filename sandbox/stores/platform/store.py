@@ -14,10 +14,10 @@ from sandbox.domain.errors import SessionsReadOnly
 from sandbox.domain.model import Link, SessionRecord
 from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
-from sandbox.stores.connection import Connection
-from sandbox.stores.connections import Connections
+from sandbox.stores.postgres.connection import Connection
+from sandbox.stores.postgres.connections import Connections
 from sandbox.stores.interface import ISessionStore, Position
-from sandbox.stores.memory import MemoryLinks
+from sandbox.stores.memory.store import MemoryLinks
 from sandbox.stores.rows import key, not_open
 
 T = TypeVar("T")

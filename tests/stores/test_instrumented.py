@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.domain.errors import Overloaded, SessionNotFound, StoreUnavailable
 from sandbox.net.instruments import PoolUsage
-from sandbox.stores.measured import InstrumentedStore
-from sandbox.stores.memory import MemoryStore
+from sandbox.stores.instrumented import InstrumentedStore
+from sandbox.stores.memory.store import MemoryStore
 from tests.contracts.store import StoreContract, session
 
 

@@ -16,8 +16,8 @@ from sandbox.domain.model import Link, Phase, SessionRecord
 from sandbox.net.instruments import PoolUsage
 from sandbox.stores.interface import ISessionStore, Position
 from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
-from sandbox.stores.slots import ConcurrencyLimiter
-from sandbox.stores.sqlite_file import FileLock, at_start, connected, first, make_file, migrate, translate
+from sandbox.stores.limiter import ConcurrencyLimiter
+from sandbox.stores.sqlite.file import FileLock, at_start, connected, first, make_file, migrate, translate
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from zope.interface import implementer
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
-from sandbox.stores.connection import Connection
+from sandbox.stores.postgres.connection import Connection
 from sandbox.stores.rows import in_use
-from sandbox.stores.slots import ConcurrencyLimiter
+from sandbox.stores.limiter import ConcurrencyLimiter
 
 _log = Logger()
 

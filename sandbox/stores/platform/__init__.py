@@ -1,0 +1,1 @@
+"""The database of a platform, of which only owners are read."""

@@ -1,0 +1,1 @@
+"""One SQL implementation of each aggregate, for every dialect."""
