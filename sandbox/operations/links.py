@@ -18,7 +18,7 @@ from sandbox.policy.access import PARAMETER
 from sandbox.protocols.hostnames import Addresses
 from sandbox.routing.access import Access
 from sandbox.routing.previews import Previews
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 
 _log = Logger()
 
@@ -51,7 +51,7 @@ class Links:
 
     def __init__(
         self,
-        store: ISessionStore,
+        store: IStore,
         access: Access,
         previews: Previews,
         addresses: Addresses,
@@ -84,12 +84,12 @@ class Links:
         now = self._now()
         if now - self._swept >= _SWEEP:
             self._swept = now
-            await self._store.remove_expired_links(now)
+            await self._store.transaction("remove_expired_links", lambda tx: tx.links.remove_expired(now))
         # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
         expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
         # Hexadecimal: an id that begins with a hyphen would be an option to a command.
         link = Link(id=secrets.token_hex(11), session_id=session_id, user_id=user_id, expires_at=expires_at)
-        await self._store.add_link(link)
+        await self._store.transaction("add_link", lambda tx: tx.links.add(link))
         _log.info("link created session={session} ttl={ttl}", session=session_id, ttl=ttl)
         query = f"?{PARAMETER.decode('ascii')}={self._access.link_token(link)}"
         host_url = self._host_url(session_id)
@@ -97,11 +97,11 @@ class Links:
         return LinkAddresses(link=link, url=url and url + query, host_url=host_url and host_url + query)
 
     async def _revoke(self, session_id: str, link_id: str) -> None:
-        link = await self._store.get_link(link_id)
+        link = await self._store.read("get_link", lambda tx: tx.links.get(link_id))
         if link is None or link.session_id != session_id:
             return
         try:
-            await self._store.remove_link(link_id)
+            await self._store.transaction("remove_link", lambda tx: tx.links.remove(link_id))
         finally:
             # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
             self._events.publish(LinkRevoked(session_id, link_id))

@@ -18,7 +18,7 @@ from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime
-from sandbox.stores.interface import ISessionStore, Position
+from sandbox.stores.interface import IStore, Position
 
 _log = Logger()
 #: Rows read at a time.
@@ -34,7 +34,7 @@ def _now() -> datetime:
 class Reconciliation:
     """Compares the store's rows with the engine's labelled containers and volumes, and acts on what differs.
 
-    One daemon per installation, which ``ISessionStore.acquire_lease`` ensures: a second one on the same database would
+    One daemon per installation, which ``IStore.acquire_lease`` ensures: a second one on the same database would
     find the first one's unfinished creations and take them back. With a database that is a platform's
     (read-only), nothing is compared: its rows are not ours.
 
@@ -48,7 +48,7 @@ class Reconciliation:
         self,
         clock: IReactorTime,
         runtime: IRuntime,
-        store: ISessionStore,
+        store: IStore,
         locks: KeyedLocks,
         *,
         interval: float,
@@ -121,11 +121,14 @@ class Reconciliation:
         found: dict[str, SessionRecord] = {}
         after: Position | None = None
         while True:
-            rows = await self._store.page(None, after, _PAGE)
+            rows = await self._page(after)
             found.update((row.id, row) for row in rows)
             if len(rows) < _PAGE:
                 return found
             after = Position(rows[-1].created_at, rows[-1].id)
+
+    def _page(self, after: Position | None) -> Deferred[Sequence[SessionRecord]]:
+        return self._store.read("page", lambda tx: tx.sessions.page(None, after, _PAGE))
 
     def _carry_out(self, decision: Decision) -> Deferred[bool]:
         async def carry_out() -> bool:
@@ -145,7 +148,7 @@ class Reconciliation:
     async def _in_turn(self, decision: Decision) -> bool:
         # Since the gathering, others had their locks with this session.
         session_id = decision.session_id
-        record = await self._store.get(session_id)
+        record = await self._store.read("get", lambda tx: tx.sessions.get(session_id))
         container = await self._container(session_id)
         if decide(session_id, record, container, decision.action is Action.REMOVE) != decision:
             return False
@@ -158,14 +161,13 @@ class Reconciliation:
         if decision.action is Action.REMOVE:
             self._events.publish(SessionRemoving(session_id))
             await self._runtime.remove(session_id)
-            await self._store.remove(session_id)
+            await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id))
             self._events.publish(SessionRemoved(session_id))
         elif record is not None:
             phase = Phase.READY if container is not None else Phase.FAILED
             container_id = container.id if container is not None else record.container_id
-            await self._store.replace(
-                attrs.evolve(record, phase=phase, container_id=container_id, updated_at=self._now())
-            )
+            changed = attrs.evolve(record, phase=phase, container_id=container_id, updated_at=self._now())
+            await self._store.transaction("replace", lambda tx: tx.sessions.replace(changed))
         return True
 
     async def _container(self, session_id: str) -> Container | None:

@@ -21,7 +21,7 @@ from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore, Position
+from sandbox.stores.interface import IStore, Position
 
 T = TypeVar("T")
 _log = Logger()
@@ -44,7 +44,7 @@ class Sessions:
     def __init__(
         self,
         runtime: IRuntime,
-        store: ISessionStore,
+        store: IStore,
         settings: Settings,
         *,
         locks: KeyedLocks,
@@ -95,7 +95,7 @@ class Sessions:
         page: list[Session] = []
         scanned = 0
         while True:
-            rows = await self._store.page(user_id, after, size + 1)
+            rows = await self._page(user_id, after, size + 1)
             for row in rows[:size]:
                 after = Position(row.created_at, row.id)
                 scanned += 1
@@ -109,8 +109,21 @@ class Sessions:
             if len(page) == size or scanned >= _SCAN_LIMIT:
                 return page, encode_cursor(after.created_at, after.id)
 
+    def _get(self, session_id: str) -> Deferred[SessionRecord | None]:
+        return self._store.read("get", lambda tx: tx.sessions.get(session_id))
+
+    def _page(self, user_id: str | None, after: Position | None, size: int) -> Deferred[Sequence[SessionRecord]]:
+        return self._store.read("page", lambda tx: tx.sessions.page(user_id, after, size))
+
+    def _replace(self, record: SessionRecord) -> Deferred[None]:
+        return self._store.transaction("replace", lambda tx: tx.sessions.replace(record))
+
+    def _remove(self, session_id: str) -> Deferred[None]:
+        return self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id))
+
     async def _record(self, session_id: str) -> SessionRecord:
-        record = await self._store.get(checked_id(session_id))
+        checked_id(session_id)
+        record = await self._get(session_id)
         if record is None or record.phase is Phase.DELETING:
             raise SessionNotFound(session_id)
         return record
@@ -172,7 +185,7 @@ class Sessions:
 
         async def add() -> None:
             nonlocal owned
-            await self._store.add(record)
+            await self._store.transaction("add", lambda tx: tx.sessions.add(record))
             owned = True
             self._events.publish(SessionCreated(record.id, user_id))
 
@@ -180,7 +193,7 @@ class Sessions:
             await delay_cancellation(Deferred.fromCoroutine(add()))
             container = await self._make(spec)
             ready = attrs.evolve(record, phase=Phase.READY, container_id=container.id, updated_at=self._now())
-            await delay_cancellation(self._store.replace(ready))
+            await delay_cancellation(self._replace(ready))
         except Exception as error:
             await delay_cancellation(Deferred.fromCoroutine(self._abandon(record, owned, error)))
             raise
@@ -217,11 +230,11 @@ class Sessions:
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return
         await self._attempt(record.id, self._runtime.remove(record.id))
-        await self._attempt(record.id, self._store.remove(record.id))
+        await self._attempt(record.id, self._remove(record.id))
 
     async def _is_stored(self, record: SessionRecord) -> bool:
         # Somebody else's row (the id was taken) differs, at the least in its moment of creation.
-        found = await self._store.get(record.id)
+        found = await self._get(record.id)
         return found is not None and (found.user_id, found.created_at) == (record.user_id, record.created_at)
 
     async def _attempt(self, session_id: str, step: Awaitable[T]) -> T | None:
@@ -274,7 +287,7 @@ class Sessions:
             container = await change(before)
             if (container.state, container.started_at) != (before.state, before.started_at):
                 record = attrs.evolve(record, updated_at=self._now())
-                await self._store.replace(record)
+                await self._replace(record)
             return session_of(record, container)
 
         async def run() -> Session:
@@ -299,13 +312,13 @@ class Sessions:
         return self._runtime.stop(container.id).addCallback(stopped)
 
     async def _delete_in_turn(self, session_id: str) -> None:
-        record = await self._store.get(session_id)
+        record = await self._get(session_id)
         self._events.publish(SessionRemoving(session_id))
         if record is not None:
             # Said first, so that a deletion that is cut off here is finished after the next start.
-            await self._store.replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
+            await self._replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
         await self._runtime.remove(session_id)
-        await self._store.remove(session_id)
+        await self._remove(session_id)
         self._events.publish(SessionRemoved(session_id))
         if record is not None:
             _log.info("deleted session={session}", session=session_id)

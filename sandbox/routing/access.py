@@ -27,7 +27,7 @@ from sandbox.policy.signing import Purpose, Signer
 from sandbox.policy.tokens import Claims, Verifier, expired, invalid, judge, missing
 from sandbox.routing.authorizations import Authorization, Authorizations
 from sandbox.routing.verified_tokens import VerifiedTokenCache
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 
 #: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
 LONGEST = 86_400
@@ -90,7 +90,7 @@ class Access:
     def __init__(
         self,
         clock: IReactorTime,
-        store: ISessionStore,
+        store: IStore,
         keys: Keys,
         *,
         leeway: float = 0,
@@ -109,13 +109,21 @@ class Access:
         self._tokens = VerifiedTokenCache(self._token_holder, limit)
         self._cookies = VerifiedTokenCache(self._cookie_holder, limit)
         self._owners: ReadThroughCache[str, str] = ReadThroughCache(
-            clock, store.owner, keep=keep, keep_nothing=keep_nothing, limit=limit
+            clock,
+            lambda session_id: store.read("owner", lambda tx: tx.sessions.owner(session_id)),
+            keep=keep,
+            keep_nothing=keep_nothing,
+            limit=limit,
         )
         # By session and link: a token is bound to both.
         self._links: ReadThroughCache[tuple[str, str], Link] = ReadThroughCache(
-            clock, lambda key: store.get_link(key[1]), keep=keep, keep_nothing=keep_nothing, limit=limit
+            clock,
+            lambda key: store.read("get_link", lambda tx: tx.links.get(key[1])),
+            keep=keep,
+            keep_nothing=keep_nothing,
+            limit=limit,
         )
-        self._authorities = Authorizations(clock, now)
+        self._authorizations = Authorizations(clock, now)
 
     def admit(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant | Deferred[Grant]:
         """Admit a request, at once when all that it takes is remembered.
@@ -161,13 +169,13 @@ class Access:
         self._epoch += 1
         self._owners.forget(session_id)
         self._links.forget_where(lambda key: key[0] == session_id)
-        self._authorities.end_session(session_id)
+        self._authorizations.end_session(session_id)
 
     def link_revoked(self, session_id: str, link_id: str) -> None:
         """Forget a link, and end all that it let in."""
         self._epoch += 1
         self._links.forget((session_id, link_id))
-        self._authorities.end_link(session_id, link_id)
+        self._authorizations.end_link(session_id, link_id)
 
     def use_secrets(self, secrets: Sequence[bytes]) -> None:
         """Verify and sign with other secrets of the platform's from now on."""
@@ -182,11 +190,11 @@ class Access:
         self._cookies.clear()
         if dropped:
             # Which of them let in whom is not remembered. Those who still may come back.
-            self._authorities.end_all()
+            self._authorizations.end_all()
 
     def close(self) -> None:
         """Let go of the clock."""
-        self._authorities.close()
+        self._authorizations.close()
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
         """:raises CacheMiss: when an answer is not at hand."""
@@ -209,7 +217,7 @@ class Access:
         if grant.holder is None:
             raise refusal or missing()
         grant.consumed = consumed
-        grant.authorization = self._authorities.make(session_id, grant.holder.link_id, grant.holder.ends)
+        grant.authorization = self._authorizations.make(session_id, grant.holder.link_id, grant.holder.ends)
         grant.until = self._seconds() + self._steady(session_id, mode, grant.holder)
         return grant
 

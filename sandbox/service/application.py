@@ -21,7 +21,7 @@ from sandbox.service.routing import RoutingSubsystem
 from sandbox.service.sessions import SessionsSubsystem
 from sandbox.service.subsystem import Subsystems
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 from sandbox.telemetry.endpoints import Watch
 from sandbox.telemetry.health import Check
 from sandbox.telemetry.metrics import gateway, work
@@ -40,7 +40,7 @@ class Application(Subsystems):
         self,
         reactor: Any,
         settings: Settings,
-        store: ISessionStore,
+        store: IStore,
         runtime: IRuntime,
         public_url: str,
         *,

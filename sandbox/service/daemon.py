@@ -28,7 +28,7 @@ from sandbox.service.application import Application
 from sandbox.service.notify import Notify
 from sandbox.service.reload import Reload
 from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 from sandbox.telemetry.logs.output import Output
 from sandbox.telemetry.monitoring import Monitoring
 
@@ -80,7 +80,7 @@ class Daemon(Service):
         self,
         reactor: Any,
         settings: Settings,
-        store: ISessionStore,
+        store: IStore,
         build: Callable[[str, str], Application],
         listen: Sequence[str] = (),
         *,

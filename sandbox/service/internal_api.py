@@ -21,7 +21,7 @@ from sandbox.service.sessions import SessionsSubsystem
 from sandbox.service.subscriptions import subscribe_idempotency
 from sandbox.service.subsystem import Subsystem
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 
 
 class InternalApiSubsystem(Subsystem):
@@ -34,7 +34,7 @@ class InternalApiSubsystem(Subsystem):
         reactor: Any,
         settings: Settings,
         runtime: IRuntime,
-        store: ISessionStore,
+        store: IStore,
         events: EventBus,
         *,
         routing: RoutingSubsystem,

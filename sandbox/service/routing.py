@@ -13,7 +13,7 @@ from sandbox.runtimes.interface import IRuntime
 from sandbox.service.subscriptions import subscribe_access, subscribe_registry
 from sandbox.service.subsystem import Subsystem
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 
 
 class RoutingSubsystem(Subsystem):
@@ -25,9 +25,7 @@ class RoutingSubsystem(Subsystem):
 
     name = "routing"
 
-    def __init__(
-        self, reactor: Any, settings: Settings, runtime: IRuntime, store: ISessionStore, events: EventBus
-    ) -> None:
+    def __init__(self, reactor: Any, settings: Settings, runtime: IRuntime, store: IStore, events: EventBus) -> None:
         self._events = events
         self._secrets = settings.jwt_secrets
         self.previews = Previews(runtime, settings.max_previews)

@@ -11,7 +11,7 @@ from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.interface import IRuntime
 from sandbox.service.subsystem import Subsystem
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 
 
 class SessionsSubsystem(Subsystem):
@@ -22,9 +22,7 @@ class SessionsSubsystem(Subsystem):
 
     name = "sessions"
 
-    def __init__(
-        self, reactor: Any, settings: Settings, runtime: IRuntime, store: ISessionStore, events: EventBus
-    ) -> None:
+    def __init__(self, reactor: Any, settings: Settings, runtime: IRuntime, store: IStore, events: EventBus) -> None:
         self.locks = KeyedLocks(settings.session_queue)
         self.sessions = Sessions(runtime, store, settings, locks=self.locks, events=events)
         self._reconciliation = Reconciliation(

@@ -6,13 +6,13 @@ import os.path
 from typing import Any
 
 from sandbox.settings import Settings
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 from sandbox.stores.platform.store import PlatformStore
 from sandbox.stores.postgres.store import PostgresStore
 from sandbox.stores.sqlite.store import SqliteStore
 
 
-def make_store(settings: Settings, reactor: Any) -> ISessionStore:
+def make_store(settings: Settings, reactor: Any) -> IStore:
     """The store that the settings ask for, not yet open. It reads files: call it before the reactor runs.
 
     A path in ``sqlite:///PATH`` that is relative (``sqlite:///sandbox.db``) is under the state directory, whatever

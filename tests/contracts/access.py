@@ -20,6 +20,7 @@ from sandbox.routing.access import Access, Grant, Keys
 from sandbox.service.subscriptions import subscribe_access
 from tests.contracts.store import session
 from tests.policy.jwts import SECRET, attacks, token
+from tests.stores.aggregates import using
 
 NOW = 1_800_000_000
 
@@ -45,7 +46,7 @@ class AccessContract:
         """An ``Access`` on a store with the session ``s1`` of ``alice``, at :data:`NOW`."""
         self.store = await self.make_store()
         await self.store.open()
-        await self.store.add(session("s1", user_id="alice"))
+        await using(self.store).add(session("s1", user_id="alice"))
         self.clock = Clock()
         self.clock.advance(NOW)
         self.registry = Registry()
@@ -129,7 +130,7 @@ class AccessContract:
 
     async def test_an_integer_names_a_user_as_its_digits_do(self) -> None:
         await self.begin()
-        await self.store.add(session("s2", user_id="42"))
+        await using(self.store).add(session("s2", user_id="42"))
         self.assertEqual((await self.grant(Credential.of(Place.HEADER, token(sub=42)), session_id="s2")).user_id, "42")
 
     async def test_a_token_that_was_seen_expires_all_the_same(self) -> None:
@@ -168,7 +169,7 @@ class AccessContract:
     async def test_an_owner_is_asked_for_once_in_30_seconds(self) -> None:
         await self.begin()
         await self.grant(Credential.of(Place.HEADER, token()))
-        await self.store.remove("s1")
+        await using(self.store).remove("s1")
         self.clock.advance(29)
         found = self.access.admit("s1", Mode.LINK, [Credential.of(Place.HEADER, token())])
         self.assertIsInstance(found, Grant, "answered at once")
@@ -179,7 +180,7 @@ class AccessContract:
         await self.begin()
         credential = Credential.of(Place.HEADER, token())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
-        await self.store.add(session("s2", user_id="alice"))
+        await using(self.store).add(session("s2", user_id="alice"))
         self.clock.advance(1.9)
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
         self.clock.advance(0.2)
@@ -189,10 +190,10 @@ class AccessContract:
         await self.begin()
         credential = Credential.of(Place.HEADER, token())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
-        await self.store.add(session("s2", user_id="alice"))
+        await using(self.store).add(session("s2", user_id="alice"))
         self.access.session_changed("s2")
         await self.grant(credential, session_id="s2")
-        await self.store.remove("s2")
+        await using(self.store).remove("s2")
         self.access.session_changed("s2")
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
 
@@ -267,7 +268,7 @@ class AccessContract:
 
     async def test_a_link_is_for_its_own_session(self) -> None:
         await self.begin()
-        await self.store.add(session("s2", user_id="alice"))
+        await using(self.store).add(session("s2", user_id="alice"))
         credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
         self.assertIn("permission", await self.refusal(credential, session_id="s2"))
 
@@ -343,10 +344,10 @@ class AccessContract:
         await self.begin()
         credential = Credential.of(Place.QUERY, self.access.link_token((await self.link()).link).encode())
         told = self.told(await self.grant(credential))
-        await self.store.remove("s1")
+        await using(self.store).remove("s1")
         self.access.session_changed("s1")
         self.assertEqual(told, ["ended"])
-        await self.store.add(session("s1", user_id="bob"))
+        await using(self.store).add(session("s1", user_id="bob"))
         self.access.session_changed("s1")
         self.assertEqual(await self.refusal(credential), "Invalid token")
 
@@ -406,10 +407,10 @@ class AccessContract:
         await self.begin()
         old = (await self.link(ttl=10)).link
         self.clock.advance(61)
-        self.assertIsInstance(await self.store.get_link(old.id), Link)
+        self.assertIsInstance(await using(self.store).get_link(old.id), Link)
         fresh = (await self.link()).link
-        self.assertIsNone(await self.store.get_link(old.id))
-        self.assertIsInstance(await self.store.get_link(fresh.id), Link)
+        self.assertIsNone(await using(self.store).get_link(old.id))
+        self.assertIsInstance(await using(self.store).get_link(fresh.id), Link)
 
     # Cookies
 
@@ -466,15 +467,15 @@ class AccessContract:
 
     async def test_a_cookie_is_for_its_own_session(self) -> None:
         await self.begin()
-        await self.store.add(session("s2", user_id="alice"))
+        await using(self.store).add(session("s2", user_id="alice"))
         cookie = await self.cookie(Credential.of(Place.QUERY, token()))
         self.assertIn("permission", await self.refusal(cookie, session_id="s2"))
 
     async def test_a_cookie_ends_with_the_ownership_that_it_stands_for(self) -> None:
         await self.begin()
         cookie = await self.cookie(Credential.of(Place.QUERY, token()))
-        await self.store.remove("s1")
-        await self.store.add(session("s1", user_id="bob"))
+        await using(self.store).remove("s1")
+        await using(self.store).add(session("s1", user_id="bob"))
         self.access.session_changed("s1")
         self.assertIn("permission", await self.refusal(cookie))
 

@@ -26,6 +26,7 @@ from tests.gateway.stage import GatewayCase, values
 from tests.http.wire import Answer, Wire
 from tests.policy.jwts import SECRET, attacks, token
 from tests.postgres import server
+from tests.stores.aggregates import using
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"UPGRADE")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -66,7 +67,7 @@ class AccessCase(GatewayCase):
     async def setUp(self) -> None:  # type: ignore[override]
         self.store: Any = await self.make_store()
         await self.store.open()
-        await self.store.add(session("s1", user_id="alice"))
+        await using(self.store).add(session("s1", user_id="alice"))
         self.access = Access(
             reactor, self.store, Keys([SECRET], b"s" * 32), cookie_lifetime=self.cookie_lifetime, now=time.time
         )
@@ -90,7 +91,7 @@ class AccessCase(GatewayCase):
     async def make_link(self, *, seconds: float = 3600, id: str = "k" * 22, **changes: Any) -> Link:
         ends = int(time.time() + seconds)
         made = link(id, **{"user_id": None, "expires_at": datetime.fromtimestamp(ends, UTC), **changes})
-        await self.store.add_link(made)
+        await using(self.store).add_link(made)
         return made
 
     def link_path(self, made: Link, rest: bytes = b"") -> bytes:
@@ -318,7 +319,7 @@ class Cleaning(AccessCase):
 
     async def test_a_user_id_is_one_field_value_whatever_it_is(self) -> None:
         user = "Zoë\r\nX-Evil: 1"
-        await self.store.add(session("s2", user_id=user))
+        await using(self.store).add(session("s2", user_id=user))
         self.register("s2")
         seen, _ = await self.seen(request(b"GET", b"/", bearer(token(sub=user)), session=b"s2"))
         self.assertEqual(values(seen, b"x-sandbox-user"), [b"Zo%C3%AB%0D%0AX-Evil:%201"])
@@ -396,7 +397,7 @@ class Visits(AccessCase):
         await self.assert_refused(request(b"GET", self.link_path(made)), 403, DENIED)
 
     async def test_a_cookie_of_another_session_is_denied(self) -> None:
-        await self.store.add(session("s2", user_id="alice"))
+        await using(self.store).add(session("s2", user_id="alice"))
         self.register("s2")
         cookie, _ = await self.visit(self.link_path(await self.make_link()))
         await self.assert_refused(request(b"GET", b"/", (b"Cookie", cookie), session=b"s2"), 403, DENIED)
@@ -404,7 +405,7 @@ class Visits(AccessCase):
     async def test_a_revoked_link_is_refused_by_url_and_by_cookie(self) -> None:
         made = await self.make_link()
         cookie, _ = await self.visit(self.link_path(made))
-        await self.store.remove_link(made.id)
+        await using(self.store).remove_link(made.id)
         self.access.link_revoked("s1", made.id)
         for method in METHODS:
             await self.assert_refused(request(method, self.link_path(made)), 401, INVALID)
@@ -527,7 +528,7 @@ class Remembered(AccessCase):
         self.assertTrue(seen.startswith(b"GET /b?c HTTP/1.1\r\n"))
 
     async def test_another_session_is_asked_for(self) -> None:
-        await self.store.add(session("s2", user_id="bob"))
+        await using(self.store).add(session("s2", user_id="bob"))
         self.register("s2")
         await self.twice(request(b"GET", b"/", bearer(token())))
         answer = await (await self.wire()).ask(request(b"GET", b"/", bearer(token()), session=b"s2"))
@@ -556,14 +557,14 @@ class Remembered(AccessCase):
         cookie, _ = await self.visit(self.link_path(made))
         text = request(b"GET", b"/", (b"Cookie", cookie))
         await self.twice(text)
-        await self.store.remove_link(made.id)
+        await using(self.store).remove_link(made.id)
         self.access.link_revoked("s1", made.id)
         self.assertIn(INVALID.encode(), (await (await self.wire()).ask(text)).body)
 
     async def test_it_ends_with_the_session(self) -> None:
         text = request(b"GET", b"/", bearer(token()))
         await self.twice(text)
-        await self.store.remove("s1")
+        await using(self.store).remove("s1")
         self.access.session_changed("s1")
         self.assertEqual((await (await self.wire()).ask(text)).status, 403)
 
@@ -621,7 +622,7 @@ class Streams(AccessCase):
         made = await self.make_link()
         cookie, _ = await self.visit(self.link_path(made))
         wire, peer = await self.open((b"Cookie", cookie))
-        await self.store.remove_link(made.id)
+        await using(self.store).remove_link(made.id)
         self.access.link_revoked("s1", made.id)
         await self.assert_cut(wire, peer)
 
@@ -631,7 +632,7 @@ class Streams(AccessCase):
 
     async def test_when_the_session_is_deleted(self) -> None:
         wire, peer = await self.open(bearer(token()))
-        await self.store.remove("s1")
+        await using(self.store).remove("s1")
         self.access.session_changed("s1")
         await self.assert_cut(wire, peer)
 

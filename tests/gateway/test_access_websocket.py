@@ -17,6 +17,7 @@ from tests.gateway.test_websocket import granting
 from tests.gateway.wires import until
 from tests.http.wire import Wire
 from tests.policy.jwts import token
+from tests.stores.aggregates import using
 
 
 class WebSocketAccessCase(AccessCase):
@@ -108,7 +109,7 @@ class WebSocketAccess(WebSocketAccessCase):
         cookie, _ = await self.visit(self.link_path(made))
         browser, application, _, _ = await self.opened(b"/", (b"Cookie", cookie))
         other, _, _, _ = await self.opened(b"/", bearer(token()))
-        await self.store.remove_link(made.id)
+        await using(self.store).remove_link(made.id)
         self.access.link_revoked("s1", made.id)
         await self.assert_closed(browser, application)
         self.assertEqual((other.received, other.lost), (b"", None))
@@ -116,7 +117,7 @@ class WebSocketAccess(WebSocketAccessCase):
 
     async def test_it_is_closed_when_the_session_is_deleted(self) -> None:
         browser, application, _, _ = await self.opened(b"/", bearer(token()))
-        await self.store.remove("s1")
+        await using(self.store).remove("s1")
         self.access.session_changed("s1")
         await self.assert_closed(browser, application)
 

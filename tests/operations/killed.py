@@ -24,6 +24,7 @@ from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.settings import parse
 from sandbox.stores.factory import make_store
+from tests.stores.aggregates import using
 
 #: Sessions that are created and deleted at the same time.
 WORKERS = 3
@@ -83,7 +84,7 @@ class Daemon:
 
     async def check(self) -> None:
         """Say what there is, after reconciliation."""
-        records = await self.store.page(None, None, 100_000)
+        records = await using(self.store).page(None, None, 100_000)
         sessions, cursor = await self.sessions.list(limit=200)
         assert cursor is None
         again = await self.reconciliation.run()

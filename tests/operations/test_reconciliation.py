@@ -18,6 +18,7 @@ from sandbox.policy.sessions import Action
 from sandbox.routing.previews import Previews
 from sandbox.service.subscriptions import subscribe_registry
 from tests.operations.test_sessions import SessionsTestCase
+from tests.stores.aggregates import using
 
 LATER = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ class ReconciliationTests(SessionsTestCase):
         """A row that a daemon which was killed left."""
         now = self.now()
         record = SessionRecord(id=session_id, user_id="u", image="image:1", phase=phase, created_at=now, updated_at=now)
-        self.successResultOf(self.store.add(record))
+        self.successResultOf(using(self.store).add(record))
 
     def test_where_all_agree_nothing_is_done(self) -> None:
         self.create("a")
@@ -63,7 +64,7 @@ class ReconciliationTests(SessionsTestCase):
     def test_what_nobody_owns_is_removed(self) -> None:
         self.containers.add("c", managed=True)
         self.create("v")
-        self.successResultOf(self.store.remove("v"))
+        self.successResultOf(using(self.store).remove("v"))
         self.containers.vanish(self.containers.find("v").id)
         self.assertEqual(self.run_once(), {"c": Action.REMOVE, "v": Action.REMOVE})
         removed = sorted(event.session_id for event in self.published if isinstance(event, SessionRemoved))
@@ -125,7 +126,7 @@ class ReconciliationTests(SessionsTestCase):
         subscribe_registry(self.events, previews)
         self.create("s")
         previews.add(Preview(session_id="s", port=3000))
-        self.successResultOf(self.store.remove("s"))
+        self.successResultOf(using(self.store).remove("s"))
         self.assertEqual(self.run_once(), {"s": Action.REMOVE})
         self.assertRaises(PreviewNotRegistered, previews.preview, "s")
 

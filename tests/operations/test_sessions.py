@@ -18,6 +18,7 @@ from sandbox.domain.errors import (
     ImageUnknown,
     InvalidRequest,
     Overloaded,
+    SandboxError,
     SessionExists,
     SessionNotFound,
     SessionsReadOnly,
@@ -38,7 +39,9 @@ from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.settings import parse
+from sandbox.stores.interface import Work
 from sandbox.stores.memory.store import MemoryStore
+from tests.stores.aggregates import using
 
 SETTINGS = parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_IMAGE": "image:1", "SESSION_MEMORY_MB_MAX": "2048"})
 
@@ -46,12 +49,13 @@ SETTINGS = parse({"INTERNAL_SERVICE_KEY": "x", "SESSION_IMAGE": "image:1", "SESS
 class FailingStore(MemoryStore):
     """A store whose named methods fail, before or after they did their work.
 
-    :ivar failing: method names to ``"before"`` or ``"after"``.
+    :ivar failing: names of transactions to ``"before"``, ``"after"`` or ``"refused"``, which is with :attr:`refusal`.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.failing: dict[str, str] = {}
+        self.refusal: SandboxError = StoreUnavailable("away")
         self._held: dict[str, Deferred[None]] = {}
 
     def hold(self, name: str) -> Deferred[None]:
@@ -64,22 +68,18 @@ class FailingStore(MemoryStore):
         if held is not None:
             return held.addCallback(lambda _: self._played(name, work))
         when = self.failing.get(name)
+        if when == "refused":
+            return fail(self.refusal)
         if when == "before":
             return fail(StoreUnavailable("away"))
         done = work()
         return done.addCallback(lambda _: fail(StoreUnavailable("away"))) if when == "after" else done
 
-    def add(self, record: SessionRecord) -> Deferred[None]:
-        return self._played("add", lambda: super(FailingStore, self).add(record))
+    def transaction(self, name: str, work: Work[Any]) -> Deferred[Any]:
+        return self._played(name, lambda: super(FailingStore, self).transaction(name, work))
 
-    def replace(self, record: SessionRecord) -> Deferred[None]:
-        return self._played("replace", lambda: super(FailingStore, self).replace(record))
-
-    def remove(self, session_id: str) -> Deferred[None]:
-        return self._played("remove", lambda: super(FailingStore, self).remove(session_id))
-
-    def get(self, session_id: str) -> Deferred[SessionRecord | None]:
-        return self._played("get", lambda: super(FailingStore, self).get(session_id))
+    def read(self, name: str, work: Work[Any]) -> Deferred[Any]:
+        return self._played(name, lambda: super(FailingStore, self).read(name, work))
 
 
 class SessionsTestCase(SynchronousTestCase):
@@ -125,7 +125,7 @@ class SessionsTestCase(SynchronousTestCase):
     def row(self, session_id: str) -> SessionRecord | None:
         """What the store has."""
         self.store.failing.pop("get", None)
-        row: SessionRecord | None = self.successResultOf(self.store.get(session_id))
+        row: SessionRecord | None = self.successResultOf(using(self.store).get(session_id))
         return row
 
     def assert_nothing_left(self, session_id: str) -> None:
@@ -167,8 +167,8 @@ class CreateTests(SessionsTestCase):
         self.assertEqual(self.successResultOf(self.sessions.get("s")), session)
 
     def test_a_refusal_of_the_stores_is_the_end_of_it(self) -> None:
-        self.store.add = lambda record: fail(SessionsReadOnly())  # type: ignore[method-assign]
-        self.store.failing = {"get": "before", "remove": "before"}
+        self.store.refusal = SessionsReadOnly()
+        self.store.failing = {"add": "refused", "get": "before", "remove": "before"}
         self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), SessionsReadOnly)
         self.assertEqual(list(self.containers.every()), [])
 
@@ -180,7 +180,7 @@ class CreateTests(SessionsTestCase):
         ):
             error = self.failureResultOf(self.sessions.create(user_id="u", **more), InvalidRequest).value
             self.assertIn(f"'{field}'", error.message)
-        self.assertEqual(self.successResultOf(self.store.page(None, None, 9)), [])
+        self.assertEqual(self.successResultOf(using(self.store).page(None, None, 9)), [])
 
     def test_an_unknown_image_leaves_nothing(self) -> None:
         self.failureResultOf(self.sessions.create(user_id="u", session_id="s", image="no:1"), ImageUnknown)
@@ -425,7 +425,7 @@ class ChangeTests(SessionsTestCase):
         self.create("s")
         row = self.row("s")
         assert row is not None
-        self.successResultOf(self.store.replace(attrs.evolve(row, phase=Phase.CREATING)))
+        self.successResultOf(using(self.store).replace(attrs.evolve(row, phase=Phase.CREATING)))
         for change in (self.sessions.start, self.sessions.stop):
             self.failureResultOf(change("s"), Conflict)
 

@@ -22,6 +22,7 @@ from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.runtime_lifecycle import pause, until
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
+from tests.stores.aggregates import using
 
 
 class DockerSessionsTestCase(TestCase):
@@ -47,7 +48,7 @@ class DockerSessionsTestCase(TestCase):
 
     async def rows(self) -> dict[str, str]:
         """Phases by id."""
-        return {row.id: row.phase.value for row in await self.store.page(None, None, 1000)}
+        return {row.id: row.phase.value for row in await using(self.store).page(None, None, 1000)}
 
     async def traces(self, session_id: str | None = None) -> list[str]:
         """What the engine has."""

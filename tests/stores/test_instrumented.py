@@ -12,6 +12,7 @@ from sandbox.net.instruments import PoolUsage
 from sandbox.stores.instrumented import InstrumentedStore
 from sandbox.stores.memory.store import MemoryStore
 from tests.contracts.store import StoreContract, session
+from tests.stores.aggregates import using
 
 
 class MeasuredStoreTests(StoreContract, TestCase):
@@ -36,26 +37,26 @@ class Counts(SynchronousTestCase):
         return sum(calls.durations.counts), dict(calls.errors)
 
     def test_calls_are_counted_by_their_method(self) -> None:
-        self.successResultOf(self.store.get("s1"))
-        self.successResultOf(self.store.get("s1"))
+        self.successResultOf(using(self.store).get("s1"))
+        self.successResultOf(using(self.store).get("s1"))
         self.successResultOf(self.store.ping())
         self.assertEqual((self.count("get"), self.count("ping"), self.count("add")), ((2, {}), (1, {}), (0, {})))
 
     def test_a_call_counts_when_it_ends(self) -> None:
         waiting = Deferred[Any]()
-        self.inner.get = lambda session_id: waiting
-        found = self.store.get("s1")
+        self.inner.read = lambda name, work: waiting
+        found = using(self.store).get("s1")
         self.assertEqual(self.count("get"), (0, {}))
         waiting.callback(None)
         self.assertIsNone(self.successResultOf(found))
         self.assertEqual(self.count("get"), (1, {}))
 
     def test_what_a_rule_says_is_no_error_and_what_the_database_says_is(self) -> None:
-        self.failureResultOf(self.store.replace(session("s1")), SessionNotFound)
+        self.failureResultOf(using(self.store).replace(session("s1")), SessionNotFound)
         self.assertEqual(self.count("replace"), (1, {}))
         for error, word in ((StoreUnavailable("away"), "unavailable"), (Overloaded("too much"), "too many")):
-            self.inner.owner = lambda session_id, error=error: fail(error)
-            self.failureResultOf(self.store.owner("s1"), type(error))
+            self.inner.read = lambda name, work, error=error: fail(error)
+            self.failureResultOf(using(self.store).owner("s1"), type(error))
             self.assertEqual(self.count("owner")[1][word], 1)
 
     def test_its_workers_are_the_other_s(self) -> None:

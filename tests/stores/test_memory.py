@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.domain.errors import Overloaded
 from sandbox.stores.memory.store import MemoryLinks, MemoryStore
+from sandbox.stores.sql.transactions import run_at_once
 from tests.contracts.store import BEGIN, StoreContract, link
 
 
@@ -27,9 +28,10 @@ class MemoryLinksTests(SynchronousTestCase):
 
     def test_more_links_than_the_limit_are_refused_until_some_have_ended(self) -> None:
         links = MemoryLinks(limit=2)
-        links.add(link("l1"))
-        links.add(link("l2", expires_at=BEGIN))
-        self.assertRaises(Overloaded, links.add, link("l3"))
-        self.assertEqual(links.remove_expired(BEGIN + timedelta(seconds=1)), 1)
-        links.add(link("l3"))
-        self.assertEqual(links.get("l3"), link("l3"))
+        run_at_once(links.add(link("l1")))
+        run_at_once(links.add(link("l2", expires_at=BEGIN)))
+        with self.assertRaises(Overloaded):
+            run_at_once(links.add(link("l3")))
+        self.assertEqual(run_at_once(links.remove_expired(BEGIN + timedelta(seconds=1))), 1)
+        run_at_once(links.add(link("l3")))
+        self.assertEqual(run_at_once(links.get("l3")), link("l3"))

@@ -14,10 +14,11 @@ from zope.interface.verify import verifyObject
 
 from sandbox.domain.errors import InvalidRequest, SessionsReadOnly, StoreUnavailable
 from sandbox.settings import SettingError
-from sandbox.stores.interface import ISessionStore
+from sandbox.stores.interface import IStore
 from sandbox.stores.platform.store import PlatformStore
 from tests.contracts.store import BEGIN, every_call, link, session
 from tests.postgres import server
+from tests.stores.aggregates import using
 
 ID = "8a6e0804-2bd0-4672-b79d-d97027f9071a"
 OWNER = "00000000-0000-4000-8000-00000000000a"
@@ -47,40 +48,40 @@ class PlatformStoreTests(TestCase):
 
     async def test_provides_the_interface_and_says_it_is_read_only(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
-        verifyObject(ISessionStore, store)
+        verifyObject(IStore, store)
         self.assertIs(store.read_only, True)
         await store.ping()
 
     async def test_ids_and_users_of_type_uuid(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id uuid PRIMARY KEY, user_id uuid NOT NULL, name text)")
         self.execute("INSERT INTO sessions VALUES (%s, %s, 'x')", (ID, OWNER))
-        self.assertEqual(await store.owner(ID), OWNER)
+        self.assertEqual(await using(store).owner(ID), OWNER)
         for other in (str(uuid.uuid4()), ID.upper(), ID.replace("-", ""), f"{{{ID}}}", "not-a-uuid", "1", ""):
-            self.assertIsNone(await store.owner(other))
+            self.assertIsNone(await using(store).owner(other))
 
     async def test_ids_and_users_of_integer_types(self) -> None:
         for kind in ("smallint", "integer", "bigint"):
             self.execute("DROP TABLE IF EXISTS sessions")
             store = await self.opened(f"CREATE TABLE sessions (id {kind} PRIMARY KEY, user_id {kind} NOT NULL)")
             self.execute("INSERT INTO sessions VALUES (7, 42), (0, 1), (-3, 2)")
-            self.assertEqual([await store.owner(id) for id in ("7", "0", "-3")], ["42", "1", "2"])
+            self.assertEqual([await using(store).owner(id) for id in ("7", "0", "-3")], ["42", "1", "2"])
             for other in ("8", "07", "+7", "7.0", "-0", "seven", "9" * 18, "9" * 19, "9" * 64):
-                self.assertIsNone(await store.owner(other))
+                self.assertIsNone(await using(store).owner(other))
 
     async def test_ids_of_text_and_of_other_types(self) -> None:
         for kind in ("text", "varchar(64)", "varchar", "char(5)", "numeric"):
             self.execute("DROP TABLE IF EXISTS sessions")
             store = await self.opened(f"CREATE TABLE sessions (id {kind} PRIMARY KEY, user_id varchar(20) NOT NULL)")
             self.execute("INSERT INTO sessions VALUES ('12345', 'ünï')")
-            self.assertEqual(await store.owner("12345"), "ünï")
+            self.assertEqual(await using(store).owner("12345"), "ünï")
             for other in ("12346", "012345", "'; DROP TABLE sessions; --", "%s"):
-                self.assertIsNone(await store.owner(other))
+                self.assertIsNone(await using(store).owner(other))
 
     async def test_text_ids_are_told_apart_by_case(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text PRIMARY KEY, user_id text NOT NULL)")
         self.execute("INSERT INTO sessions VALUES ('a', 'lower')")
-        self.assertEqual(await store.owner("a"), "lower")
-        self.assertIsNone(await store.owner("A"))
+        self.assertEqual(await using(store).owner("a"), "lower")
+        self.assertIsNone(await using(store).owner("A"))
 
     async def test_a_view_will_do_and_its_schema_is_the_search_paths(self) -> None:
         store = await self.opened(
@@ -89,13 +90,13 @@ class PlatformStoreTests(TestCase):
             options="-csearch_path=platform",
         )
         self.execute("INSERT INTO platform.runs VALUES (%s, 5)", (ID,))
-        self.assertEqual(await store.owner(ID), "5")
+        self.assertEqual(await using(store).owner(ID), "5")
 
     async def test_an_index_serves_the_question(self) -> None:
         for kind in ("uuid", "bigint", "text", "varchar(64)"):
             self.execute("DROP TABLE IF EXISTS sessions")
             store = await self.opened(f"CREATE TABLE sessions (id {kind} PRIMARY KEY, user_id text NOT NULL)")
-            _, sql = store._lookup
+            sql = store._lookup[1].replace("?", "%s")
             id = ID if kind == "uuid" else "7"
             plan = self.execute(f"SET enable_seqscan = off; EXPLAIN {sql}", (id,))
             self.assertIn("sessions_pkey", str(plan), kind)
@@ -105,18 +106,18 @@ class PlatformStoreTests(TestCase):
         self.execute(
             "INSERT INTO sessions VALUES ('none', NULL), ('two', 'u1'), ('two', 'u2'), ('twice', 'u'), ('twice', 'u')"
         )
-        self.assertIsNone(await store.owner("none"))
-        self.assertIsNone(await store.owner("two"))
-        self.assertEqual(await store.owner("twice"), "u")
+        self.assertIsNone(await using(store).owner("none"))
+        self.assertIsNone(await using(store).owner("two"))
+        self.assertEqual(await using(store).owner("twice"), "u")
 
     async def test_every_other_call_on_sessions_says_why_not(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
         calls = [
-            store.add(session()),
-            store.get("s1"),
-            store.replace(session()),
-            store.remove("s1"),
-            store.page(None, None, 1),
+            using(store).add(session()),
+            using(store).get("s1"),
+            using(store).replace(session()),
+            using(store).remove("s1"),
+            using(store).page(None, None, 1),
         ]
         for call in calls:
             error = await self.assertFailure(call, SessionsReadOnly)
@@ -125,22 +126,24 @@ class PlatformStoreTests(TestCase):
 
     async def test_nothing_is_created_and_the_server_is_asked_to_refuse_writes(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
-        await store.add_link(link())
+        await using(store).add_link(link())
         await store.instance()
         tables = "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'public'"
         self.assertEqual(self.execute(tables), [("sessions",)])
-        write = store._connections.query("INSERT INTO sessions VALUES ('x', 'y') RETURNING id")
+        write = store._connections.run(
+            lambda connection: connection.query("INSERT INTO sessions VALUES ('x', 'y') RETURNING id")
+        )
         await self.assertFailure(write, StoreUnavailable)
         self.assertEqual(self.execute("SELECT * FROM sessions"), [])
 
     async def test_links_are_kept_in_memory(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
-        await store.add_link(link("l1", expires_at=BEGIN))
-        await store.add_link(link("l2"))
-        self.assertEqual(await store.get_link("l1"), link("l1", expires_at=BEGIN))
-        self.assertEqual(await store.remove_expired_links(BEGIN + timedelta(seconds=1)), 1)
-        await store.remove_link("l2")
-        self.assertIsNone(await store.get_link("l2"))
+        await using(store).add_link(link("l1", expires_at=BEGIN))
+        await using(store).add_link(link("l2"))
+        self.assertEqual(await using(store).get_link("l1"), link("l1", expires_at=BEGIN))
+        self.assertEqual(await using(store).remove_expired_links(BEGIN + timedelta(seconds=1)), 1)
+        await using(store).remove_link("l2")
+        self.assertIsNone(await using(store).get_link("l2"))
 
     async def test_the_instance_is_the_same_after_reopening(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
@@ -164,7 +167,7 @@ class PlatformStoreTests(TestCase):
     async def test_an_id_that_no_database_keeps_is_refused(self) -> None:
         store = await self.opened("CREATE TABLE sessions (id text, user_id text)")
         for id in ("a\0b", "\ud800"):
-            await self.assertFailure(store.owner(id), InvalidRequest)
+            await self.assertFailure(using(store).owner(id), InvalidRequest)
 
     async def test_a_database_without_such_a_table_is_refused_at_the_start(self) -> None:
         for sql in ("SELECT 1", "CREATE TABLE sessions (id text)"):
@@ -181,7 +184,7 @@ class PlatformStoreTests(TestCase):
         self.execute(f"GRANT SELECT (id, user_id) ON sessions TO {role}; INSERT INTO sessions VALUES ('a', 'u')")
         again = self.store(user=role)
         await again.open()
-        self.assertEqual(await again.owner("a"), "u")
+        self.assertEqual(await using(again).owner("a"), "u")
 
     async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_there(self) -> None:
         self.execute("CREATE TABLE sessions (id uuid, user_id text)")
@@ -192,8 +195,8 @@ class PlatformStoreTests(TestCase):
         server().execute(f"ALTER DATABASE {self.database} ALLOW_CONNECTIONS true")
         while True:
             try:
-                self.assertEqual(await store.owner(ID), "u")
+                self.assertEqual(await using(store).owner(ID), "u")
                 break
             except StoreUnavailable:
                 await deferLater(reactor, 0.05)
-        self.assertIsNone(await store.owner("not-a-uuid"))
+        self.assertIsNone(await using(store).owner("not-a-uuid"))

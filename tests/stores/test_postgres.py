@@ -24,6 +24,7 @@ from sandbox.settings import SettingError
 from sandbox.stores.postgres.store import PostgresStore
 from tests.contracts.store import StoreContract, every_call, ids, session
 from tests.postgres import PostgresServer, server
+from tests.stores.aggregates import using
 
 #: Seconds. Whatever blocks on these peers blocks for ever, or for the minutes of a TCP timeout.
 HANG = 10
@@ -125,10 +126,10 @@ class PostgresPoolTests(PostgresCase):
     async def test_no_more_connections_than_allowed_and_none_after_closing(self) -> None:
         store = await self.opened(size=3)
         self.assertEqual(self.connections(), 1)
-        calls = [store.add(session(f"s{n:02}")) for n in range(60)]
+        calls = [using(store).add(session(f"s{n:02}")) for n in range(60)]
         await gatherResults(calls)
         self.assertLessEqual(self.connections(), 3)
-        await gatherResults([store.get("s00") for _ in range(60)])
+        await gatherResults([using(store).get("s00") for _ in range(60)])
         self.assertLessEqual(self.connections(), 3)
         await store.close()
         while self.connections():
@@ -137,7 +138,7 @@ class PostgresPoolTests(PostgresCase):
     async def test_a_call_that_waits_for_a_lock_ends_in_time_on_both_sides(self) -> None:
         store = await self.opened(timeout=2, size=2)
         holder = await self.locked(store)
-        outcomes = await DeferredList([store.get("s1") for _ in range(6)], consumeErrors=True)
+        outcomes = await DeferredList([using(store).get("s1") for _ in range(6)], consumeErrors=True)
         for done, failure in outcomes:
             self.assertFalse(done)
             failure.trap(StoreUnavailable)
@@ -145,13 +146,13 @@ class PostgresPoolTests(PostgresCase):
             await deferLater(reactor, 0.05)
         holder.rollback()
         await self.recovered(store.ping)
-        self.assertIsNone(await store.get("s1"))
+        self.assertIsNone(await using(store).get("s1"))
         self.assertLessEqual(self.connections(), 3)
 
     async def test_a_call_may_be_cancelled_while_the_server_works_on_it(self) -> None:
         store = await self.opened(size=1)
         holder = await self.locked(store)
-        calls = [store.add(session("first")), store.add(session("second"))]
+        calls = [using(store).add(session("first")), using(store).add(session("second"))]
         await deferLater(reactor, 0.1)
         heartbeat = self.heartbeat()
         for call in calls:
@@ -159,7 +160,7 @@ class PostgresPoolTests(PostgresCase):
             await call.addErrback(lambda failure: None)
         self.assertLess(heartbeat.stop(), HANG)
         holder.rollback()
-        self.assertEqual(set(ids(await store.page(None, None, 10))) - {"first"}, set())
+        self.assertEqual(set(ids(await using(store).page(None, None, 10))) - {"first"}, set())
 
     async def test_broken_connections_leave_no_descriptor_open(self) -> None:
         store = await self.opened(size=2)
@@ -176,8 +177,8 @@ class PostgresPoolTests(PostgresCase):
 
     async def test_a_socket_in_a_directory_serves_as_well(self) -> None:
         store = await self.opened(self.server.url(self.database, host=self.server.directory))
-        await store.add(session())
-        self.assertEqual(await store.owner("s1"), "u1")
+        await using(store).add(session())
+        self.assertEqual(await using(store).owner("s1"), "u1")
 
 
 class PostgresSchemaTests(PostgresCase):
@@ -188,7 +189,7 @@ class PostgresSchemaTests(PostgresCase):
         await gatherResults([store.open() for store in stores])
         self.assertEqual(len(set(await gatherResults([store.instance() for store in stores]))), 1)
         self.assertEqual(self.execute("SELECT version FROM sandbox_schema"), [(1,)])
-        outcomes = await DeferredList([store.add(session()) for store in stores], consumeErrors=True)
+        outcomes = await DeferredList([using(store).add(session()) for store in stores], consumeErrors=True)
         self.assertEqual([done for done, _ in outcomes].count(True), 1)
         for done, failure in outcomes:
             if not done:
@@ -209,7 +210,7 @@ class PostgresSchemaTests(PostgresCase):
         self.assertEqual(len({await store.instance() for store in stores}), 1)
 
     async def test_a_database_of_a_newer_version_is_refused(self) -> None:
-        await (await self.opened()).add(session())
+        await using(await self.opened()).add(session())
         self.execute("INSERT INTO sandbox_schema VALUES (1000, 'future')")
         error = await self.assertFailure(self.store().open(), SettingError)
         self.assertIn("newer version (its schema is 1000", str(error))
@@ -224,7 +225,7 @@ class PostgresSchemaTests(PostgresCase):
     async def test_a_schema_beside_a_platforms_table_is_ours(self) -> None:
         self.execute("CREATE TABLE sessions (id uuid, user_id integer); CREATE SCHEMA ours")
         store = await self.opened(self.server.url(self.database, options="-csearch_path=ours"))
-        await store.add(session())
+        await using(store).add(session())
         self.assertEqual(self.execute("SELECT id FROM ours.sessions"), [("s1",)])
 
     async def test_a_database_of_another_encoding_is_refused(self) -> None:
@@ -274,9 +275,9 @@ class PostgresClaimTests(PostgresCase):
     async def test_a_claim_that_was_lost_is_made_anew_before_anything_is_asked(self) -> None:
         first, second = await self.opened(), await self.opened()
         await first.acquire_lease()
-        await first.add(session())
+        await using(first).add(session())
         self.end_connections()
-        self.assertEqual(await self.recovered(lambda: first.get("s1")), session())
+        self.assertEqual(await self.recovered(lambda: using(first).get("s1")), session())
         await self.recovered(second.instance)
         await self.refused(second.acquire_lease)
 
@@ -306,10 +307,10 @@ class PostgresAwayTests(PostgresCase):
 
     async def test_killed_amid_calls_they_fail_and_it_recovers_by_itself(self) -> None:
         store = await self.opened(timeout=5, size=3)
-        await store.add(session())
+        await using(store).add(session())
         for how in (signal.SIGQUIT, signal.SIGINT):
             holder = (await self.locked(store)).get_backend_pid()
-            calls = [store.get("s1") for _ in range(8)]  # three in the server, five waiting
+            calls = [using(store).get("s1") for _ in range(8)]  # three in the server, five waiting
             await deferLater(reactor, 0.2)
             heartbeat = self.heartbeat()
             os.kill(holder, signal.SIGSTOP)  # were it the first to die, its lock would be gone, and calls have answers
@@ -322,27 +323,27 @@ class PostgresAwayTests(PostgresCase):
             await deferToThread(self.server.start)
             await self.recovered(store.ping)
             self.assertLess(heartbeat.stop(), HANG)
-            self.assertEqual(ids(await store.page(None, None, 10)), ["s1"])
-            await gatherResults([store.get("s1") for _ in range(12)])
+            self.assertEqual(ids(await using(store).page(None, None, 10)), ["s1"])
+            await gatherResults([using(store).get("s1") for _ in range(12)])
 
     async def test_killed_while_nobody_calls_it_is_used_again_without_a_failure(self) -> None:
         store = await self.opened(size=3)
         await gatherResults([store.instance() for _ in range(6)])
         await deferToThread(self.server.stop, signal.SIGQUIT)
         await deferToThread(self.server.start)
-        self.assertEqual(list(await store.page(None, None, 10)), [])
+        self.assertEqual(list(await using(store).page(None, None, 10)), [])
 
     async def test_backends_killed_as_for_lack_of_memory(self) -> None:
         store = await self.opened(size=2)
-        await store.add(session())
+        await using(store).add(session())
         await self.locked(store)
-        calls = [store.get("s1") for _ in range(8)]
+        calls = [using(store).get("s1") for _ in range(8)]
         await deferLater(reactor, 0.2)
         self.assertGreaterEqual(await deferToThread(self.server.kill_backends, self.database), 3)
         await self.cut_off(calls)
         # The server may take a new connection before it knows that it has to start anew.
-        await self.recovered(lambda: store.replace(session(user_id="u2")))
-        self.assertEqual(await self.recovered(lambda: store.owner("s1")), "u2")
+        await self.recovered(lambda: using(store).replace(session(user_id="u2")))
+        self.assertEqual(await self.recovered(lambda: using(store).owner("s1")), "u2")
 
     async def test_a_server_that_stops_answering_fails_calls_in_time_and_blocks_nothing(self) -> None:
         store = await self.opened(timeout=2, size=2)
@@ -362,10 +363,10 @@ class PostgresAwayTests(PostgresCase):
         store = self.store()
         error = await self.assertFailure(store.open(), StoreUnavailable)
         self.assertIn("The database does not answer: ", error.message)
-        await self.assertFailure(store.add(session()), StoreUnavailable)
+        await self.assertFailure(using(store).add(session()), StoreUnavailable)
         await deferToThread(self.server.start)
         await self.recovered(store.ping)
-        await store.add(session())
+        await using(store).add(session())
         self.assertEqual(self.execute("SELECT version FROM sandbox_schema"), [(1,)])
 
     async def test_while_it_is_away_few_attempts_are_made_and_few_lines_logged(self) -> None:
@@ -447,7 +448,7 @@ class PostgresNetworkTests(PostgresCase):
         url = self.server.url(self.database, host="database.invalid")
         store = self.store(url, on=ReactorWith(Resolver()))
         await store.open()
-        await store.add(session())
+        await using(store).add(session())
         self.assertEqual(names, ["database.invalid"])
 
     async def test_a_name_of_several_hosts_finds_the_one_that_is_there(self) -> None:
@@ -503,7 +504,9 @@ class PostgresNetworkTests(PostgresCase):
         trusted = {"sslmode": "verify-full", "sslrootcert": certificate}
         store = self.store(private.url(host="localhost", **trusted))
         await store.open()
-        rows = await store._connections.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        rows = await store._connections.run(
+            lambda connection: connection.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        )
         self.assertEqual(list(rows), [(True,)])
         wrong = self.store(private.url(host="127.0.0.1", **trusted))
         await self.assertFailure(wrong.open(), StoreUnavailable)

@@ -21,6 +21,7 @@ from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import StoreContract, ids, link, session
+from tests.stores.aggregates import using
 
 #: Adds rows as fast as it can, in the store's own words, and says which are acknowledged.
 WRITER = """
@@ -29,6 +30,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
+from tests.stores.aggregates import using
 
 async def write():
     store = SqliteStore(reactor, sys.argv[1])
@@ -37,10 +39,10 @@ async def write():
     number = 0
     while True:
         id = f"{sys.argv[2]}-{number}"
-        await store.add(session(id))
-        await store.add_link(link(id, session_id=id))
+        await using(store).add(session(id))
+        await using(store).add_link(link(id, session_id=id))
         if number % 3 == 0:
-            await store.remove(id)
+            await using(store).remove(id)
             os.write(1, f"-{id}\\n".encode())
         else:
             os.write(1, f"+{id}\\n".encode())
@@ -94,7 +96,7 @@ class SqliteFaultTests(TestCase):
         """A database with a session in it, closed."""
         store = self.store()
         await store.open()
-        await store.add(session())
+        await using(store).add(session())
         await store.close()
 
     async def test_the_file_is_the_daemons_alone_and_so_is_its_directory(self) -> None:
@@ -102,7 +104,7 @@ class SqliteFaultTests(TestCase):
         self.addCleanup(os.umask, before)
         store = self.store()
         await store.open()
-        await store.add(session())
+        await using(store).add(session())
         self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(self.path)).st_mode), 0o700)
         modes = {
             name: stat.S_IMODE(entry.stat().st_mode)
@@ -146,11 +148,11 @@ class SqliteFaultTests(TestCase):
         self.assertEqual(len(instances), 1)
         store = self.store()
         await store.open()
-        kept = set(ids(await store.page(None, None, 1_000_000)))
+        kept = set(ids(await using(store).page(None, None, 1_000_000)))
         self.assertEqual(there - kept, set())
         self.assertEqual(gone & kept, set())
         for id in there | gone:
-            self.assertEqual(await store.get_link(id), link(id, session_id=id) if id in there else None)
+            self.assertEqual(await using(store).get_link(id), link(id, session_id=id) if id in there else None)
 
     def _write_and_kill(self, turn: int) -> list[str]:
         process = subprocess.Popen(
@@ -175,26 +177,31 @@ class SqliteFaultTests(TestCase):
     async def test_another_programs_lock_delays_writes_and_no_reads(self) -> None:
         store = self.store(timeout=2)
         await store.open()
-        await store.add(session())
+        await using(store).add(session())
         other = self.other_program()
         other.execute("BEGIN IMMEDIATE")
-        self.assertEqual(await store.owner("s1"), "u1")
-        for write in (store.add(session("s2")), store.replace(session()), store.remove("s1"), store.add_link(link())):
+        self.assertEqual(await using(store).owner("s1"), "u1")
+        for write in (
+            using(store).add(session("s2")),
+            using(store).replace(session()),
+            using(store).remove("s1"),
+            using(store).add_link(link()),
+        ):
             await self.assertFailure(write, StoreUnavailable)
-        self.assertEqual(await store.owner("s1"), "u1")
+        self.assertEqual(await using(store).owner("s1"), "u1")
         other.execute("ROLLBACK")
-        await store.add(session("s3"))
-        self.assertEqual(await store.owner("s3"), "u1")
+        await using(store).add(session("s3"))
+        self.assertEqual(await using(store).owner("s3"), "u1")
 
     async def test_a_write_waits_for_another_programs_lock_to_go(self) -> None:
         store = self.store(timeout=30)
         await store.open()
         other = self.other_program()
         other.execute("BEGIN IMMEDIATE")
-        write = store.add(session())
+        write = using(store).add(session())
         reactor.callLater(0.3, other.execute, "COMMIT")
         await write
-        self.assertEqual(await store.owner("s1"), "u1")
+        self.assertEqual(await using(store).owner("s1"), "u1")
 
     async def test_a_database_locked_at_the_start_is_unavailable(self) -> None:
         await self.made()
@@ -206,7 +213,7 @@ class SqliteFaultTests(TestCase):
         self.assertEqual(error.message, f"The database is locked by another program: {self.path}")
         other.close()
         await store.open()
-        self.assertEqual(await store.owner("s1"), "u1")
+        self.assertEqual(await using(store).owner("s1"), "u1")
 
     async def test_a_file_that_is_no_database_is_refused_and_untouched(self) -> None:
         os.makedirs(os.path.dirname(self.path))
@@ -218,7 +225,7 @@ class SqliteFaultTests(TestCase):
     async def test_a_damaged_database_is_refused_at_the_start(self) -> None:
         store = self.store()
         await store.open()
-        await gatherResults([store.add(session(f"s{n}", image="i" * 900)) for n in range(100)])
+        await gatherResults([using(store).add(session(f"s{n}", image="i" * 900)) for n in range(100)])
         await store.close()
         _write(self.path, os.urandom(4096 * 10), at=4096 * 5)
         error = await self.assertFailure(self.store().open(), SettingError)
@@ -227,25 +234,25 @@ class SqliteFaultTests(TestCase):
     async def test_damage_met_while_running_is_unavailable(self) -> None:
         store = self.store(threads=1)
         await store.open()
-        await gatherResults([store.add(session(f"s{n}", image="i" * 900)) for n in range(100)])
+        await gatherResults([using(store).add(session(f"s{n}", image="i" * 900)) for n in range(100)])
         self.other_program().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _write(self.path, os.urandom(len(_read(self.path)) - 4096), at=4096)
         await store._call(lambda cursor: cursor.execute("PRAGMA shrink_memory").fetchall())  # forget what was read
-        error = await self.assertFailure(store.page(None, None, 100), StoreUnavailable)
+        error = await self.assertFailure(using(store).page(None, None, 100), StoreUnavailable)
         self.assertEqual(error.message, "The database file is damaged")
 
     async def test_a_full_disk_fails_writes_and_says_so(self) -> None:
         store = self.store(threads=1)
         await store.open()
-        await store.add(session())
+        await using(store).add(session())
         await store._call(lambda cursor: cursor.execute("PRAGMA max_page_count = 1").fetchall())
         with self.assertRaises(StoreUnavailable) as caught:
             for n in range(1000):
-                await store.add(session(f"more{n}", image="i" * 1000))
+                await using(store).add(session(f"more{n}", image="i" * 1000))
         self.assertEqual(caught.exception.message, "The database's disk is full")
-        self.assertEqual(await store.get("s1"), session())
+        self.assertEqual(await using(store).get("s1"), session())
         await store._call(lambda cursor: cursor.execute("PRAGMA max_page_count = 1000000").fetchall())
-        await store.add(session("again"))
+        await using(store).add(session("again"))
 
     async def test_a_path_that_cannot_be_a_file_fails_the_start_and_says_so(self) -> None:
         os.makedirs(self.path)
@@ -297,14 +304,14 @@ class SqliteFaultTests(TestCase):
         self.assertEqual(len(set(await gatherResults([store.instance() for store in stores]))), 1)
         versions = self.other_program().execute("SELECT version FROM sandbox_schema").fetchall()
         self.assertEqual(versions, [(1,)])
-        outcomes = await DeferredList([store.add(session()) for store in stores], consumeErrors=True)
+        outcomes = await DeferredList([using(store).add(session()) for store in stores], consumeErrors=True)
         self.assertEqual([done for done, _ in outcomes].count(True), 1)
 
     async def test_no_more_threads_than_allowed_and_none_after_closing(self) -> None:
         before = set(threading.enumerate())
         store = self.store(threads=3)
         await store.open()
-        await gatherResults([store.add(session(f"s{n}")) for n in range(50)])
+        await gatherResults([using(store).add(session(f"s{n}")) for n in range(50)])
         during = set(threading.enumerate()) - before
         self.assertLessEqual(len(during), 3)
         await store.close()

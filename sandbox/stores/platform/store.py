@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import attrs
 from twisted.internet.defer import Deferred, execute, fail
 from zope.interface import implementer
 
 from sandbox.domain.errors import SessionsReadOnly
-from sandbox.domain.model import Link, SessionRecord
+from sandbox.domain.model import SessionRecord
 from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
+from sandbox.stores.interface import ISessions, IStore, Position, Transaction, Work
+from sandbox.stores.memory.links import MemoryLinks
 from sandbox.stores.postgres.connection import Connection
 from sandbox.stores.postgres.connections import Connections
-from sandbox.stores.interface import ISessionStore, Position
-from sandbox.stores.memory.store import MemoryLinks
 from sandbox.stores.rows import key, not_open
+from sandbox.stores.sql.transactions import committed
 
 T = TypeVar("T")
 
@@ -34,17 +35,46 @@ _SELECT = "SELECT DISTINCT user_id::text FROM sessions WHERE "
 #: By the type of ``id``: which session ids can be among its values, and a condition that its index serves. An id is
 #: compared as text, so what is not written as the database writes it (a UUID in capitals, 007) is no id of the table.
 _LOOKUPS = {
-    "uuid": (_UUID, _SELECT + "id = %s::uuid"),
-    "smallint": (_INTEGER, _SELECT + "id = %s::bigint"),
-    "integer": (_INTEGER, _SELECT + "id = %s::bigint"),
-    "bigint": (_INTEGER, _SELECT + "id = %s::bigint"),
-    "text": (_ANY, _SELECT + "id = %s"),
-    "character varying": (_ANY, _SELECT + "id = %s"),
+    "uuid": (_UUID, _SELECT + "id = ?::uuid"),
+    "smallint": (_INTEGER, _SELECT + "id = ?::bigint"),
+    "integer": (_INTEGER, _SELECT + "id = ?::bigint"),
+    "bigint": (_INTEGER, _SELECT + "id = ?::bigint"),
+    "text": (_ANY, _SELECT + "id = ?"),
+    "character varying": (_ANY, _SELECT + "id = ?"),
 }
-_OTHER = (_ANY, _SELECT + "id::text = %s")
+_OTHER = (_ANY, _SELECT + "id::text = ?")
 
 
-@implementer(ISessionStore)
+@implementer(ISessions)
+@attrs.frozen
+class PlatformSessions:
+    """As ``ISessions``: rows of another program, of which only the owner is ours to know.
+
+    :param find_owner: asks the database.
+    """
+
+    find_owner: Callable[[str], Awaitable[str | None]]
+
+    async def add(self, record: SessionRecord) -> None:
+        raise SessionsReadOnly
+
+    async def get(self, session_id: str) -> SessionRecord | None:
+        raise SessionsReadOnly
+
+    async def replace(self, record: SessionRecord) -> None:
+        raise SessionsReadOnly
+
+    async def remove(self, session_id: str) -> None:
+        raise SessionsReadOnly
+
+    async def page(self, user_id: str | None, after: Position | None, limit: int) -> Sequence[SessionRecord]:
+        raise SessionsReadOnly
+
+    async def owner(self, session_id: str) -> str | None:
+        return await self.find_owner(session_id)
+
+
+@implementer(IStore)
 class PlatformStore:
     """A store that only answers who owns a session (contract section 6); nothing is ever written.
 
@@ -89,35 +119,17 @@ class PlatformStore:
     def instance(self) -> Deferred[str]:
         return self._here(lambda: self._connections.fingerprint)
 
-    def add(self, record: SessionRecord) -> Deferred[None]:
-        return self._here(_refuse)
+    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
+        return self.read(name, work)
 
-    def get(self, session_id: str) -> Deferred[SessionRecord | None]:
-        return self._here(_refuse)
+    def read(self, name: str, work: Work[T]) -> Deferred[T]:
+        return Deferred.fromCoroutine(self._run(work)) if self._open else fail(not_open())
 
-    def replace(self, record: SessionRecord) -> Deferred[None]:
-        return self._here(_refuse)
-
-    def remove(self, session_id: str) -> Deferred[None]:
-        return self._here(_refuse)
-
-    def page(self, user_id: str | None, after: Position | None, limit: int) -> Deferred[Sequence[SessionRecord]]:
-        return self._here(_refuse)
-
-    def owner(self, session_id: str) -> Deferred[str | None]:
-        return Deferred.fromCoroutine(self._owner(session_id))
-
-    def add_link(self, link: Link) -> Deferred[None]:
-        return self._here(self._links.add, link)
-
-    def get_link(self, link_id: str) -> Deferred[Link | None]:
-        return self._here(self._links.get, link_id)
-
-    def remove_link(self, link_id: str) -> Deferred[None]:
-        return self._here(self._links.remove, link_id)
-
-    def remove_expired_links(self, now: datetime) -> Deferred[int]:
-        return self._here(self._links.remove_expired, now)
+    async def _run(self, work: Work[T]) -> T:
+        transaction = Transaction(sessions=PlatformSessions(self._owner), links=self._links)
+        result = await work(transaction)
+        committed(transaction)
+        return result
 
     def _here(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return execute(work, *arguments) if self._open else fail(not_open())
@@ -132,7 +144,7 @@ class PlatformStore:
         await connection.runQuery("SELECT id, user_id FROM sessions LIMIT 0")  # are we allowed to?
 
     async def _ping(self) -> None:
-        await self._connections.query("SELECT 1")
+        await self._connections.run(lambda connection: connection.query("SELECT 1"))
 
     async def _owner(self, session_id: str) -> str | None:
         key(session_id, "id")
@@ -142,10 +154,6 @@ class PlatformStore:
         pattern, sql = self._lookup
         if not pattern.fullmatch(session_id):
             return None
-        owners = await self._connections.query(sql, (session_id,))
+        owners = await self._connections.run(lambda connection: connection.query(sql, (session_id,)))
         # A table whose ids are not unique does not say who owns them.
         return owners[0][0] if len(owners) == 1 else None
-
-
-def _refuse() -> Any:
-    raise SessionsReadOnly

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
 from txpostgres.txpostgres import Connection as TxConnection
 from txpostgres.txpostgres import Cursor as TxCursor
+
+from sandbox.stores.sql.dialect import POSTGRES, Rows
 
 
 class Cursor(TxCursor):  # type: ignore[misc]
@@ -27,14 +30,18 @@ class Connection(TxConnection):  # type: ignore[misc]
     be removed any more, and the next connection of that number, anybody's, is never heard of. So the reactor watches a
     duplicate, which is closed when it is watched no longer.
 
+    :ivar failed: whether a statement failed, for whatever reason: the connection is not to be used again.
+
     Its deferreds are never cancelled: psycopg2 would open a second connection to the server for that, and block on it.
     What takes too long is closed instead, which fails whatever waits.
     """
 
     cursorFactory = Cursor
+    dialect = POSTGRES
 
     def __init__(self, reactor: Any) -> None:
         super().__init__(reactor)
+        self.failed = False
         self._watched = -1
         self._inode = 0
 
@@ -42,6 +49,28 @@ class Connection(TxConnection):  # type: ignore[misc]
     def usable(self) -> bool:
         """Whether it is connected, as far as one can tell without asking."""
         return self._socket() >= 0
+
+    async def execute(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Run a statement and say how many rows it changed."""
+        cursor = await self._statement(statement, values)
+        changed = int(cursor.rowcount)
+        cursor.close()
+        return changed
+
+    async def query(self, statement: str, values: Sequence[object] = ()) -> Rows:
+        """Run a statement and answer its rows."""
+        cursor = await self._statement(statement, values)
+        rows: Rows = cursor.fetchall()
+        cursor.close()
+        return rows
+
+    async def _statement(self, statement: str, values: Sequence[object]) -> Any:
+        try:
+            # Without values psycopg2 leaves a percent sign of the statement alone.
+            return await self.cursor().execute(self.dialect.sql(statement), values or None)
+        except Exception:
+            self.failed = True
+            raise
 
     def _socket(self) -> int:
         """libpq's socket; -1 when there is none."""

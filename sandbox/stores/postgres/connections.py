@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
@@ -17,11 +17,13 @@ from zope.interface import implementer
 
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.net.instruments import PoolUsage
+from sandbox.net.timers import timer
 from sandbox.settings import SettingError
+from sandbox.stores.limiter import ConcurrencyLimiter
 from sandbox.stores.postgres.connection import Connection
 from sandbox.stores.rows import in_use
-from sandbox.stores.limiter import ConcurrencyLimiter
 
+T = TypeVar("T")
 _log = Logger()
 
 Rows = Sequence[tuple[Any, ...]]
@@ -124,14 +126,16 @@ class Connections:
         if self._claimed is not None:
             self._claimed.close()
 
-    def query(self, sql: str, values: Any = None) -> Deferred[Rows]:
-        """Run one statement, a transaction of its own, that answers rows.
+    def run(self, work: Callable[[Connection], Awaitable[T]], *, write: bool = False) -> Deferred[T]:
+        """Run statements on one connection: each a transaction of its own, or, to ``write``, all of them in one.
 
-        :raises StoreUnavailable: when that failed for any reason.
+        What ``work`` raises rolls back and is passed on; after a failure of a statement the connection is thrown away.
+
+        :raises StoreUnavailable: when that failed for any other reason.
         :raises Overloaded: when too many calls wait already.
         """
         deadline = self._reactor.seconds() + self._timeout
-        return self._limiter.run(lambda: Deferred.fromCoroutine(self._query(deadline, sql, values)))
+        return self._limiter.run(lambda: Deferred.fromCoroutine(self._run(deadline, work, write)))
 
     async def _begin(self, deadline: float) -> None:
         self._release(self._take() or await self._connect(deadline))
@@ -154,22 +158,24 @@ class Connections:
         finally:
             self._claiming.release()
 
-    async def _query(self, deadline: float, sql: str, values: Any) -> Rows:
+    async def _run(self, deadline: float, work: Callable[[Connection], Awaitable[T]], write: bool) -> T:
         if self._unclaimed:
             await self._see_to_claim(deadline)
         connection = self._take() or await self._connect_again(deadline)
-        timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), connection.close)
+        expiry = timer(self._reactor, deadline - self._reactor.seconds(), connection.close)
         try:
-            rows: Rows = await connection.runQuery(sql, values)
+            result = await (_in_transaction(connection, work) if write else work(connection))
         except Exception as error:
+            if not connection.failed:
+                self._release(connection)
+                raise
             connection.close()
             _log.warn("PostgreSQL failed a call: {reason}", reason=_reason(error))
             raise StoreUnavailable("The database does not answer") from error
         finally:
-            if timer.active():
-                timer.cancel()
+            expiry.stop()
         self._release(connection)
-        return rows
+        return result
 
     def _take(self) -> Connection | None:
         while self._idle:
@@ -200,7 +206,7 @@ class Connections:
         if self._reactor.seconds() < self._retry_at:
             raise StoreUnavailable("The database does not answer")
         connection = Connection(self._reactor)
-        timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), connection.close)
+        expiry = timer(self._reactor, deadline - self._reactor.seconds(), connection.close)
         try:
             await connection.connect(**await self._resolved(deadline))
             await connection.runQuery(
@@ -219,8 +225,7 @@ class Connections:
             connection.close()
             raise self._failed(error) from error
         finally:
-            if timer.active():
-                timer.cancel()
+            expiry.stop()
         if self._delays is not None:
             _log.info("PostgreSQL answers again")
         self.prepared, self._delays, self._retry_at = True, None, 0.0
@@ -252,6 +257,19 @@ class Connections:
             raise OSError(f"no address found for {self._parameters['host']}")
         names, addresses, numbers = (",".join(part) for part in zip(*places, strict=True))
         return {**self._parameters, "host": names, "hostaddr": addresses, "port": numbers}
+
+
+async def _in_transaction(connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+    # In this isolation whatever the server's default is: nothing here is written to be tried again.
+    await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    try:
+        result = await work(connection)
+    except Exception:
+        if not connection.failed:
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+    return result
 
 
 @implementer(IResolutionReceiver)

@@ -36,7 +36,7 @@ _HOPELESS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connected(connection: sqlite3.Connection) -> None:
-    """Have each commit of a new connection synced to the disk (:class:`sandbox.stores.sqlite.store.SqliteStore` says why)."""
+    """Have each commit of a new connection synced to the disk (``SqliteStore`` says why)."""
     try:
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error:

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from twisted.enterprise.adbapi import ConnectionPool, Transaction
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.enterprise.adbapi import Transaction as Cursor
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from sandbox.domain.errors import SessionExists, SessionNotFound
-from sandbox.domain.model import Link, Phase, SessionRecord
 from sandbox.net.instruments import PoolUsage
-from sandbox.stores.interface import ISessionStore, Position
-from sandbox.stores.rows import key, link_exists, link_row, session_row, utc
+from sandbox.stores.interface import IStore, Transaction, Work
 from sandbox.stores.limiter import ConcurrencyLimiter
+from sandbox.stores.sql.dialect import SQLITE, Rows
+from sandbox.stores.sql.transactions import committed, run_at_once, transaction_on
 from sandbox.stores.sqlite.file import FileLock, at_start, connected, first, make_file, migrate, translate
 
 T = TypeVar("T")
 
-_SELECT = "SELECT id, user_id, image, phase, created_at, updated_at, container_id FROM sessions"
-_INSERT = """
-INSERT INTO sessions (id, user_id, image, phase, created_at, updated_at, container_id)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
-"""
-_UPDATE = """
-UPDATE sessions SET (id, user_id, image, phase, created_at, updated_at, container_id) = (?, ?, ?, ?, ?, ?, ?)
-WHERE id = ?
-"""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
-
-@implementer(ISessionStore)
+@implementer(IStore)
 class SqliteStore:
     """A store in a file of its own (mode 0600; its directory is made, mode 0700), in write-ahead mode.
 
@@ -79,41 +66,19 @@ class SqliteStore:
     def instance(self) -> Deferred[str]:
         return self._call(lambda cursor: str(first(cursor, "SELECT name FROM sandbox_instance")[0]))
 
-    def add(self, record: SessionRecord) -> Deferred[None]:
-        return self._call(_add, record)
+    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
+        return self._call(_run, work, then=_after, write=True)
 
-    def get(self, session_id: str) -> Deferred[SessionRecord | None]:
-        return self._call(_get, session_id)
+    def read(self, name: str, work: Work[T]) -> Deferred[T]:
+        return self._call(_run, work, then=_after, write=False)
 
-    def replace(self, record: SessionRecord) -> Deferred[None]:
-        return self._call(_replace, record)
-
-    def remove(self, session_id: str) -> Deferred[None]:
-        return self._call(_remove, session_id)
-
-    def page(self, user_id: str | None, after: Position | None, limit: int) -> Deferred[Sequence[SessionRecord]]:
-        return self._call(_page, user_id, after, limit)
-
-    def owner(self, session_id: str) -> Deferred[str | None]:
-        return self._call(_owner, session_id)
-
-    def add_link(self, link: Link) -> Deferred[None]:
-        return self._call(_add_link, link)
-
-    def get_link(self, link_id: str) -> Deferred[Link | None]:
-        return self._call(_get_link, link_id)
-
-    def remove_link(self, link_id: str) -> Deferred[None]:
-        return self._call(_remove_link, link_id)
-
-    def remove_expired_links(self, now: datetime) -> Deferred[int]:
-        return self._call(_remove_expired_links, now)
-
-    def _call(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+    def _call(
+        self, work: Callable[..., Any], *arguments: object, then: Callable[[Any], T] | None = None, **options: object
+    ) -> Deferred[T]:
         def run() -> Deferred[T]:
             assert self._pool is not None
-            done: Deferred[T] = self._pool.runInteraction(work, *arguments)
-            return done
+            done: Deferred[T] = self._pool.runInteraction(work, *arguments, **options)
+            return done if then is None else done.addCallback(then)
 
         return self._limiter.run(run).addErrback(translate)
 
@@ -159,99 +124,32 @@ class SqliteStore:
         await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), pool.finalClose)
 
 
-def _add(cursor: Transaction, record: SessionRecord) -> None:
-    values = _values(record)
-    cursor.execute("BEGIN IMMEDIATE")
-    cursor.execute(_INSERT, values)
-    if not cursor.rowcount:
-        raise SessionExists(record.id)
-    cursor.execute("DELETE FROM sandbox_links WHERE session_id = ?", (record.id,))
+class _SqliteConnection:
+    """A cursor of one of the pool's threads, as aggregates use it."""
+
+    dialect = SQLITE
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    async def execute(self, statement: str, values: Sequence[object] = ()) -> int:
+        self._cursor.execute(statement, values)
+        return int(self._cursor.rowcount)
+
+    async def query(self, statement: str, values: Sequence[object] = ()) -> Rows:
+        rows: Rows = self._cursor.execute(statement, values).fetchall()
+        return rows
 
 
-def _get(cursor: Transaction, session_id: str) -> SessionRecord | None:
-    row = first(cursor, _SELECT + " WHERE id = ?", (key(session_id, "id"),))
-    return None if row is None else _record(row)
+def _run(cursor: Cursor, work: Work[T], *, write: bool) -> tuple[T, Transaction]:
+    """In a thread; the pool commits, or rolls back what raises."""
+    transaction = transaction_on(_SqliteConnection(cursor))
+    if write:
+        cursor.execute("BEGIN IMMEDIATE")
+    return run_at_once(work(transaction)), transaction
 
 
-def _replace(cursor: Transaction, record: SessionRecord) -> None:
-    cursor.execute(_UPDATE, (*_values(record), record.id))
-    if not cursor.rowcount:
-        raise SessionNotFound(record.id)
-
-
-def _remove(cursor: Transaction, session_id: str) -> None:
-    key(session_id, "id")
-    cursor.execute("BEGIN IMMEDIATE")
-    cursor.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-    cursor.execute("DELETE FROM sandbox_links WHERE session_id = ?", (session_id,))
-
-
-def _page(cursor: Transaction, user_id: str | None, after: Position | None, limit: int) -> Sequence[SessionRecord]:
-    sql = _SELECT + " WHERE 1"
-    values: list[object] = []
-    if user_id is not None:
-        sql += " AND user_id = ?"
-        values += [key(user_id, "userId")]
-    if after is not None:
-        sql += " AND (created_at, id) < (?, ?)"
-        values += [_number(utc(after.created_at)), key(after.id, "cursor")]
-    sql += " ORDER BY created_at DESC, id DESC LIMIT ?"
-    return [_record(row) for row in cursor.execute(sql, (*values, max(limit, 0)))]
-
-
-def _owner(cursor: Transaction, session_id: str) -> str | None:
-    row = first(cursor, "SELECT user_id FROM sessions WHERE id = ?", (key(session_id, "id"),))
-    return None if row is None else str(row[0])
-
-
-def _add_link(cursor: Transaction, link: Link) -> None:
-    link = link_row(link)
-    cursor.execute(
-        "INSERT INTO sandbox_links (id, session_id, user_id, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (link.id, link.session_id, link.user_id, _number(link.expires_at)),
-    )
-    if not cursor.rowcount:
-        raise link_exists()
-
-
-def _get_link(cursor: Transaction, link_id: str) -> Link | None:
-    sql = "SELECT id, session_id, user_id, expires_at FROM sandbox_links WHERE id = ?"
-    row = first(cursor, sql, (key(link_id, "linkId"),))
-    if row is None:
-        return None
-    return Link(id=row[0], session_id=row[1], user_id=row[2], expires_at=_moment(row[3]))
-
-
-def _remove_link(cursor: Transaction, link_id: str) -> None:
-    cursor.execute("DELETE FROM sandbox_links WHERE id = ?", (key(link_id, "linkId"),))
-
-
-def _remove_expired_links(cursor: Transaction, now: datetime) -> int:
-    cursor.execute("DELETE FROM sandbox_links WHERE expires_at <= ?", (_number(utc(now)),))
-    return int(cursor.rowcount)
-
-
-def _values(record: SessionRecord) -> tuple[object, ...]:
-    row = session_row(record)
-    times = (_number(row.created_at), _number(row.updated_at))
-    return (row.id, row.user_id, row.image, row.phase.value, *times, row.container_id)
-
-
-def _record(row: Sequence[Any]) -> SessionRecord:
-    return SessionRecord(
-        id=row[0],
-        user_id=row[1],
-        image=row[2],
-        phase=Phase(row[3]),
-        created_at=_moment(row[4]),
-        updated_at=_moment(row[5]),
-        container_id=row[6],
-    )
-
-
-def _number(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _moment(number: int) -> datetime:
-    return _EPOCH + number * _MICROSECOND
+def _after(done: tuple[T, Transaction]) -> T:
+    result, transaction = done
+    committed(transaction)
+    return result
