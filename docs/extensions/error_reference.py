@@ -58,7 +58,8 @@ MEANINGS = {
     "TOKEN_EXPIRED": "The token or link is over.",
     "TOKEN_INVALID": "The token or link is not genuine, not for this, not valid yet, or revoked.",
     "TOKEN_MISSING": "No token was presented, or by another scheme than Bearer.",
-    "TOO_MANY_EXECS": "More commands at once than `EXEC_LIMIT`.",
+    "TOO_MANY_EXECS": "More commands at once than `MAX_EXECS` or, in one container, `MAX_CONTAINER_EXECS`; or too "
+    "little of `ANSWER_MEMORY` is left for another one's output.",
     "TOO_MANY_LINKS": "More than 40 symbolic links in a path (500), or more preview links than are kept (503).",
     "TOO_MANY_PREVIEWS": "More sessions have a registered port than the daemon keeps.",
     "TOO_MANY_PREVIEW_CONNECTIONS": "More connections to applications than allowed.",

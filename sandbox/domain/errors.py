@@ -5,6 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+#: The codes of what is wrong with the daemon itself, or with what it stands on. All others are answers to what somebody
+#: asked for, or to what runs in a container: neither a reason to warn nor to wake anybody.
+OWN_FAULTS = frozenset(
+    {
+        "ACCESS_UNAVAILABLE",
+        "AGENT_UNAVAILABLE",
+        "ENGINE_BUSY",
+        "ENGINE_ERROR",
+        "ENGINE_TLS",
+        "ENGINE_UNAVAILABLE",
+        "EXECUTION_FAILED",
+        "INTERNAL",
+        "IO_ERROR",
+        "KILL_UNCONFIRMED",
+        "NETWORK_UNSAFE",
+        "STORE_BUSY",
+        "STORE_UNAVAILABLE",
+    }
+)
+
 
 class SandboxError(Exception):
     """Anything that we can explain to a caller.
@@ -26,6 +46,15 @@ class SandboxError(Exception):
         self.message = message
         self.reason_code = code or self.code
         self.details: Mapping[str, object] = details or {}
+
+
+def is_own_fault(error: BaseException) -> bool:
+    """Whether an error is the daemon's own; what nobody foresaw is.
+
+    >>> is_own_fault(ContainerNotFound("s1")), is_own_fault(StoreUnavailable("gone")), is_own_fault(KeyError("x"))
+    (False, True, True)
+    """
+    return not isinstance(error, SandboxError) or error.reason_code in OWN_FAULTS
 
 
 class InvalidRequest(SandboxError):
@@ -181,6 +210,15 @@ class Overloaded(SandboxError):
         "TOO_MANY_PREVIEWS",
         "TOO_MANY_PREVIEW_CONNECTIONS",
     )
+
+
+class AnswerMemoryExhausted(Overloaded):
+    """All requests together hold as many bytes as ``ANSWER_MEMORY`` allows."""
+
+    code = "ANSWER_MEMORY"
+
+    def __init__(self) -> None:
+        super().__init__("Too much memory is in use by other requests")
 
 
 class ExecutionFailed(SandboxError):

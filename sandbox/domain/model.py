@@ -139,6 +139,11 @@ class Entry:
     size: int
     modified_ns: int
 
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return 192 + len(self.name)
+
 
 @attrs.frozen(kw_only=True)
 class FileContent:

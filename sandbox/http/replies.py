@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain import errors
+from sandbox.http.encoding import encode
 
 _log = Logger()
 
@@ -46,21 +47,20 @@ class Reply:
     """A complete answer.
 
     :ivar headers: fields beside Content-Type and Content-Length.
-    :ivar payload: what becomes its JSON body; ``None`` for an answer without one.
+    :ivar payload: what becomes its JSON body, see :mod:`sandbox.http.encoding`; ``None`` for an answer without one.
     """
 
     status: int
     payload: dict[str, Any] | None
     headers: Fields = ()
 
+    def pieces(self) -> Iterator[bytes]:
+        """The payload as UTF-8 JSON, in pieces, each made when it is asked for."""
+        return iter(()) if self.payload is None else encode(self.payload)
+
     def body(self) -> bytes:
-        """The payload as UTF-8 JSON; names that are no text keep their surrogates as ``\\uDCxx`` escapes."""
-        if self.payload is None:
-            return b""
-        try:
-            return json.dumps(self.payload, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError:
-            return json.dumps(self.payload).encode("ascii")
+        """The payload as UTF-8 JSON."""
+        return b"".join(self.pieces())
 
 
 def error_reply(status: int, code: str, message: str, headers: Fields = (), **details: Any) -> Reply:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -16,9 +17,10 @@ from twisted.web.server import Request as TwistedRequest
 
 from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
-from sandbox.http.responses import JSON, error_code, reply_bytes
+from sandbox.http.responses import JSON, error_code, reply_bytes, reply_head
+from sandbox.http.streaming import BodyWriter, take_beginning
 from sandbox.http.traffic import CLIENT_LEFT
-from sandbox.protocols.http1.framing import NONE, Framing
+from sandbox.protocols.http1.framing import NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import RequestHead
 from sandbox.protocols.http1.headers import REQUEST_ID
 
@@ -240,19 +242,45 @@ class Request(TwistedRequest):
             self.channel.abort_response(reset)
 
     def respond(self, reply: Reply, body: bytes | None = None, content_type: bytes = JSON) -> None:
-        """Answer with a whole reply.
+        """Answer with a reply: at once, or when it is long piece by piece, as the client reads it.
 
         :param body: what stands for the reply's own JSON body.
         """
-        if body is None:
-            body = reply.body()
+        pieces = reply.pieces() if body is None else iter([body])
+        beginning, whole = take_beginning(pieces)
         self.code = reply.status
         self.error = error_code(reply)
         fields = [*reply.headers, (REQUEST_ID, self.id)]
-        if body:
+        if beginning:
             fields.append((b"content-type", content_type))
-        self.send(reply_bytes(reply.status, fields, body, head_only=self.method == b"HEAD", close=not self.persistent))
-        self.complete()
+        head_only = self.method == b"HEAD"
+        if whole or body is not None:
+            self.send(reply_bytes(reply.status, fields, beginning, head_only=head_only, close=not self.persistent))
+            self.complete()
+            return
+        # Before HTTP/1.1 the end of the connection is that of the body.
+        close = not self.persistent or not self.minor
+        framing = b"transfer-encoding: chunked\r\n" if self.minor else b""
+        self.send(reply_head(reply.status, fields, framing, close=close))
+        if head_only:
+            self.complete()
+        else:
+            self._write_body(chain([beginning], pieces))
+
+    def _write_body(self, pieces: Iterator[bytes]) -> None:
+        def write(piece: bytes) -> None:
+            self.send(chunk(piece) if self.minor else piece)
+
+        def ended() -> None:
+            self.channel.unregisterProducer()
+            if self.minor:
+                self.send(last_chunk([]))
+            self.complete()
+
+        writer = BodyWriter(filter(None, pieces), write, ended=ended, failed=lambda: self.abort(reset=not self.minor))
+        self.on_disconnect = lambda _: writer.stopProducing()
+        writer.start(self.site.cooperator)
+        self.channel.registerProducer(writer, True)
 
     def expect_upgrade(self) -> None:
         """From now on the client should not speak until it has its answer.

@@ -31,13 +31,19 @@ def error_code(reply: Reply) -> str:
 
 def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:
     """A whole response; Content-Length and Date are added, and ``Connection: close`` when asked."""
+    framing = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
+    head = reply_head(status, fields, framing, close=close)
+    return head if head_only else head + body
+
+
+def reply_head(status: int, fields: Fields, framing: bytes, *, close: bool) -> bytes:
+    """A response's head.
+
+    :param framing: the line that tells where the body ends, if there is one.
+    """
     lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]
     lines += [b"%b: %b\r\n" % field for field in fields]
-    if status != 204:
-        lines.append(b"content-length: %d\r\n" % len(body))
-    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-    if not head_only:
-        lines.append(body)
+    lines += [framing, b"connection: close\r\n\r\n" if close else b"\r\n"]
     return b"".join(lines)
 
 

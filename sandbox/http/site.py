@@ -19,6 +19,7 @@ from sandbox.http.identity import RequestIds
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.http.responses import error_code
+from sandbox.http.streaming import one_piece_a_turn
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
 from sandbox.protocols.http1.headers import TrustedProxies
@@ -114,6 +115,7 @@ class Site(TwistedSite):
         self.counters = Counters()
         self.ids = ids or RequestIds(TrustedProxies())
         self.traffic = traffic or Traffic()
+        self.cooperator = one_piece_a_turn(reactor)
         self.stopping = False
         self._observe = observe
         self._channels: set[Channel] = set()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
-from sandbox.domain.errors import EngineError, ExecutionFailed, ExecutionTimeout, SandboxError
-from sandbox.domain.model import ExecResult, ExecSpec
+from sandbox.domain.errors import (
+    EngineError,
+    ExecutionFailed,
+    ExecutionTimeout,
+    Overloaded,
+    SandboxError,
+    is_own_fault,
+)
+from sandbox.domain.model import Container, ExecResult, ExecSpec
 from sandbox.net.instruments import Histogram
+from sandbox.policy.budget import STEP, Share
 from sandbox.runtimes.interface import IRuntime
 from sandbox.runtimes.lookup import running_container
 
@@ -28,12 +38,14 @@ class ExecutionCounts:
     """What became of commands.
 
     :ivar running: commands that run now.
+    :ivar in_container: those that have been given to their container, by its id.
     :ivar outcomes: how commands ended, in a word.
-    :ivar durations: of those that were run, by the container's clock.
+    :ivar durations: of those that were run, by the daemon's clock: what a container tells may be made up.
     """
 
     def __init__(self) -> None:
         self.running = 0
+        self.in_container: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.durations = Histogram()
 
@@ -54,7 +66,6 @@ class ExecutionCounts:
 
     def ended(self, result: ExecResult) -> None:
         """Count a command's end."""
-        self.durations.add(result.duration_ms / 1000)
         if result.timed_out:
             self.outcomes["timed out"] += 1
         elif result.oom_killed:
@@ -72,34 +83,50 @@ def printable(output: bytes) -> str:
     return output.decode("utf-8", "replace")
 
 
+def output_size(outcome: ExecResult | Failure) -> int:
+    """The bytes of output that come with a command's end, also with that of one whose time was up."""
+    if isinstance(outcome, ExecResult):
+        return len(outcome.stdout) + len(outcome.stderr)
+    details = outcome.value.details if isinstance(outcome.value, ExecutionTimeout) else {}
+    return sum(len(value) for value in details.values() if isinstance(value, bytes))
+
+
 @attrs.frozen
 class Execution:
     """The use case of running one command.
 
+    :ivar container_limit: commands at once in one container.
     :ivar log_commands: whether the log shows a command's text, not only its program.
+    :ivar seconds: the clock by which commands are timed.
     """
 
     runtime: IRuntime
+    container_limit: int
     log_commands: bool = True
+    seconds: Callable[[], float] = monotonic
     counts: ExecutionCounts = attrs.field(factory=ExecutionCounts)
 
-    def run(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
+    def run(self, session_id: str, spec: ExecSpec, share: Share) -> Deferred[ExecResult]:
         """Run a command to its end. Cancelling kills it.
 
+        :param share: what holds its output, also that of an :class:`ExecutionTimeout`.
+        :raises Overloaded: with TOO_MANY_EXECS when too many run, or nothing is left to hold output.
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container does not run.
         :raises ExecutionFailed: when the engine refuses or fails.
         :raises ExecutionTimeout: when time was up; with what the command had printed.
         """
-        return Deferred.fromCoroutine(self._run(session_id, spec))
+        return Deferred.fromCoroutine(self._run(session_id, spec, share))
 
-    async def _run(self, session_id: str, spec: ExecSpec) -> ExecResult:
+    async def _run(self, session_id: str, spec: ExecSpec, share: Share) -> ExecResult:
         try:
             with self.counts.one():
                 container = await running_container(self.runtime, session_id)
-                result = await self.runtime.execute(container, spec)
+                with self._admitted(container, share):
+                    result = await self.runtime.execute(container, spec, share)
         except SandboxError as error:
-            _log.warn(
+            _log.emit(
+                LogLevel.warn if is_own_fault(error) else LogLevel.info,
                 "exec session={session} failed: {error}",
                 session=session_id,
                 error=error.message,
@@ -110,7 +137,7 @@ class Execution:
                 raise
             raise ExecutionFailed(error.message, error.reason_code) from error
         except CancelledError:
-            _log.warn(
+            _log.info(
                 "exec session={session} command={command!r} was killed: its caller hung up",
                 session=session_id,
                 command=self._shown(spec),
@@ -130,8 +157,8 @@ class Execution:
             raise ExecutionTimeout(
                 spec.timeout_ms,
                 {
-                    "stdout": printable(result.stdout),
-                    "stderr": printable(result.stderr),
+                    "stdout": result.stdout,
+                    "stderr": result.stderr,
                     "durationMs": result.duration_ms,
                     "truncated": result.truncated,
                     "survivors": result.survivors,
@@ -139,6 +166,24 @@ class Execution:
                 code="KILL_UNCONFIRMED" if result.survivors else None,
             )
         return result
+
+    @contextmanager
+    def _admitted(self, container: Container, share: Share) -> Iterator[None]:
+        """Count a command against its container's limit, and time it."""
+        running = self.counts.in_container
+        if running[container.id] >= self.container_limit:
+            raise Overloaded("Too many commands run at once in this container", code="TOO_MANY_EXECS")
+        if not share.take(2 * STEP):
+            raise Overloaded("Too many commands hold output at once", code="TOO_MANY_EXECS")
+        running[container.id] += 1
+        begun = self.seconds()
+        try:
+            yield
+            self.counts.durations.add(self.seconds() - begun)
+        finally:
+            running[container.id] -= 1
+            if not running[container.id]:
+                del running[container.id]
 
     def _shown(self, spec: ExecSpec) -> str:
         if not self.log_commands:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
-from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError
+from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError, is_own_fault
 from sandbox.domain.model import Container, Entry, FileContent
+from sandbox.operations.execution import running_container
+from sandbox.policy.budget import Share
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime
 from sandbox.runtimes.lookup import running_container
 
 #: Characters of a path that the log shows: what is longer is refused anyway.
 _SHOWN = 4096
+#: Bytes of a file that are looked through at once.
+_PIECE = 64 * 1024
 
 _log = Logger()
 T = TypeVar("T")
@@ -38,18 +43,18 @@ class Files:
     size_limit: int
     outcomes: Counter[tuple[str, str]] = attrs.field(factory=Counter)
 
-    def read(self, session_id: str, path: str) -> Deferred[FileContent]:
+    def read(self, session_id: str, path: str, share: Share) -> Deferred[FileContent]:
         """A file's bytes, which are UTF-8.
 
+        :param share: what holds them.
         :raises WorkspaceError: with NOT_UTF8 when they are not.
+        :raises AnswerMemoryExhausted: when not enough is left to hold them.
         """
 
         async def act(container: Container, raw: bytes) -> FileContent:
-            found = await self.runtime.read_file(container, raw, self.size_limit)
-            try:
-                found.content.decode("utf-8")
-            except UnicodeDecodeError:
-                raise WorkspaceError("the file is not UTF-8 text", code="NOT_UTF8") from None
+            found = await self.runtime.read_file(container, raw, self.size_limit, share)
+            if not is_utf8(found.content):
+                raise WorkspaceError("the file is not UTF-8 text", code="NOT_UTF8")
             return found
 
         return self._do("read file", session_id, path, act)
@@ -58,11 +63,16 @@ class Files:
         """Create or atomically replace a file; its size in bytes."""
         return self._do("write file", session_id, path, lambda c, raw: self.runtime.write_file(c, raw, content))
 
-    def list(self, session_id: str, path: str) -> Deferred[Sequence[Entry]]:
-        """A directory's entries, sorted by name."""
+    def list(self, session_id: str, path: str, share: Share) -> Deferred[Sequence[Entry]]:
+        """A directory's entries, sorted by name.
+
+        :param share: what holds them.
+        :raises AnswerMemoryExhausted: when not enough is left to hold them.
+        """
 
         async def act(container: Container, raw: bytes) -> Sequence[Entry]:
-            return sorted(await self.runtime.list_directory(container, raw), key=lambda entry: entry.name)
+            found = await self.runtime.list_directory(container, raw, share)
+            return sorted(found, key=lambda entry: entry.name)
 
         return self._do("list directory", session_id, path, act)
 
@@ -82,14 +92,15 @@ class Files:
                 result = await act(container, raw)
             except CancelledError:
                 self.outcomes[verb, "cancelled"] += 1
-                _log.warn(
+                _log.info(
                     "{verb} session={session} path={path!r} was given up: its caller hung up",
                     **told,
                 )
                 raise
             except SandboxError as error:
                 self.outcomes[verb, "failed"] += 1
-                _log.warn(
+                _log.emit(
+                    LogLevel.warn if is_own_fault(error) else LogLevel.info,
                     "{verb} session={session} path={path!r}: {code}",
                     **told,
                     code=error.reason_code,
@@ -106,6 +117,22 @@ class Files:
             return result
 
         return Deferred.fromCoroutine(run())
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether it is UTF-8; looked through in pieces, so that no whole text of it is made.
+
+    >>> is_utf8("x€".encode()), is_utf8("x€".encode()[:-1]), is_utf8(b"\\xff")
+    (True, False, False)
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(content), _PIECE):
+            decoder.decode(content[start : start + _PIECE])
+        decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _size(result: object) -> int | None:

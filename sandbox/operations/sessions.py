@@ -8,10 +8,17 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger, LogLevel
 
-from sandbox.domain.errors import Conflict, ContainerNotFound, SandboxError, SessionExists, SessionNotFound
+from sandbox.domain.errors import (
+    Conflict,
+    ContainerNotFound,
+    SandboxError,
+    SessionExists,
+    SessionNotFound,
+    is_own_fault,
+)
 from sandbox.domain.events import SessionCreated, SessionRemoved, SessionRemoving, SessionStopped, SessionStopping
 from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
 from sandbox.events.bus import EventBus
@@ -226,7 +233,8 @@ class Sessions:
         """
         if isinstance(error, Conflict) and not owned:
             return  # the store refused: the id is taken, or nothing can be created here
-        _log.warn("create session={session} failed: {error!r}", session=record.id, error=error)
+        level = LogLevel.warn if is_own_fault(error) and not isinstance(error, CancelledError) else LogLevel.info
+        _log.emit(level, "create session={session} failed: {error!r}", session=record.id, error=error)
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return
         await self._attempt(record.id, self._runtime.remove(record.id))

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.policy.budget import Share
 
 #: Called with a session id and its container now, or ``None`` when the last one is gone.
 Listener = Callable[[str, Container | None], None]
@@ -73,18 +74,22 @@ class IRuntime(Interface):
     def workspaces() -> Deferred[Sequence[str]]:
         """The session ids whose workspace volumes this instance made."""
 
-    def execute(container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+    def execute(container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
         """Run a command; fires when it ended, or was killed because its time was up (``timed_out``).
 
         Cancelling kills it and everything it started, then fails with ``CancelledError``.
 
+        :param share: what holds the output: a step of the budget for each stream already, the rest as it comes. A
+            stream for which nothing is left is truncated.
         :raises ExecutionFailed: when it could not be started or its end cannot be known.
         :raises ContainerNotRunning: when the container stopped running meanwhile.
         """
 
-    def read_file(container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+    def read_file(container: Container, path: bytes, limit: int, share: Share | None = None) -> Deferred[FileContent]:
         """Read a regular file under ``/workspace``.
 
+        :param share: what holds the content, as it comes.
+        :raises Overloaded: with ANSWER_MEMORY when that has not enough left.
         :raises WorkspaceError: with FILE_TOO_LARGE when it holds more than ``limit`` bytes.
         :raises InvalidPath: when a link leads out of the workspace.
         """
@@ -96,8 +101,12 @@ class IRuntime(Interface):
         :raises InvalidPath: when a link leads out of the workspace.
         """
 
-    def list_directory(container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
-        """The entries of a directory, without ``.`` and ``..``, in no order; links are not followed."""
+    def list_directory(container: Container, path: bytes, share: Share | None = None) -> Deferred[Sequence[Entry]]:
+        """The entries of a directory, without ``.`` and ``..``, in no order; links are not followed.
+
+        :param share: what holds the entries, as they come.
+        :raises Overloaded: with ANSWER_MEMORY when that has not enough left.
+        """
 
     def stat(container: Container, path: bytes) -> Deferred[Entry | None]:
         """Metadata of a path, its last link followed inside the workspace (a dangling one is itself, a symlink);

@@ -28,6 +28,9 @@ class Execution:
         "Seconds to wait for a kill to be confirmed from inside a container.",
     )
     max_execs: int = variable("MAX_EXECS", whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
+    max_container_execs: int = variable(
+        "MAX_CONTAINER_EXECS", whole(1, 100_000), "64", "Commands running at once in one container; beyond it 503."
+    )
     max_container_requests: int = variable(
         "MAX_CONTAINER_REQUESTS",
         whole(1, 1000),
@@ -38,7 +41,14 @@ class Execution:
         "FILE_SIZE_LIMIT", whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
     )
     directory_limit: int = variable(
-        "DIRECTORY_LIMIT", whole(1, 10_000_000), "200000", "Entries of the largest directory that can be listed."
+        "DIRECTORY_LIMIT", whole(1, 10_000_000), "20000", "Entries of the largest directory that can be listed."
+    )
+    answer_memory: int = variable(
+        "ANSWER_MEMORY",
+        whole(1 << 20, 1 << 40),
+        "268435456",
+        "Bytes that all requests together hold of commands' output, files and listings. When they are used up, output "
+        "is truncated, and files and listings are 503.",
     )
     file_timeout: float = variable("FILE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one file operation may take.")
     idempotency_seconds: float = variable(

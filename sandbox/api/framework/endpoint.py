@@ -19,11 +19,12 @@ from sandbox.api.framework.error_responses import ErrorResponses
 from sandbox.api.framework.operation import PREFIX, Answer, Operation, Parameter, documented
 from sandbox.api.framework.validation import compiled, load, read
 from sandbox.api.internal.schemas import Schema
-from sandbox.domain.errors import UnknownPath
+from sandbox.domain.errors import AnswerMemoryExhausted, UnknownPath
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
-from sandbox.http.responses import error_code
+from sandbox.http.responses import JSON, error_code
 from sandbox.net.log_context import on_behalf_of
+from sandbox.policy.budget import STEP, Share
 
 SESSION = "/sessions/{sessionId}"
 
@@ -42,12 +43,14 @@ class Call:
     :ivar given: the other parameters by name, checked; ``None`` for one that is not given.
     :ivar body: the checked body; empty where the endpoint takes none.
     :ivar raw: the body's bytes.
+    :ivar share: what the request holds of the memory for outputs and files, until its answer is written.
     """
 
     in_path: Mapping[str, str]
     given: Mapping[str, Any]
     body: Mapping[str, Any]
     raw: bytes
+    share: Share
 
     @property
     def session_id(self) -> str:
@@ -67,10 +70,6 @@ class Page:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     status: int = 200
 
-    def body(self) -> bytes:
-        """The content."""
-        return self.content
-
 
 Endpoint = Callable[[Any, Call], Awaitable[Reply | Page]]
 E = TypeVar("E", bound=Endpoint)
@@ -84,10 +83,11 @@ class _Checks:
         self._parameters = [(parameter, compiled(parameter.schema)) for parameter in operation.parameters]
         self._body = None if operation.body is None else compiled(operation.body)
 
-    def call(self, request: Request, in_path: Mapping[str, str]) -> Call:
+    def call(self, request: Request, in_path: Mapping[str, str], share: Share) -> Call:
         """A request's call.
 
         :raises InvalidRequest: naming what is wrong.
+        :raises AnswerMemoryExhausted: when there is no memory for a body of that size.
         """
         for name, validator in self._in_path.items():
             read(name, [in_path[name].encode("utf-8")], validator)
@@ -98,8 +98,10 @@ class _Checks:
             values = values or ([b""] if parameter.required else [])
             given[parameter.name] = read(parameter.label, values, validator)
         raw = b"" if request.content is None else request.content.read()
+        if len(raw) > STEP and not share.take(len(raw)):
+            raise AnswerMemoryExhausted
         body = {} if self._body is None else load(raw, self._body)
-        return Call(in_path, given, body, raw)
+        return Call(in_path, given, body, raw, share)
 
 
 def _values(request: Request, parameter: Parameter) -> list[bytes]:
@@ -141,9 +143,11 @@ def endpoint(
         rule = re.sub(r"\{(\w+)\}", r"<string:\1>", operation.path)
 
         @APP.route(rule, methods=[method], endpoint=f"{method} {path}")
-        def respond(self: Any, request: Request, **in_path: str) -> Deferred[bytes]:
+        def respond(self: Any, request: Request, **in_path: str) -> Deferred[None]:
+            share = self.memory.share()
+
             async def act() -> Reply | Page:
-                return await function(self, checks.call(request, in_path))
+                return await function(self, checks.call(request, in_path, share))
 
             request.route = operation.path
             request.session_id = in_path.get("sessionId", "")
@@ -151,31 +155,31 @@ def endpoint(
                 work = Deferred.fromCoroutine(act())
             # Whoever hung up does not want the work done: a command is killed, a creation undone.
             request.notifyFinish().addErrback(lambda _: work.cancel())
-            return work.addErrback(_failed, request).addCallback(send, request)
+            work.addErrback(_failed, request).addCallback(_answer, request)
+            return work.addBoth(lambda _: share.close())
 
         return function
 
     return decorate
 
 
-def _failed(failure: Failure, request: Request) -> Reply:
-    if failure.check(CancelledError):
-        return Reply(499, None)  # The client hung up: nobody reads this, but it ends the request.
+def _failed(failure: Failure, request: Request) -> Reply | None:
+    if failure.check(CancelledError) and request.channel is None:
+        return None  # The client hung up.
     with on_behalf_of(request.id, request.session_id):
         return reply_to(failure)
 
 
-def send(reply: Reply | Page, request: Request) -> bytes:
-    """Put a reply's head on the request; the answer is the body to write."""
-    request.setResponseCode(reply.status)
+def _answer(reply: Reply | Page | None, request: Request) -> Deferred[None] | None:
+    """Answer a request; fires when all of the answer is written, or the client has left."""
+    if reply is None or request.channel is None:
+        return None
+    over: Deferred[None] = request.notifyFinish().addErrback(lambda _: None)
     if isinstance(reply, Page):
-        request.setHeader(b"content-type", reply.media_type)  # type: ignore[no-untyped-call]
-    elif reply.payload is not None:
-        request.error = error_code(reply)
-        request.setHeader(b"content-type", b"application/json; charset=utf-8")  # type: ignore[no-untyped-call]
-    for name, value in reply.headers:
-        request.setHeader(name, value)  # type: ignore[no-untyped-call]
-    return reply.body()
+        request.respond(Reply(reply.status, None, reply.headers), reply.content, reply.media_type)
+    else:
+        request.respond(reply)
+    return over
 
 
 def refuse_route(request: Request, error: HTTPException) -> bytes:
@@ -185,4 +189,8 @@ def refuse_route(request: Request, error: HTTPException) -> bytes:
         reply = error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", ((b"allow", methods.encode("ascii")),))
     else:
         reply = reply_to(UnknownPath("No such endpoint"))
-    return send(reply, request)
+    request.setResponseCode(reply.status)
+    request.error = error_code(reply)
+    for name, value in (*reply.headers, (b"content-type", JSON)):
+        request.setHeader(name, value)  # type: ignore[no-untyped-call]
+    return reply.body()

@@ -61,7 +61,7 @@ UNFORESEEN: ErrorResponses = (error_response(SandboxError, details=INCIDENT),)
 ANY: ErrorResponses = (_overloaded("STARTING"), *UNFORESEEN)
 KEY: ErrorResponses = (error_response(errors.ServiceKeyRejected),)
 INPUT: ErrorResponses = (error_response(errors.InvalidRequest),)
-BODY: ErrorResponses = (error_response(errors.BodyTooLarge),)
+BODY: ErrorResponses = (error_response(errors.BodyTooLarge), error_response(errors.AnswerMemoryExhausted))
 STORE: ErrorResponses = (_overloaded("STORE_BUSY"), error_response(errors.StoreUnavailable))
 ENGINE: ErrorResponses = (
     _overloaded("ENGINE_BUSY"),
@@ -84,7 +84,12 @@ COMMAND: ErrorResponses = (
     error_response(errors.ExecutionFailed),
     error_response(errors.ExecutionTimeout, details=PARTIAL_OUTPUT),
 )
-FILE: ErrorResponses = (*_INSIDE, error_response(errors.InvalidPath), error_response(errors.WorkspaceError))
+FILE: ErrorResponses = (
+    *_INSIDE,
+    error_response(errors.AnswerMemoryExhausted),
+    error_response(errors.InvalidPath),
+    error_response(errors.WorkspaceError),
+)
 #: Of what is asked of the application in a session.
 PREVIEW: ErrorResponses = (
     error_response(errors.PreviewNotRegistered),

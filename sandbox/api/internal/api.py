@@ -27,6 +27,7 @@ from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.operations.links import Links
 from sandbox.operations.previews import PreviewRegistration
 from sandbox.operations.sessions import Sessions
+from sandbox.policy.budget import Budget
 from sandbox.protocols.hostnames import Addresses
 
 
@@ -46,6 +47,7 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
     """The Klein application; one instance serves the whole daemon.
 
     :param output_limit: bytes kept of each output stream of a command.
+    :ivar memory: for what requests hold of outputs and files.
     """
 
     app = APP
@@ -61,7 +63,9 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
         idempotency: IdempotencyCache[ExecResult],
         addresses: Addresses,
         output_limit: int,
+        memory: Budget,
     ) -> None:
+        self.memory = memory
         self._sessions = sessions
         self._execution = execution
         self._files = files

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.domain.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
-from sandbox.operations.execution import SHELL, printable
+from sandbox.operations.execution import SHELL
 from sandbox.policy.commands import checked_arguments, checked_environment, encoded
 from sandbox.policy.paths import workspace_path
 
@@ -30,11 +30,11 @@ def metadata_view(entry: Entry) -> dict[str, Any]:
 
 
 def result_view(result: ExecResult) -> dict[str, Any]:
-    """What a command did (contract section 2)."""
+    """What a command did (contract section 2); its output becomes text while it is written."""
     payload: dict[str, Any] = {
         "exitCode": result.exit_code,
-        "stdout": printable(result.stdout),
-        "stderr": printable(result.stderr),
+        "stdout": result.stdout,
+        "stderr": result.stderr,
         "durationMs": result.duration_ms,
         "truncated": result.truncated,
     }

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import hashlib
 
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
 from sandbox.api.framework import error_responses
 from sandbox.api.framework.endpoint import SESSION, Call, endpoint
 from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer, Parameter
 from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import exec_spec, metadata_view, result_view
-from sandbox.domain.errors import InvalidRequest
-from sandbox.domain.model import ExecResult, iso_ns
+from sandbox.domain.errors import AnswerMemoryExhausted, InvalidRequest
+from sandbox.domain.model import ExecResult, ExecSpec, iso_ns
 from sandbox.http.replies import Reply
-from sandbox.operations.execution import Execution
+from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache, IdempotencyKeyUnknown, IdempotencyMismatch
+from sandbox.policy.budget import Budget, Share
 from sandbox.policy.paths import display_name
 
 _PATH = (Parameter("query", "path", schemas.WORKSPACE_PATH, required=True),)
 _DIRECTORY_PATH = (Parameter("query", "path", schemas.DIRECTORY_PATH, required=True),)
+
+
+def _hold(outcome: ExecResult | Failure, share: Share) -> ExecResult | Failure:
+    """Have a request hold an outcome that is not its own."""
+    size = output_size(outcome)
+    if size and not share.take(size):
+        raise AnswerMemoryExhausted
+    return outcome
 
 
 class WorkspaceEndpoints:
@@ -29,6 +41,7 @@ class WorkspaceEndpoints:
     _files: Files
     _idempotency: IdempotencyCache[ExecResult]
     _output_limit: int
+    memory: Budget
 
     @endpoint(
         "POST",
@@ -53,13 +66,24 @@ class WorkspaceEndpoints:
         if key is None:
             if replay is not None:
                 raise InvalidRequest("Header Idempotency-Replay needs an Idempotency-Key")
-            return Reply(200, result_view(await self._execution.run(call.session_id, spec)))
+            return Reply(200, result_view(await self._execution.run(call.session_id, spec, call.share)))
         known = call.session_id, key, hashlib.sha256(call.raw).digest()
         if replay is None:
-            outcome = self._idempotency.run(*known, lambda: self._execution.run(call.session_id, spec))
+            outcome = self._idempotency.run(*known, lambda: self._run_for_many(call.session_id, spec))
         else:
             outcome = self._idempotency.replay(*known)
-        return Reply(200, result_view(await outcome))
+        return Reply(200, result_view(await outcome.addBoth(_hold, call.share)))
+
+    def _run_for_many(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
+        """Run a command whose caller may leave while others wait for it: its output is not one request's."""
+        share = self.memory.share()
+
+        def ended(outcome: ExecResult | Failure) -> ExecResult | Failure:
+            # The requests that get it hold it from now on, before anything else can.
+            share.close()
+            return outcome
+
+        return self._execution.run(session_id, spec, share).addBoth(ended)
 
     @endpoint(
         "GET",
@@ -72,10 +96,9 @@ class WorkspaceEndpoints:
     async def read_file(self, call: Call) -> Reply:
         """Read a UTF-8 text file."""
         path = call.given["path"]
-        found = await self._files.read(call.session_id, path)
-        content = found.content.decode("utf-8")
+        found = await self._files.read(call.session_id, path, call.share)
         return Reply(
-            200, {"path": path, "content": content, "size": found.size, "modifiedAt": iso_ns(found.modified_ns)}
+            200, {"path": path, "content": found.content, "size": found.size, "modifiedAt": iso_ns(found.modified_ns)}
         )
 
     @endpoint(
@@ -109,8 +132,8 @@ class WorkspaceEndpoints:
     async def list_directory(self, call: Call) -> Reply:
         """List a directory, hidden entries included, sorted by name."""
         path = call.given["path"]
-        entries = await self._files.list(call.session_id, path)
-        shown = [{"name": display_name(entry.name), **metadata_view(entry)} for entry in entries]
+        entries = await self._files.list(call.session_id, path, call.share)
+        shown = ({"name": display_name(entry.name), **metadata_view(entry)} for entry in entries)
         return Reply(200, {"path": path, "entries": shown})
 
     @endpoint(

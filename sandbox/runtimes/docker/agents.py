@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.logger import Logger
 
 from sandbox.domain.errors import (
+    AnswerMemoryExhausted,
     ContainerNotRunning,
     EngineError,
     EngineUnavailable,
@@ -18,6 +19,7 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.net.cancellation import delay_cancellation
+from sandbox.policy.budget import Share
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.agent_errors import execution_error
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
@@ -90,18 +92,22 @@ class Agents:
 
         return Deferred.fromCoroutine(run())
 
-    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+    def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
         """As ``IRuntime.execute``."""
-        return Deferred.fromCoroutine(self._execute(container, spec))
+        return Deferred.fromCoroutine(self._execute(container, spec, share))
 
-    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+    def read_file(
+        self, container: Container, path: bytes, limit: int, share: Share | None = None
+    ) -> Deferred[FileContent]:
         """As ``IRuntime.read_file``."""
-        return self._file(container, Read(limit), protocol.READ, protocol.read(path, limit))
+        return self._file(container, Read(limit, share), protocol.READ, protocol.read(path, limit))
 
-    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+    def list_directory(
+        self, container: Container, path: bytes, share: Share | None = None
+    ) -> Deferred[Sequence[Entry]]:
         """As ``IRuntime.list_directory``."""
         limit = self._settings.directory_limit
-        return self._file(container, Listing(limit), protocol.LIST, protocol.listing(path, limit))
+        return self._file(container, Listing(limit, share), protocol.LIST, protocol.listing(path, limit))
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
         """As ``IRuntime.stat``."""
@@ -124,7 +130,7 @@ class Agents:
 
     # -- commands --------------------------------------------------------------------------------------------------
 
-    async def _execute(self, container: Container, spec: ExecSpec) -> ExecResult:
+    async def _execute(self, container: Container, spec: ExecSpec, share: Share | None) -> ExecResult:
         if self._closing:
             raise _stopping()
         if self._executions >= self._settings.max_execs:
@@ -132,7 +138,7 @@ class Agents:
         self._executions += 1
         try:
             async with self._pool.acquire(container) as (slot, link):
-                return await self._run(container, slot, link, spec)
+                return await self._run(container, slot, link, spec, share)
         except EngineUnavailable:
             if self._closing:
                 raise _stopping() from None
@@ -140,9 +146,11 @@ class Agents:
         finally:
             self._executions -= 1
 
-    async def _run(self, container: Container, slot: AgentSlot, link: AgentLink, spec: ExecSpec) -> ExecResult:
+    async def _run(
+        self, container: Container, slot: AgentSlot, link: AgentLink, spec: ExecSpec, share: Share | None
+    ) -> ExecResult:
         begun = self._reactor.seconds()
-        running = _Running(self._reactor, link, spec, self._settings)
+        running = _Running(self._reactor, link, spec, self._settings, share)
         self._commands.add(running)
         try:
             outcome = await running.outcome()
@@ -202,7 +210,7 @@ class Agents:
             link.kill(request_id)
             await self._starter.state(container, allowed=("running",))
             raise WorkspaceError(f"no answer within {self._settings.file_timeout:g} s", code="TIMEOUT") from None
-        except CancelledError:
+        except (CancelledError, AnswerMemoryExhausted):
             link.kill(request_id)
             raise
 
@@ -215,8 +223,8 @@ class Agents:
 class _Running:
     """A command under way, with the deadline by which something must have been heard of it."""
 
-    def __init__(self, reactor: Any, link: AgentLink, spec: ExecSpec, settings: Settings) -> None:
-        self.command = Command(spec.output_limit)
+    def __init__(self, reactor: Any, link: AgentLink, spec: ExecSpec, settings: Settings, share: Share | None) -> None:
+        self.command = Command(spec.output_limit, share)
         self._link = link
         self._patience = settings.exec_kill_timeout + _SLACK
         payload = protocol.execution(

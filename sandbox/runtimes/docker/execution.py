@@ -5,26 +5,29 @@ from __future__ import annotations
 import signal
 
 from sandbox.domain.model import ExecResult
+from sandbox.policy.budget import STEP, Growth, Share
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.agent_link import Exchange
 from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
 
 
 class Command(Exchange[Exit | Refusal]):
-    """A command that runs; keeps at most ``limit`` bytes of each stream."""
+    """A command that runs; keeps at most ``limit`` bytes of each stream, and no more than its share has left for it.
 
-    def __init__(self, limit: int) -> None:
+    :param share: see ``IRuntime.execute``.
+    """
+
+    def __init__(self, limit: int, share: Share | None = None) -> None:
         super().__init__()
         self._limit = limit
         self._output = {protocol.STDOUT: bytearray(), protocol.STDERR: bytearray()}
+        self._growth = {kind: Growth(share, STEP) for kind in self._output}
+        self._truncated: set[int] = set()
 
     def received(self, kind: int, payload: bytes) -> bool:
         """As :meth:`Exchange.received`."""
         if kind in self._output:
-            kept = self._output[kind]
-            if len(kept) + len(payload) > self._limit:
-                raise ProtocolError("more output than was asked for")
-            kept += payload
+            self._keep(kind, payload)
             return False
         if kind == protocol.EXIT:
             self.finish(protocol.parse_exit(payload))
@@ -34,15 +37,31 @@ class Command(Exchange[Exit | Refusal]):
             raise ProtocolError("no reply to a command")
         return True
 
+    def _keep(self, kind: int, payload: bytes) -> None:
+        kept = self._output[kind]
+        size = len(kept) + len(payload)
+        if size > self._limit:
+            raise ProtocolError("more output than was asked for")
+        # What is kept of a stream is its beginning, without a gap.
+        if kind not in self._truncated and self._growth[kind].fits(size):
+            kept += payload
+        else:
+            self._truncated.add(kind)
+
+    def _take_output(self, kind: int) -> bytes:
+        """A stream's bytes, which are held only once from then on."""
+        kept, self._output[kind] = self._output[kind], bytearray()
+        return bytes(kept)
+
     def result(self, ended: Exit) -> ExecResult:
-        """The whole outcome, after the exit."""
+        """The whole outcome, after the exit; to be asked for once."""
         return ExecResult(
             exit_code=128 + ended.status if ended.signalled else ended.status,
             signal=signal_name(ended.status) if ended.signalled else None,
-            stdout=bytes(self._output[protocol.STDOUT]),
-            stderr=bytes(self._output[protocol.STDERR]),
+            stdout=self._take_output(protocol.STDOUT),
+            stderr=self._take_output(protocol.STDERR),
             duration_ms=ended.duration_us // 1000,
-            truncated=ended.truncated,
+            truncated=ended.truncated or bool(self._truncated),
             timed_out=ended.timed_out,
             oom_killed=ended.oom,
             survivors=ended.survivors,
@@ -52,9 +71,10 @@ class Command(Exchange[Exit | Refusal]):
         """What is known of a command whose time was up and of which nothing more was heard."""
         return ExecResult(
             exit_code=128 + signal.SIGKILL,
-            stdout=bytes(self._output[protocol.STDOUT]),
-            stderr=bytes(self._output[protocol.STDERR]),
+            stdout=self._take_output(protocol.STDOUT),
+            stderr=self._take_output(protocol.STDERR),
             duration_ms=duration_ms,
+            truncated=bool(self._truncated),
             timed_out=True,
             survivors=1,
         )

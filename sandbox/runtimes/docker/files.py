@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from twisted.python.failure import Failure
 
+from sandbox.domain.errors import AnswerMemoryExhausted
 from sandbox.domain.model import Entry, FileContent
+from sandbox.policy.budget import Growth, Share
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.agent_errors import file_error
 from sandbox.runtimes.docker.agent_link import Exchange
@@ -38,6 +40,13 @@ class FileExchange(Exchange[T]):
         """The agent refuses."""
         self.finish(Failure(file_error(refusal)))
 
+    def fits(self, growth: Growth, size: int) -> bool:
+        """Whether what has come may be held. Where the share has not enough left, that is how the operation ends."""
+        if not self.over and growth.fits(size):
+            return True
+        self.finish(Failure(AnswerMemoryExhausted()))
+        return False
+
     @abstractmethod
     def took(self, kind: int, payload: bytes) -> bool:
         """Take a reply in; whether it has a place here."""
@@ -63,20 +72,26 @@ class Stat(FileExchange[Entry | None]):
 
 
 class Read(FileExchange[FileContent]):
-    """READ, of at most ``limit`` bytes."""
+    """READ, of at most ``limit`` bytes, which the share holds."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share: Share | None = None) -> None:
         super().__init__()
         self._limit = limit
+        self._growth = Growth(share)
         self._metadata: Entry | None = None
         self._content = bytearray()
+        self._size = 0
 
     def took(self, kind: int, payload: bytes) -> bool:
         """As :meth:`FileExchange.took`."""
         if kind == protocol.METADATA and self._metadata is None:
             self._metadata = protocol.parse_metadata(payload)
-        elif kind == protocol.CONTENT and len(self._content) + len(payload) <= self._limit:
-            self._content += payload
+        elif kind == protocol.CONTENT and self._size + len(payload) <= self._limit:
+            self._size += len(payload)
+            if self.fits(self._growth, self._size):
+                self._content += payload
+            else:
+                self._content = bytearray()
         elif kind == protocol.DONE and self._metadata is not None:
             content = bytes(self._content)
             self.finish(FileContent(content=content, size=len(content), modified_ns=self._metadata.modified_ns))
@@ -86,18 +101,26 @@ class Read(FileExchange[FileContent]):
 
 
 class Listing(FileExchange[Sequence[Entry]]):
-    """LIST, of at most ``limit`` entries."""
+    """LIST, of at most ``limit`` entries, which the share holds."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share: Share | None = None) -> None:
         super().__init__()
         self._limit = limit
+        self._growth = Growth(share)
+        self._count = self._weight = 0
         self._entries: list[Entry] = []
 
     def took(self, kind: int, payload: bytes) -> bool:
         """As :meth:`FileExchange.took`."""
         if kind == protocol.ENTRIES:
-            self._entries.extend(protocol.parse_entries(payload))
-            return len(self._entries) <= self._limit
+            found = list(protocol.parse_entries(payload))
+            self._count += len(found)
+            self._weight += sum(entry.weight for entry in found)
+            if self.fits(self._growth, self._weight):
+                self._entries += found
+            else:
+                self._entries = []
+            return self._count <= self._limit
         if kind == protocol.DONE:
             self.finish(self._entries)
         return kind == protocol.DONE

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.net.instruments import CallStats, PoolUsage
+from sandbox.policy.budget import Share
 from sandbox.runtimes.docker import program
 from sandbox.runtimes.docker.agents import Agents
 from sandbox.runtimes.docker.containers import Containers
@@ -163,21 +164,25 @@ class DockerRuntime:
         """As ``IRuntime.workspaces``."""
         return self._lookup.workspaces()
 
-    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+    def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
         """As ``IRuntime.execute``."""
-        return self._agents.execute(container, spec)
+        return self._agents.execute(container, spec, share)
 
-    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+    def read_file(
+        self, container: Container, path: bytes, limit: int, share: Share | None = None
+    ) -> Deferred[FileContent]:
         """As ``IRuntime.read_file``."""
-        return self._agents.read_file(container, path, limit)
+        return self._agents.read_file(container, path, limit, share)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
         """As ``IRuntime.write_file``."""
         return self._agents.write_file(container, path, content)
 
-    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+    def list_directory(
+        self, container: Container, path: bytes, share: Share | None = None
+    ) -> Deferred[Sequence[Entry]]:
         """As ``IRuntime.list_directory``."""
-        return self._agents.list_directory(container, path)
+        return self._agents.list_directory(container, path, share)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
         """As ``IRuntime.stat``."""

@@ -9,8 +9,9 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.domain.errors import ContainerNotRunning, ExecutionFailed
+from sandbox.domain.errors import AnswerMemoryExhausted, ContainerNotRunning, ExecutionFailed
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.policy.budget import STEP, Growth, Share
 from sandbox.runtimes.memory.workspace import Workspace
 
 T = TypeVar("T")
@@ -24,18 +25,25 @@ class Process:
     :ivar clock: for programs that take time.
     """
 
-    def __init__(self, spec: ExecSpec, workspace: Workspace, clock: IReactorTime) -> None:
+    def __init__(self, spec: ExecSpec, workspace: Workspace, clock: IReactorTime, share: Share | None = None) -> None:
         self.spec = spec
         self.workspace = workspace
         self.clock = clock
         self.output = {1: b"", 2: b""}
         self.truncated = False
+        self._growth = {stream: Growth(share, STEP) for stream in self.output}
+        self._full: set[int] = set()
 
     def write(self, text: bytes, stream: int = 1) -> None:
-        """Print to stdout (1) or stderr (2); what is past the limit is dropped."""
+        """Print to stdout (1) or stderr (2); what is past the limit, or does not fit the share, is dropped."""
         whole = self.output[stream] + text
-        self.output[stream] = whole[: self.spec.output_limit]
-        self.truncated |= len(whole) > self.spec.output_limit
+        kept = whole[: self.spec.output_limit]
+        if stream in self._full or not self._growth[stream].fits(len(kept)):
+            self._full.add(stream)
+            self.truncated = True
+        else:
+            self.output[stream] = kept
+            self.truncated |= len(whole) > self.spec.output_limit
 
 
 #: Runs until its exit code, or minus a signal's number, is known; being cancelled is being killed.
@@ -59,7 +67,7 @@ class MemoryAgents:
     """
 
     def __init__(
-        self, clock: IReactorTime, programs: Mapping[bytes, Program], *, directory_limit: int = 200_000
+        self, clock: IReactorTime, programs: Mapping[bytes, Program], *, directory_limit: int = 20_000
     ) -> None:
         self.programs = dict(programs)
         self._clock = clock
@@ -82,33 +90,49 @@ class MemoryAgents:
         self._kill(list(self._runs), "closed")
         return succeed(None)
 
-    def execute(self, container: Container, spec: ExecSpec) -> Deferred[ExecResult]:
+    def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
         """As ``IRuntime.execute``."""
-        return Deferred.fromCoroutine(self._execute(container, spec))
+        return Deferred.fromCoroutine(self._execute(container, spec, share))
 
-    def read_file(self, container: Container, path: bytes, limit: int) -> Deferred[FileContent]:
+    def read_file(
+        self, container: Container, path: bytes, limit: int, share: Share | None = None
+    ) -> Deferred[FileContent]:
         """As ``IRuntime.read_file``."""
-        return _call(lambda: self.workspace(container.id).read(path, limit))
+
+        def read() -> FileContent:
+            found = self.workspace(container.id).read(path, limit)
+            _hold(share, found.size)
+            return found
+
+        return _call(read)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
         """As ``IRuntime.write_file``."""
         return _call(lambda: self.workspace(container.id).write(path, content))
 
-    def list_directory(self, container: Container, path: bytes) -> Deferred[Sequence[Entry]]:
+    def list_directory(
+        self, container: Container, path: bytes, share: Share | None = None
+    ) -> Deferred[Sequence[Entry]]:
         """As ``IRuntime.list_directory``."""
-        return _call(lambda: self.workspace(container.id).list(path, self._directory_limit))
+
+        def read() -> Sequence[Entry]:
+            found = self.workspace(container.id).list(path, self._directory_limit)
+            _hold(share, sum(entry.weight for entry in found))
+            return found
+
+        return _call(read)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
         """As ``IRuntime.stat``."""
         return _call(lambda: self.workspace(container.id).stat(path))
 
-    async def _execute(self, container: Container, spec: ExecSpec) -> ExecResult:
+    async def _execute(self, container: Container, spec: ExecSpec, share: Share | None) -> ExecResult:
         program = self.programs.get(spec.argv[0])
         if program is None:
             name = spec.argv[0].decode("utf-8", "replace")
             raise ExecutionFailed(f"{name}: No such file or directory", "COMMAND_NOT_FOUND")
         self._check_directory(container, spec.cwd)
-        process = Process(spec, self.workspace(container.id), self._clock)
+        process = Process(spec, self.workspace(container.id), self._clock, share)
         begun = self._clock.seconds()
         ended: Deferred[int] = Deferred.fromCoroutine(_run(program, process))
         run = _Run(container.id, ended)
@@ -150,6 +174,11 @@ class MemoryAgents:
         for run in runs:
             run.reason = reason
             run.ended.cancel()
+
+
+def _hold(share: Share | None, size: int) -> None:
+    if not Growth(share).fits(size):
+        raise AnswerMemoryExhausted
 
 
 async def _run(program: Program, process: Process) -> int:

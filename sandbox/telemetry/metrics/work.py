@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.operations.execution import ExecutionCounts
 from sandbox.operations.files import Files
+from sandbox.policy.budget import Budget
 from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
 
 
@@ -40,6 +41,17 @@ def files(operations: Files) -> Iterator[Metric]:
         "File operations, by what was to be done and whether it was.",
         {labels: count for labels, count in operations.outcomes.items()},
         ("operation", "outcome"),
+    )
+
+
+def memory(budget: Budget) -> Iterator[Metric]:
+    """What requests hold."""
+    yield gauge("sandbox_answer_memory_bytes", "Bytes of outputs, files and listings that requests hold.", budget.held)
+    yield gauge("sandbox_answer_memory_limit_bytes", "Bytes that they may hold (ANSWER_MEMORY).", budget.size)
+    yield counter(
+        "sandbox_answer_memory_refusals",
+        "How often there was not enough left: output was truncated, or the answer was 503.",
+        budget.refusals,
     )
 
 
