@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from sandbox.domain.errors import ContainerNotRunning, ExecutionFailed, InvalidPath
 from sandbox.domain.model import Container, ExecResult, ExecSpec
+from sandbox.policy.budget import STEP, Budget, Share
 
 #: The scripts of this suite. Where there is no shell, an implementation's test plays exactly these.
 SCRIPTS = {
@@ -31,10 +32,10 @@ class ExecContract:
     runtime: Any
     container: Container
 
-    def shell(self, name: str, **spec: Any) -> Deferred[ExecResult]:
+    def shell(self, name: str, share: Share | None = None, **spec: Any) -> Deferred[ExecResult]:
         """Run one of :data:`SCRIPTS`."""
         deferred: Deferred[ExecResult] = self.runtime.execute(
-            self.container, ExecSpec(argv=[b"/bin/sh", b"-c", SCRIPTS[name].encode()], **spec)
+            self.container, ExecSpec(argv=[b"/bin/sh", b"-c", SCRIPTS[name].encode()], **spec), share
         )
         return deferred
 
@@ -58,6 +59,18 @@ class ExecContract:
     async def test_output_past_the_limit_is_dropped_and_the_command_runs_on(self: Any) -> None:
         result = await self.shell("million", output_limit=1000)
         self.assertEqual((result.exit_code, result.stdout, result.truncated), (0, bytes(1000), True))
+
+    async def test_f38_output_for_which_no_budget_is_left_is_truncated_and_the_command_runs_on(self: Any) -> None:
+        budget = Budget(3 * STEP)
+        share = budget.share()
+        share.take(2 * STEP)
+        result = await self.shell("million", share=share)
+        self.assertEqual((result.exit_code, result.truncated), (0, True))
+        self.assertEqual(result.stdout, bytes(len(result.stdout)))
+        self.assertLessEqual(len(result.stdout), 2 * STEP)
+        self.assertLessEqual(budget.held, budget.size)
+        whole = await self.shell("million", share=Budget(2_000_000).share())
+        self.assertEqual((len(whole.stdout), whole.truncated), (1_000_000, False))
 
     async def test_output_at_the_limit_is_whole(self: Any) -> None:
         result = await self.shell("exactly", output_limit=1000)

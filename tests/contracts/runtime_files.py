@@ -12,8 +12,9 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThreadPool
 
-from sandbox.domain.errors import InvalidPath, WorkspaceError
+from sandbox.domain.errors import AnswerMemoryExhausted, InvalidPath, WorkspaceError
 from sandbox.domain.model import Container, EntryType
+from sandbox.policy.budget import STEP, Budget
 
 reactor: Any = _reactor
 
@@ -230,6 +231,29 @@ class FilesContract:
             },
         )
         self.assertEqual(found[b"file"].size, 5)
+
+    async def test_f38_a_file_that_does_not_fit_the_budget_is_refused_and_the_next_one_read(self: Any) -> None:
+        await self.write(b"big", bytes(3 * STEP))
+        await self.write(b"small", b"small")
+        budget = Budget(2 * STEP)
+        share = budget.share()
+        with self.assertRaises(AnswerMemoryExhausted):
+            await self.runtime.read_file(self.container, b"big", 1 << 20, share)
+        self.assertLessEqual(budget.held, budget.size)
+        share.close()
+        found = await self.runtime.read_file(self.container, b"small", 1 << 20, budget.share())
+        self.assertEqual((found.content, budget.held), (b"small", STEP))
+
+    async def test_f38_a_listing_that_does_not_fit_the_budget_is_refused(self: Any) -> None:
+        for number in range(400):
+            await self.write(b"%0200d" % number)
+        budget = Budget(2 * STEP)
+        share = budget.share()
+        with self.assertRaises(AnswerMemoryExhausted):
+            await self.runtime.list_directory(self.container, b".", share)
+        share.close()
+        found = await self.runtime.list_directory(self.container, b".", Budget(4 * STEP).share())
+        self.assertEqual(len(found), 400)
 
     async def test_an_empty_directory_lists_nothing(self: Any) -> None:
         self.scene.directory(b"directory")
