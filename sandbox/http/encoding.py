@@ -25,6 +25,17 @@ def encode(payload: Mapping[str, Any]) -> Iterator[bytes]:
     if not any(isinstance(value, bytes | Iterator) for value in payload.values()):
         yield _whole(payload)
         return
+    waiting, size = [], 0
+    for part in _parts(payload):
+        waiting.append(part)
+        size += len(part)
+        if size >= SLICE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def _parts(payload: Mapping[str, Any]) -> Iterator[bytes]:
     before = b"{"
     for name, value in payload.items():
         yield b"%b%b: " % (before, _whole(name))
@@ -55,13 +66,9 @@ def _text(value: bytes) -> Iterator[bytes]:
 
 
 def _array(values: Iterator[Any]) -> Iterator[bytes]:
-    before, waiting, size = b"[", [b""], 0
+    before = b""
+    yield b"["
     for value in values:
-        member = _whole(value)
-        waiting += before, member
-        size += len(member)
+        yield before + _whole(value)
         before = b", "
-        if size >= SLICE:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting) + (b"[]" if before == b"[" else b"]")
+    yield b"]"
