@@ -281,12 +281,19 @@ class WorkspaceError(SandboxError):
 
 
 class PreviewNotRegistered(SandboxError):
-    """No port was registered for the session since the daemon started."""
+    """No port, or not that one, was registered for the session since the daemon started.
+
+    :param port: the port that was asked for, where another one is registered.
+    """
 
     code = "PREVIEW_NOT_REGISTERED"
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"No preview port registered for session {session_id}")
+    def __init__(self, session_id: str, port: int | None = None) -> None:
+        if port is None:
+            super().__init__(f"No preview port registered for session {session_id}")
+        else:
+            message = f"No preview registered on port {port} of session {session_id}"
+            super().__init__(message, details={"port": port})
 
 
 class PreviewUnreachable(SandboxError):

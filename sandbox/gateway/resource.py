@@ -24,6 +24,7 @@ from sandbox.gateway.upstream.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
+from sandbox.policy.queries import refuse_parameters
 from sandbox.protocols.http1.framing import NONE
 from sandbox.protocols.http1.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
 from sandbox.protocols.http1.headers import (
@@ -240,6 +241,7 @@ class PreviewResource(ReverseProxyResource):
         request.session_id = session_id
 
         async def check() -> Reply:
+            refuse_parameters(request.uri)
             found = self._resolver.resolve(session_id)
             at = found if isinstance(found, Destination) else await found
             _check_port(at.preview, port)
@@ -256,7 +258,7 @@ class PreviewResource(ReverseProxyResource):
 
 def _check_port(preview: Preview, port: int | None) -> None:
     if port is not None and port != preview.port:
-        raise PreviewNotRegistered(preview.session_id)
+        raise PreviewNotRegistered(preview.session_id, port)
 
 
 def wants_websocket(request: Request) -> bool:

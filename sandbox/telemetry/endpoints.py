@@ -14,8 +14,10 @@ from twisted.web.server import NOT_DONE_YET
 
 from sandbox import __version__
 from sandbox.api.framework.guard import Guard
-from sandbox.http.replies import Reply, error_reply
+from sandbox.domain.errors import InvalidRequest
+from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
+from sandbox.policy.queries import refuse_parameters
 from sandbox.telemetry.health import Health, Report, Status
 
 HEALTHZ, READYZ, METRICS = b"/healthz", b"/readyz", b"/metrics"
@@ -65,7 +67,13 @@ class Watch(Resource):
         if request.method not in _ALLOWED:
             allow = ((b"allow", b"GET, HEAD"),)
             request.respond(error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", allow))
-        elif request.route == METRICS.decode("ascii"):
+            return NOT_DONE_YET
+        try:
+            refuse_parameters(request.uri)
+        except InvalidRequest as error:
+            request.respond(reply_to(error))
+            return NOT_DONE_YET
+        if request.route == METRICS.decode("ascii"):
             body, media_type = self._metrics()
             request.respond(Reply(200, None, _NO_STORE), body, media_type)
         elif request.route == HEALTHZ.decode("ascii"):

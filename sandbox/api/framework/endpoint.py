@@ -19,12 +19,13 @@ from sandbox.api.framework.error_responses import ErrorResponses
 from sandbox.api.framework.operation import PREFIX, Answer, Operation, Parameter, documented
 from sandbox.api.framework.validation import compiled, load, read
 from sandbox.api.internal.schemas import Schema
-from sandbox.domain.errors import AnswerMemoryExhausted, UnknownPath
+from sandbox.domain.errors import AnswerMemoryExhausted, InvalidRequest, UnknownPath
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
 from sandbox.http.responses import JSON, error_code
 from sandbox.net.log_context import on_behalf_of
 from sandbox.policy.budget import STEP, Share
+from sandbox.policy.queries import Query, read_query, unknown_parameter
 
 SESSION = "/sessions/{sessionId}"
 
@@ -81,6 +82,7 @@ class _Checks:
     def __init__(self, operation: Operation) -> None:
         self._in_path = {name: compiled(schema) for name, schema in operation.in_path.items()}
         self._parameters = [(parameter, compiled(parameter.schema)) for parameter in operation.parameters]
+        self._in_query = {one.name.encode("ascii") for one in operation.parameters if one.place == "query"}
         self._body = None if operation.body is None else compiled(operation.body)
 
     def call(self, request: Request, in_path: Mapping[str, str], share: Share) -> Call:
@@ -91,23 +93,37 @@ class _Checks:
         """
         for name, validator in self._in_path.items():
             read(name, [in_path[name].encode("utf-8")], validator)
-        given = {}
-        for parameter, validator in self._parameters:
-            values = _values(request, parameter)
-            # What is required and missing is as wrong as what is empty.
-            values = values or ([b""] if parameter.required else [])
-            given[parameter.name] = read(parameter.label, values, validator)
+        given = self._given(request)
         raw = b"" if request.content is None else request.content.read()
         if len(raw) > STEP and not share.take(len(raw)):
             raise AnswerMemoryExhausted
         body = {} if self._body is None else load(raw, self._body)
         return Call(in_path, given, body, raw, share)
 
+    def _given(self, request: Request) -> dict[str, Any]:
+        query = read_query(request.uri)
+        unknown = unknown_parameter(query, self._in_query)
+        given = {}
+        for parameter, validator in self._parameters:
+            values = _values(request, query, parameter)
+            # What is required and missing is as wrong as what is empty.
+            values = values or ([b""] if parameter.required else [])
+            try:
+                given[parameter.name] = read(parameter.label, values, validator)
+            except InvalidRequest as error:
+                if unknown is None:
+                    raise
+                raise InvalidRequest(f"{error.message}; unknown query parameter '{unknown}'") from None
+        if unknown is not None:
+            raise InvalidRequest(f"Query parameter '{unknown}' is unknown")
+        return given
 
-def _values(request: Request, parameter: Parameter) -> list[bytes]:
+
+def _values(request: Request, query: Query, parameter: Parameter) -> list[bytes]:
+    name = parameter.name.encode("ascii")
     if parameter.place == "query":
-        return list((request.args or {}).get(parameter.name.encode("ascii"), []))
-    return list(request.requestHeaders.getRawHeaders(parameter.name.encode("ascii"), []))
+        return [value for known, value in query if known == name]
+    return list(request.requestHeaders.getRawHeaders(name, []))
 
 
 def endpoint(

@@ -96,9 +96,9 @@ class Operation:
     @property
     def errors(self) -> ErrorResponses:
         """All errors that it may end with."""
-        takes_input = self.path.startswith(PREFIX) and (self.parameters or self.in_path or self.body is not None)
+        # Where an application answers, the query is its own; everywhere else one that is unknown is refused.
         found: list[ErrorResponse] = [
-            *(error_responses.INPUT if takes_input else ()),
+            *(error_responses.INPUT if self.answers else ()),
             *(error_responses.KEY if self.auth is Auth.REQUIRED else ()),
         ]
         return (*found, *(error_responses.BODY if self.body is not None else ()), *self.own_errors, *self.always)

@@ -12,6 +12,8 @@ import jsonschema
 from sandbox.api.internal.schemas import ITEM_LIMIT, NAME, NO_NUL, WORKSPACE_PATH, Schema
 from sandbox.domain.errors import InvalidRequest
 
+#: Unknown fields that a refusal names.
+_NAMED = 5
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -89,9 +91,9 @@ def load(body: bytes, validator: jsonschema.protocols.Validator) -> dict[str, An
     for name, member in [("(body)", value), *value.items()]:
         if isinstance(member, list | dict) and len(member) > ITEM_LIMIT:
             raise InvalidRequest(f"Request body field '{name[:100]}' must have at most {ITEM_LIMIT} items")
-    first = next(iter(_ordered(validator.iter_errors(value))), None)
-    if first is not None:
-        raise InvalidRequest(_explain(first))
+    errors = _ordered(validator.iter_errors(value))
+    if errors:
+        raise InvalidRequest(_explain(errors[0]) + _beside(errors))
     return value
 
 
@@ -126,6 +128,18 @@ def _ordered(errors: Iterable[Any]) -> list[Any]:
     return sorted(errors, key=lambda error: rank.get(error.validator, 1))
 
 
+def _beside(errors: list[Any]) -> str:
+    """A field that is missing may be there under a wrong name."""
+    names = [name for error in errors if error.validator == "additionalProperties" for name in _unknown(error)]
+    if errors[0].validator != "required" or not names:
+        return ""
+    return f"; unknown field{'s' if len(names) > 1 else ''} " + ", ".join(f"'{name[:100]}'" for name in names[:_NAMED])
+
+
+def _unknown(error: Any) -> list[str]:
+    return sorted(set(error.instance) - set(error.schema.get("properties", {})))
+
+
 def _explain(error: Any) -> str:
     if "x-message" in error.schema:
         return str(error.schema["x-message"])
@@ -133,8 +147,7 @@ def _explain(error: Any) -> str:
         missing = next(name for name in error.validator_value if name not in error.instance)
         return f"Request body field '{missing}' is required"
     if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))[0]
-        return f"Request body field '{unknown[:100]}' is unknown"
+        return f"Request body field '{_unknown(error)[0][:100]}' is unknown"
     field = ".".join(str(step) for step in error.absolute_path)[:100]
     return f"Request body field '{field}' {_ask(error)}"
 
