@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from sandbox.gateway.about import respond_about
 from sandbox.gateway.pages import respond
 from sandbox.gateway.resource import NOT_FOUND
 from sandbox.http.replies import Reply
@@ -32,16 +34,22 @@ def preview_of(referer: bytes, host: bytes) -> bytes | None:
 
 class Fallback(Resource):
     """What no route takes. A request that a preview's page made goes into that preview, so that module imports chain
-    on: the browser takes the redirect's end for the next Referer. All else is 404.
+    on: the browser takes the redirect's end for the next Referer. Else the root says what this is, and the rest is 404.
 
     :param enabled: whether to look at the Referer at all.
+    :param knows: whether a request has the service key.
+    :param api: whether the internal API is served on the same site.
     """
 
     isLeaf = True
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(
+        self, enabled: bool = True, *, knows: Callable[[Request], bool] = lambda _: False, api: bool = False
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._enabled = enabled
+        self._knows = knows
+        self._api = api
 
     def preview(self, request: Request) -> bytes | None:
         """The prefix of the preview that a request goes into, if it does."""
@@ -50,12 +58,14 @@ class Fallback(Resource):
         return preview_of(request.known.get(b"referer", b""), request.known.get(b"host", b""))
 
     def render(self, request: Request) -> int:
-        """Redirect or refuse. The method and body survive a 307."""
+        """Redirect, say what this is, or refuse. The method and body survive a 307."""
         prefix = self.preview(request)
         if prefix is not None:
             location = prefix + request.uri
             fields = ((b"location", location), (b"cache-control", b"no-store"), (b"vary", b"referer"))
             request.respond(Reply(307, None, fields))
+        elif request.uri.partition(b"?")[0] == b"/":
+            respond_about(request, api=self._api, keyed=self._knows(request))
         else:
             respond(request, NOT_FOUND)
         return NOT_DONE_YET

@@ -9,14 +9,17 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, UserError
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.domain.errors import Overloaded, PreviewMisbehaved, SandboxError
+from sandbox.domain.errors import PreviewMisbehaved, SandboxError
 from sandbox.domain.model import Target
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.gateway.upstream.pool import Pool
+from sandbox.net.read_through_cache import Answers, Unknown
 from sandbox.protocols.http1.framing import Framing
 from sandbox.protocols.http1.grammar import Fields, ResponseHead
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: localhost:%d\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
+#: Previews of which it is kept how they were, at most.
+_KEPT = 10_000
 _WORDS = {
     errno.ECONNREFUSED: "Connection refused",
     errno.EHOSTUNREACH: "No route to host",
@@ -56,27 +59,47 @@ class Probe:
         self.answered.errback(error)
 
 
-async def check(pool: Pool, clock: IReactorTime, session_id: str, target: Target, timeout: float) -> int | str:
-    """The status that the application answers with, or why it does not, in a few words.
+class Probes:
+    """Asks applications whether they answer, one probe of a preview at a time, whoever and however many want to know.
 
-    :param timeout: seconds for all of it.
+    A probe takes no room among the connections that carry requests.
+
+    :param timeout: seconds that a probe may take.
+    :param keep: seconds for which what it found is everybody's.
     """
 
-    async def ask() -> int:
-        upstream = await pool.connect(session_id, target)
-        return await Probe(upstream, target.port).answered
+    def __init__(self, pool: Pool, clock: IReactorTime, timeout: float, keep: float) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._timeout = timeout
+        self._found: Answers[tuple[str, Target], int | str] = Answers(
+            clock, lambda key: Deferred.fromCoroutine(self._probe(*key)), keep=keep, keep_nothing=0, limit=_KEPT
+        )
 
-    try:
-        return await Deferred.fromCoroutine(ask()).addTimeout(timeout, clock)
-    except SandboxError as error:
-        return _reason(error)
-    except DeferredTimeout:
-        return "Timeout"
+    async def check(self, session_id: str, target: Target) -> int | str:
+        """The status that the application answers with, or why it does not, in a few words."""
+        try:
+            found = self._found.peek((session_id, target))
+        except Unknown as unknown:
+            await unknown.learn()
+            found = self._found.peek((session_id, target))
+        assert found is not None
+        return found
+
+    async def _probe(self, session_id: str, target: Target) -> int | str:
+        async def ask() -> int:
+            upstream = await self._pool.connect(session_id, target, counted=False)
+            return await Probe(upstream, target.port).answered
+
+        try:
+            return await Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._clock)
+        except SandboxError as error:
+            return _reason(error)
+        except DeferredTimeout:
+            return "Timeout"
 
 
 def _reason(error: SandboxError) -> str:
-    if isinstance(error, Overloaded):
-        return error.message
     if isinstance(error, PreviewMisbehaved):
         return "Invalid response"
     cause = error.__cause__

@@ -63,6 +63,7 @@ class UpstreamRequest(NamedTuple):
     :ivar response_fields: fields of ours that the response gets beside the application's.
     :ivar authorization: the right that the request is attached to until it is over. A WebSocket made of the request is
         attached too, and is closed with 1008 when the authorization ends.
+    :ivar client: who sent it, where clients can be told apart (:func:`sandbox.policy.clients.client_of`).
     """
 
     session_id: str
@@ -71,6 +72,7 @@ class UpstreamRequest(NamedTuple):
     head: bytes
     response_fields: Fields
     authorization: Authorization | None = None
+    client: str | None = None
 
 
 class Upgrades(Protocol):

@@ -14,8 +14,9 @@ from sandbox.net.log_context import on_behalf_of
 HTML = b"text/html; charset=utf-8"
 _SAFE = {b"GET", b"HEAD"}
 
+#: The header fields of a page of ours.
 # No script, style or image from elsewhere, and nobody may frame what says "not reachable" as if it were theirs.
-_FIELDS = (
+PAGE_FIELDS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"),
     (b"vary", b"accept, sec-fetch-mode"),
@@ -81,7 +82,7 @@ def respond_error(request: Request, failure: Failure) -> None:
 def respond(request: Request, reply: Reply) -> None:
     """Answer with an error reply, as a page or as JSON by who asks."""
     if wants_page(request):
-        with_fields = Reply(reply.status, reply.payload, reply.headers + _FIELDS)
+        with_fields = Reply(reply.status, reply.payload, reply.headers + PAGE_FIELDS)
         request.respond(with_fields, page(reply, again=request.method in _SAFE), HTML)
     else:
         request.respond(Reply(reply.status, reply.payload, (*reply.headers, (b"cache-control", b"no-store"))))

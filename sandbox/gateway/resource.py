@@ -16,7 +16,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination, Preview
-from sandbox.gateway import health
+from sandbox.gateway.health import Probes
 from sandbox.gateway.interfaces import AccessDecision, Admitted, Authorize, Resolver, Upgrades, UpstreamRequest
 from sandbox.gateway.pages import respond, respond_error
 from sandbox.gateway.upstream.pool import Pool
@@ -24,6 +24,7 @@ from sandbox.gateway.upstream.relay import Relay
 from sandbox.http.replies import Reply, error_reply
 from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
+from sandbox.policy.clients import client_of
 from sandbox.policy.queries import refuse_parameters
 from sandbox.protocols.http1.framing import NONE
 from sandbox.protocols.http1.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
@@ -49,11 +50,13 @@ class GatewayOptions:
 
     :ivar trusted: the peers whose forwarding fields are kept.
     :ivar health_timeout: seconds that a health check may take.
+    :ivar health_keep: seconds for which what it found is everybody's.
     :ivar continue_timeout: see :class:`sandbox.gateway.upstream.relay.Relay`.
     """
 
     trusted: TrustedProxies = attrs.field(factory=TrustedProxies)
     health_timeout: float = 5.0
+    health_keep: float = 1.0
     continue_timeout: float = 1.0
 
     @classmethod
@@ -106,6 +109,7 @@ class PreviewResource(ReverseProxyResource):
         self._path_form = path_form
         self._public_health = public_health
         self._options = options or GatewayOptions()
+        self._probes = Probes(pool, reactor, self._options.health_timeout, self._options.health_keep)
         # Of those that send one section, all but the path is the same: what was made of it is, too.
         self._remember_way = lru_cache(REMEMBERED)(self._way)
         # The session's prefix, its id, and the rest: nothing, or what begins with a slash or a question mark.
@@ -186,8 +190,9 @@ class PreviewResource(ReverseProxyResource):
         if told:
             lines += field_lines(told)
         head = _HEAD % (request.method, rewriter.target(target or request.uri), lines, request.id)
+        client = client_of(request.section, request.channel.peer, self._options.trusted)
         upstream_request = UpstreamRequest(
-            request.session_id, destination.target, rewriter, head, answered, authorization
+            request.session_id, destination.target, rewriter, head, answered, authorization, client
         )
         if upgrade is not None:
             self._upgrade(request, upstream_request)
@@ -245,7 +250,7 @@ class PreviewResource(ReverseProxyResource):
             found = self._resolver.resolve(session_id)
             at = found if isinstance(found, Destination) else await found
             _check_port(at.preview, port)
-            status = await health.check(self._pool, self._clock, session_id, at.target, self._options.health_timeout)
+            status = await self._probes.check(session_id, at.target)
             payload = {"sessionId": session_id, "port": at.preview.port}
             if isinstance(status, int):
                 return Reply(200, {"healthy": True, **payload, "statusCode": status}, _NO_STORE)

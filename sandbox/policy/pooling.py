@@ -5,6 +5,7 @@ After httpcore's ``connection_pool.py``: the book decides and names what is to b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -22,7 +23,8 @@ Key = tuple[str, str, int]
 class PoolLimits:
     """How many connections there may be.
 
-    :ivar open: to one session's container, busy and idle.
+    :ivar open: to one session's container, busy and idle. A client that has a quarter of them gets no more when only a
+        quarter is left, so that it cannot keep all others away.
     :ivar idle: the same, idle only.
     :ivar idle_seconds: how long an idle one is kept; less than the 5 s after which common dev servers close theirs.
     """
@@ -31,11 +33,20 @@ class PoolLimits:
     idle: int = 256
     idle_seconds: float = 4.0
 
+    @property
+    def share(self) -> int:
+        """What is left of :attr:`open` to others by a client that takes what it can."""
+        return self.open // 4
+
 
 @attrs.define
 class _Entry:
     session_id: str
     key: Key
+    # Who has it while it is busy, as far as that is told.
+    client: str | None
+    # Whether it counts against the session's limit.
+    counted: bool
     # When it became idle; None while it is busy.
     since: float | None = None
 
@@ -45,6 +56,21 @@ class _Session(Generic[C]):
     connections: set[C] = attrs.field(factory=set)
     # In the order in which they became idle.
     idle: dict[C, None] = attrs.field(factory=dict)
+    # Connections that are not counted, and how many each client has.
+    spare: int = 0
+    clients: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def counted(self) -> int:
+        return len(self.connections) - self.spare
+
+    def leave(self, entry: _Entry) -> None:
+        """The entry's client has it no more."""
+        if entry.client is not None:
+            self.clients[entry.client] -= 1
+            if not self.clients[entry.client]:
+                del self.clients[entry.client]
+            entry.client = None
 
 
 class PoolState(Generic[C]):
@@ -68,13 +94,15 @@ class PoolState(Generic[C]):
         session = self._sessions.get(session_id)
         return len(session.connections) if session else 0
 
-    def take(self, session_id: str, key: Key, now: float) -> C | None:
+    def take(self, session_id: str, key: Key, now: float, client: str | None = None) -> C | None:
         """The connection that became idle last, now busy; ``None`` when there is none that is young enough.
 
         The last one first: those that are not needed grow old together and are closed.
+
+        :param client: who asks; ``None`` where clients cannot be told apart. One that has its share gets none.
         """
         session = self._sessions.get(session_id)
-        if session is None:
+        if session is None or not self._may_have(session, client):
             return None
         for connection in reversed(session.idle):
             entry = self._entries[connection]
@@ -83,24 +111,49 @@ class PoolState(Generic[C]):
             if entry.key == key:
                 entry.since = None
                 del session.idle[connection]
+                self._lend(session, entry, client)
                 return connection
         return None
 
-    def evict_for(self, session_id: str) -> tuple[bool, C | None]:
-        """Whether the session may open another connection, and the idle one of its own to close for that."""
+    def _may_have(self, session: _Session[C], client: str | None) -> bool:
+        share = self._limits.share
+        if client is None or session.clients[client] < share:
+            return True
+        return self._limits.open - (session.counted - len(session.idle)) > share
+
+    def _lend(self, session: _Session[C], entry: _Entry, client: str | None) -> None:
+        entry.client = client
+        if client is not None:
+            session.clients[client] += 1
+
+    def evict_for(self, session_id: str, client: str | None = None) -> tuple[bool, C | None]:
+        """Whether the session may open another connection, and the idle one of its own to close for that.
+
+        :param client: see :meth:`take`.
+        """
         session = self._sessions.get(session_id)
-        if session is None or len(session.connections) < self._limits.open:
+        if session is None:
+            return True, None
+        if not self._may_have(session, client):
+            return False, None
+        if session.counted < self._limits.open:
             return True, None
         oldest = next(iter(session.idle), None)
         return oldest is not None, oldest
 
-    def add(self, connection: C, session_id: str, key: Key) -> None:
-        """A new connection, busy; connecting counts."""
-        self._entries[connection] = _Entry(session_id, key)
+    def add(self, connection: C, session_id: str, key: Key, client: str | None = None, *, counted: bool = True) -> None:
+        """A new connection, busy; connecting counts.
+
+        :param client: see :meth:`take`.
+        :param counted: whether it counts against the session's limit.
+        """
+        entry = self._entries[connection] = _Entry(session_id, key, None, counted)
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = _Session()
         session.connections.add(connection)
+        session.spare += not counted
+        self._lend(session, entry, client)
 
     def release(self, connection: C, now: float) -> C | None:
         """It is idle now. The answer is what to close: the one that has been idle longest, when there are too many."""
@@ -109,6 +162,7 @@ class PoolState(Generic[C]):
             return connection
         entry.since = now
         session = self._sessions[entry.session_id]
+        session.leave(entry)
         session.idle[connection] = None
         return next(iter(session.idle)) if len(session.idle) > self._limits.idle else None
 
@@ -118,8 +172,10 @@ class PoolState(Generic[C]):
         if entry is None:
             return
         session = self._sessions[entry.session_id]
+        session.leave(entry)
         session.idle.pop(connection, None)
         session.connections.discard(connection)
+        session.spare -= not entry.counted
         if not session.connections:
             del self._sessions[entry.session_id]
 

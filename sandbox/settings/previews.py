@@ -70,7 +70,8 @@ class Previews:
         "PREVIEW_CONNECTIONS",
         whole(1, 100_000),
         "256",
-        "Connections to one session's container, WebSockets included; beyond it 503.",
+        "Connections to one session's container, WebSockets included; beyond it 503. A client that has a quarter of "
+        "them gets no more when only a quarter is left for others.",
     )
     preview_idle_connections: int = variable(
         "PREVIEW_IDLE_CONNECTIONS",

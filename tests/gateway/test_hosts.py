@@ -79,12 +79,15 @@ class HostTests(GatewayCase):
             self.assertEqual(found.removeprefix(b"http://" + self.host), arrives)
             self.assertEqual(answer.get(b"set-cookie"), b"a=1; Path=/x")
 
-    async def test_the_port_has_to_be_the_registered_one(self) -> None:
-        missing = (404, "No preview port registered for session s1")
+    async def test_f16_the_port_has_to_be_the_registered_one_and_is_named(self) -> None:
         for port in (1024, self.application.number - 1):
+            missing = (404, f"No preview registered on port {port} of session s1")
             host = b"%d-s1.localhost" % port
             self.assertEqual(await self.refusal(self.get(b"/", host=host)), missing)
             self.assertEqual(await self.refusal(self.get(b"/.sandbox/health", host=host)), missing)
+        refused = await (await self.wire()).ask(self.get(b"/", host=b"1024-s1.localhost"))
+        payload = json.loads(refused.body)
+        self.assertEqual((payload["code"], payload["port"]), ("PREVIEW_NOT_REGISTERED", 1024))
         host = b"%d-s2.localhost" % self.application.number
         self.assertEqual(
             await self.refusal(self.get(b"/", host=host)), (404, "No preview port registered for session s2")
@@ -99,7 +102,9 @@ class HostTests(GatewayCase):
 
     async def test_health_has_a_path_of_its_own(self) -> None:
         wire = await self.wire()
-        wire.send(self.get(b"/.sandbox/health?x"))
+        refused = (400, "Query parameter 'x' is unknown")
+        self.assertEqual(await self.refusal(self.get(b"/.sandbox/health?x")), refused)
+        wire.send(self.get(b"/.sandbox/health"))
         peer, _ = await self.application.request()
         peer.send(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
         body = json.loads((await wire.answer()).body)

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 from twisted.internet.defer import Deferred, succeed
 
+from sandbox import __version__
 from sandbox.domain.errors import (
     ContainerNotFound,
     ContainerNotRunning,
@@ -16,6 +17,7 @@ from sandbox.domain.errors import (
 )
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
+from sandbox.policy.pooling import PoolLimits
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.stage import GatewayCase, fields_of, values
 
@@ -43,7 +45,7 @@ class Addresses(GatewayCase):
         """HPM CVE-2026-55602: routes picked by a substring."""
         for target in (
             b"/previews/", b"/previews//", b"/previews/s1%2f/", b"/previews/s1%20/", b"/previews/" + b"a" * 65 + b"/",
-            b"/%70reviews/s1/", b"//previews/s1/", b"/previews/s1;x/", b"/Previews/s1/", b"/previews", b"/",
+            b"/%70reviews/s1/", b"//previews/s1/", b"/previews/s1;x/", b"/Previews/s1/", b"/previews",
         ):  # fmt: skip
             answer = await (await self.wire()).ask(asking(target))
             self.assertEqual((answer.status, json.loads(answer.body)["code"]), (404, "NOT_FOUND"), target)
@@ -220,12 +222,13 @@ class Health(GatewayCase):
     options = GatewayOptions(health_timeout=0.4)
 
     async def check(self) -> tuple[int, dict[str, object]]:
-        answer = await (await self.wire()).ask(asking(b"/previews/s1/health?x"))
+        answer = await (await self.wire()).ask(asking(b"/previews/s1/health"))
         return answer.status, json.loads(answer.body)
 
     async def test_any_status_is_healthy(self) -> None:
         for status in (200, 302, 404, 500):
             index = len(self.application.peers)
+            self.register(container=f"c{index}")  # another life: what is known of the former is not its own
             wire = await self.wire()
             wire.send(asking(b"/previews/s1/health"))
             peer, seen = await self.application.request(index)
@@ -249,6 +252,7 @@ class Health(GatewayCase):
     async def test_no_http_and_no_answer_at_all(self) -> None:
         for response, error in ((b"SSH-2.0-x\r\n", "Invalid response"), (b"", "Connection closed")):
             index = len(self.application.peers)
+            self.register(container=f"c{index}")
             wire = await self.wire()
             wire.send(asking(b"/previews/s1/health"))
             peer, _ = await self.application.request(index)
@@ -274,6 +278,88 @@ class Health(GatewayCase):
         ):
             _, answer = await self.exchange(request, OK)
             self.assertEqual(answer.status, 200)
+
+    async def test_f3_it_takes_no_parameters(self) -> None:
+        answer = await (await self.wire()).ask(asking(b"/previews/s1/health?por=1"))
+        payload = json.loads(answer.body)
+        self.assertEqual((answer.status, payload["message"]), (400, "Query parameter 'por' is unknown"))
+
+    async def test_f41_many_who_ask_at_once_share_one_probe_and_so_do_those_who_ask_soon_after(self) -> None:
+        wires = [await self.wire() for _ in range(20)]
+        for wire in wires:
+            wire.send(asking(b"/previews/s1/health"))
+        peer, _ = await self.application.request()
+        await self.pause(0.05)
+        # The one that asked first leaves; the others get their answer all the same.
+        wires[0].abort()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        for wire in wires[1:]:
+            self.assertTrue(json.loads((await wire.answer()).body)["healthy"])
+        again = await (await self.wire()).ask(asking(b"/previews/s1/health"))
+        self.assertTrue(json.loads(again.body)["healthy"])
+        self.assertEqual(len(self.application.peers), 1)
+
+
+class BriefHealth(GatewayCase):
+    """What was found is kept for a while, and no longer."""
+
+    options = GatewayOptions(health_keep=0.2)
+
+    async def test_f41_after_a_while_it_is_asked_again(self) -> None:
+        for index in range(2):
+            wire = await self.wire()
+            wire.send(asking(b"/previews/s1/health"))
+            peer, _ = await self.application.request(index)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await wire.answer()
+            await self.pause(0.3)
+
+
+class FullHealth(GatewayCase):
+    """Health beside a preview that has no connection left."""
+
+    pool_limits = PoolLimits(open=1)
+
+    async def test_f41_a_probe_needs_no_room_among_the_previews_connections_and_takes_none(self) -> None:
+        carried = await self.wire()
+        carried.send(asking(b"/previews/s1/"))
+        first, _ = await self.application.request()
+        asked = await self.wire()
+        asked.send(asking(b"/previews/s1/health"))
+        probe, _ = await self.application.request(1)
+        first.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await carried.answer()
+        await first.closed()
+        carried.send(asking(b"/previews/s1/"))
+        third, _ = await self.application.request(2)
+        third.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        self.assertEqual((await carried.answer()).status, 204)
+        probe.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        self.assertTrue(json.loads((await asked.answer()).body)["healthy"])
+
+
+class Root(GatewayCase):
+    """F27: the daemon's own root."""
+
+    async def test_f27_it_says_what_it_is_by_accept(self) -> None:
+        for method in (b"GET", b"HEAD"):
+            answer = await (await self.wire()).ask(asking(b"/", NAVIGATION, method))
+            self.assertEqual((answer.status, answer.get(b"content-type")), (200, b"text/html; charset=utf-8"))
+            self.assertEqual(answer.get(b"vary"), b"accept, sec-fetch-mode")
+        self.assertNotIn(__version__.encode(), answer.body)
+        answer = await (await self.wire()).ask(asking(b"/"))
+        self.assertEqual((answer.status, json.loads(answer.body)["name"]), (200, "sandbox"))
+        self.assertNotIn("version", json.loads(answer.body))
+
+    async def test_f27_the_page_a_request_comes_from_goes_first(self) -> None:
+        referer = b"Referer: http://public.example/previews/s1/x\r\n"
+        answer = await (await self.wire()).ask(asking(b"/", referer))
+        self.assertEqual((answer.status, answer.get(b"location")), (307, b"/previews/s1/"))
+
+    async def test_f27_it_has_no_other_methods_and_no_parameters(self) -> None:
+        answer = await (await self.wire()).ask(asking(b"/", method=b"DELETE"))
+        self.assertEqual((answer.status, answer.get(b"allow")), (405, b"GET, HEAD"))
+        self.assertEqual((await (await self.wire()).ask(asking(b"/?a=b"))).status, 400)
 
 
 class Registered(GatewayCase):

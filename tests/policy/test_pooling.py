@@ -55,6 +55,50 @@ class Deciding(SynchronousTestCase):
         self.assertEqual(self.book.release("a", 0), "a")
 
 
+class Sharing(SynchronousTestCase):
+    """F41: a client's share of a session's connections, and those that are not counted."""
+
+    def setUp(self) -> None:
+        self.book: PoolState[str] = PoolState(PoolLimits(open=8, idle=8))
+
+    def fill(self, client: str | None, prefix: str) -> int:
+        """Open connections until no more are to be had."""
+        count = 0
+        while self.book.evict_for("s", client)[0]:
+            self.book.add(f"{prefix}{count}", "s", ONE, client)
+            count += 1
+        return count
+
+    def test_f41_a_client_that_takes_all_it_can_leaves_a_quarter_to_the_others(self) -> None:
+        self.assertEqual((self.fill("greedy", "g"), self.fill("other", "o"), self.fill("third", "t")), (6, 2, 0))
+
+    def test_f41_where_clients_cannot_be_told_apart_they_have_all(self) -> None:
+        self.assertEqual(self.fill(None, "n"), 8)
+
+    def test_f41_what_is_given_back_is_no_clients_any_more(self) -> None:
+        self.fill("greedy", "g")
+        self.assertIsNone(self.book.take("s", ONE, 0, "greedy"))
+        self.book.release("g0", 0)
+        self.assertEqual(self.book.take("s", ONE, 0, "greedy"), "g0")
+        self.book.remove("g1")
+        self.assertEqual(self.book.evict_for("s", "greedy"), (True, None))
+
+    def test_f41_idle_connections_do_not_help_a_client_over_its_share(self) -> None:
+        self.fill("greedy", "g")
+        for name in ("a", "b"):
+            self.book.add(name, "s", ONE, "other")
+            self.book.release(name, 0)
+        self.assertIsNone(self.book.take("s", ONE, 0, "greedy"))
+        self.assertEqual(self.book.take("s", ONE, 0, "other"), "b")
+
+    def test_f41_a_connection_that_is_not_counted_takes_no_room(self) -> None:
+        self.book.add("probe", "s", ONE, counted=False)
+        self.assertEqual(self.fill(None, "n"), 8)
+        self.book.remove("probe")
+        self.assertEqual(self.book.evict_for("s"), (False, None))
+        self.assertEqual(sorted(self.book.of_session("s")), [f"n{number}" for number in range(8)])
+
+
 class Machine(RuleBasedStateMachine):
     """Any sequence of events keeps the counts true: httpcore's full coverage missed a counting bug."""
 

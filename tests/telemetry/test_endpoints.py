@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox import __version__
 from sandbox.domain.errors import EngineUnavailable, StoreUnavailable
 from sandbox.telemetry.health import FRESH, Health, Report, Status
 from tests.api.stage import KEY, Answer, ApiCase
@@ -24,7 +25,23 @@ class Asked(ApiCase):
     async def test_anybody_learns_that_it_lives_and_is_ready_and_nothing_else(self) -> None:
         self.assertEqual((await self.ask("/healthz")).json, {"status": "alive"})
         self.assertEqual((await self.ask("/readyz")).json, {"status": "ready"})
-        self.assertEqual((await self.ask("/readyz?verbose", key="wrong")).json, {"status": "ready"})
+        self.assertEqual((await self.ask("/readyz", key="wrong")).json, {"status": "ready"})
+
+    async def test_f3_there_are_no_parameters(self) -> None:
+        for path in ("/healthz?x=1", "/readyz?x", "/metrics?x=1&x=2"):
+            answer = await self.ask(path, key=KEY)
+            self.assert_refused(answer, 400, "Query parameter 'x' is unknown", "INVALID_REQUEST")
+
+    async def test_f27_the_root_tells_the_version_to_who_has_the_key(self) -> None:
+        told = (await self.ask("/")).json
+        self.assertEqual(set(told), {"name", "description", "health", "readiness", "api", "documentation"})
+        self.assertEqual((await self.ask("/", key=KEY)).json, {**told, "version": __version__})
+        for path in (told["api"], told["documentation"]):
+            self.assertEqual((await self.ask(path, key=KEY)).status, 200)
+        page = await self.ask("/", Accept="text/html")
+        self.assertIn(b"/api/internal/docs", page.body)
+        self.assertNotIn(__version__.encode(), page.body)
+        self.assertIn(__version__.encode(), (await self.ask("/", key=KEY, Accept="text/html")).body)
 
     async def test_who_has_the_key_learns_more(self) -> None:
         alive = (await self.ask("/healthz", key=KEY)).json

@@ -78,23 +78,30 @@ class Pool:
         """Connections that wait for a request."""
         return self._state.idle_count
 
-    def take(self, session_id: str, target: Target) -> Upstream | None:
-        """An idle connection to ``target``, now the caller's, or ``None``."""
-        upstream = self._state.take(session_id, _key(target), self._deadlines.seconds())
+    def take(self, session_id: str, target: Target, client: str | None = None) -> Upstream | None:
+        """An idle connection to ``target``, now the caller's, or ``None``.
+
+        :param client: see :meth:`sandbox.policy.pooling.PoolState.take`.
+        """
+        upstream = self._state.take(session_id, _key(target), self._deadlines.seconds(), client)
         if upstream is not None:
             upstream.deadline = NEVER
             self.counters.reused += 1
         return upstream
 
-    def connect(self, session_id: str, target: Target) -> Deferred[Upstream]:
+    def connect(
+        self, session_id: str, target: Target, client: str | None = None, *, counted: bool = True
+    ) -> Deferred[Upstream]:
         """A new connection to ``target``, the caller's. Cancelling gives it up.
 
-        :raises Overloaded: when the session has too many.
+        :param client: see :meth:`sandbox.policy.pooling.PoolState.take`.
+        :param counted: whether it needs room among the session's connections, and takes some.
+        :raises Overloaded: when the session, or the client, has too many.
         :raises PreviewUnreachable: when the application does not take it.
         """
         if self._closed is not None:
             return fail(PreviewUnreachable())
-        possible, surplus = self._state.evict_for(session_id)
+        possible, surplus = self._state.evict_for(session_id, client) if counted else (True, None)
         if surplus is not None:
             surplus.abort()
         if not possible:
@@ -102,7 +109,7 @@ class Pool:
             message = "Too many connections to this preview are open"
             return fail(Overloaded(message, code="TOO_MANY_PREVIEW_CONNECTIONS"))
         upstream = Upstream(self)
-        self._state.add(upstream, session_id, _key(target))
+        self._state.add(upstream, session_id, _key(target), client, counted=counted)
         attempt = self._connecting[upstream] = _Attempt(self, upstream)
         attempt.connector = self._reactor.connectTCP(target.address, target.port, attempt, self._connect_timeout)
         return attempt.connected

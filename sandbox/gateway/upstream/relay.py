@@ -92,7 +92,10 @@ class Relay:
             self._connect()
             return
         replayable = self._replayable()
-        while (upstream := self._pool.take(self._outbound.session_id, self._outbound.target)) is not None:
+        upstream_request = self._outbound
+        while (
+            upstream := self._pool.take(upstream_request.session_id, upstream_request.target, upstream_request.client)
+        ) is not None:
             # What must not be sent twice goes only where the other end was there a moment ago.
             if replayable or not upstream.stale():
                 self._send(upstream)
@@ -101,7 +104,10 @@ class Relay:
         self._connect()
 
     def _connect(self) -> None:
-        self._connecting = self._pool.connect(self._outbound.session_id, self._outbound.target)
+        upstream_request = self._outbound
+        self._connecting = self._pool.connect(
+            upstream_request.session_id, upstream_request.target, upstream_request.client
+        )
         self._connecting.addCallbacks(self._send, self._not_connected)
 
     def _not_connected(self, failure: Failure) -> None:

@@ -41,7 +41,8 @@ class LinksCase(ApiCase):
         return answer, answer.headers.get(b"set-cookie", b"").partition(b";")[0].decode()
 
     def assert_reached(self, answer: Answer) -> None:
-        self.assertEqual((answer.status, answer.json["code"]), (404, "NOT_FOUND"))
+        # The application is the daemon itself, which says at its root what it is.
+        self.assertEqual((answer.status, answer.json["name"]), (200, "sandbox"))
 
 
 class Making(LinksCase):
