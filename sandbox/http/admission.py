@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from sandbox.http.replies import Reply
+from sandbox.policy.budget import Budget
 
 if TYPE_CHECKING:
     from sandbox.http.request import Request
@@ -30,9 +31,11 @@ class Buffer:
     """Read the whole body into memory, then render.
 
     :ivar limit: bytes; a longer body is refused with 413, by its Content-Length before any of it is read.
+    :ivar budget: what holds it; a body for which too little is left is refused with 503.
     """
 
     limit: int
+    budget: Budget | None = None
 
 
 Admission = Refuse | Stream | Buffer

@@ -5,8 +5,10 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.http.replies import error_reply
+from sandbox.domain.errors import AnswerMemoryExhausted
+from sandbox.http.replies import error_reply, reply_to
 from sandbox.http.responses import too_large
+from sandbox.policy.budget import STEP, Budget, Growth
 from sandbox.protocols.http1.grammar import Fields, Malformed
 
 if TYPE_CHECKING:
@@ -35,21 +37,30 @@ class BodySink(Protocol):
 
 
 class BufferedBody:
-    """Collects a body of at most ``limit`` bytes and then processes the request."""
+    """Collects a body of at most ``limit`` bytes and then processes the request.
+
+    :param budget: what holds its bytes until the request is over, beyond a first step that is free.
+    """
 
     # A body that trickles in, byte by byte, does not hold its connection for ever.
     min_progress = 4096
 
-    def __init__(self, request: Request, limit: int) -> None:
+    def __init__(self, request: Request, limit: int, budget: Budget | None = None) -> None:
         self._request = request
         self._limit = limit
         self._size = 0
+        share = None if budget is None else budget.share()
+        self._growth = Growth(share, STEP)
+        if share is not None:
+            request.on_over = share.close
         request.content = BytesIO()
 
     def body_received(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._limit:
             self._request.respond(too_large(self._limit))
+        elif not self._growth.fits(self._size):
+            self._request.respond(reply_to(AnswerMemoryExhausted()))
         else:
             self._request.content.write(data)
 

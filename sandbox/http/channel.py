@@ -189,7 +189,7 @@ class Channel(Receiver):
                 return
             if request.expects_continue and not self._buffer:
                 self.write(CONTINUE)
-            self.deliver_body(BufferedBody(request, admission.limit))
+            self.deliver_body(BufferedBody(request, admission.limit, admission.budget))
         else:
             request.process()
 

@@ -181,6 +181,7 @@ class Site(TwistedSite):
         """What came over a connection is no request; gives the name by which the answer is found in the log."""
         request_id = self.ids.new()
         self.traffic.refused[reply.status] += 1
+        self.traffic.errors[error_code(reply)] += 1
         # Anybody can send such things, as many as they like: the count tells that it happens.
         _log.debug(
             "refused what {peer} sent: {status} {error}",

@@ -49,11 +49,13 @@ class Traffic:
 
     :ivar routes: by a route's name (:attr:`sandbox.http.request.Request.route`).
     :ivar refused: what came and was no request, by the status of the answer that said so.
+    :ivar errors: the daemon's own error answers, by their code; what an application answers is none of them.
     """
 
     def __init__(self) -> None:
         self.routes: defaultdict[str, RouteTraffic] = defaultdict(RouteTraffic)
         self.refused: defaultdict[int, int] = defaultdict(int)
+        self.errors: defaultdict[str, int] = defaultdict(int)
 
     def add(self, request: Request, seconds: float) -> None:
         """Count a request that is over; its connection is still there."""
@@ -62,6 +64,8 @@ class Traffic:
             route.responses[request.method, request.code] += 1
         except KeyError:
             route.first(request.method, int(request.code))
+        if request.error:
+            self.errors[request.error] += 1
         durations = route.durations
         durations.counts[bisect_left(SECONDS, seconds)] += 1  # Histogram.add, without the call
         durations.total += seconds

@@ -85,11 +85,24 @@ class Memory(ApiCase):
         self.assertEqual(self.memory.held, 0)
 
     async def test_f38_large_bodies_are_held_by_it_too(self) -> None:
-        body = {"path": "a", "content": "x" * (3 * MIB)}
-        answer = await self.call("POST", "sessions/s1/files", body)
-        self.assertEqual((answer.status, answer.json["code"]), (503, "ANSWER_MEMORY"))
-        self.assertEqual((await self.call("POST", "sessions/s1/files", {**body, "content": "x" * MIB})).status, 201)
-        self.assertEqual(self.memory.held, 0)
+        self.memory.size = 3 * MIB
+        for size, status in ((4 * MIB, 503), (2 * MIB, 503), (MIB, 201)):
+            answer = await self.call("POST", "sessions/s1/files", {"path": "a", "content": "x" * size})
+            code = "ANSWER_MEMORY" if status == 503 else None
+            self.assertEqual((answer.status, answer.json.get("code")), (status, code))
+            self.assertEqual(self.memory.held, 0)
+
+    async def test_f38_a_body_that_is_on_its_way_is_held_until_its_sender_leaves(self) -> None:
+        client = await connect(self.port.getHost().port)
+        client.send(
+            f"POST /api/internal/sessions/s1/files HTTP/1.1\r\nHost: x\r\nX-Internal-Service-Key: {KEY}\r\n"
+            f"Content-Length: {2 * MIB}\r\n\r\n".encode()
+            + b"x" * MIB
+        )
+        await self.until_held(MIB - STEP)
+        client.abort()
+        while self.memory.held:
+            await self.pause(0.01)
 
     async def test_f38_what_is_answered_is_held_until_the_client_has_it_or_left(self) -> None:
         self.memory.size = 24 * MIB

@@ -20,6 +20,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.domain import errors
 from tests.daemon import KEY, Daemon, twistd
 from tests.documents import DOCS, examples
 from tests.engine import Lab
@@ -221,7 +222,7 @@ class Monitored(SynchronousTestCase):
         self.assertEqual((ran[0]["session"], len(ran[0]["container"])), (self.session, 12))
         self.assertGreaterEqual(ran[0]["ms"], 0)
         self.assertEqual(ran[0]["command"], "/bin/sh")
-        failed = [line for line in self.events("operations.execution") if line["level"] == "warn"]
+        failed = [line for line in self.events("operations.execution") if "code" in line]
         self.assertEqual([line["code"] for line in failed], ["COMMAND_NOT_FOUND"])
 
     def test_file_operations_are_there_with_path_size_and_outcome(self) -> None:
@@ -231,7 +232,8 @@ class Monitored(SynchronousTestCase):
         size = len(f"{CANARY}-in-file")
         self.assertIn(("write file", "www/index.html", size, "info"), found)
         self.assertIn(("read file", "www/index.html", size, "info"), found)
-        self.assertIn(("read file", "missing", None, "warn"), found)
+        # F21: what users do wrong is no reason to warn.
+        self.assertIn(("read file", "missing", None, "info"), found)
 
     def test_registrations_links_and_the_session_s_life_are_there(self) -> None:
         messages = [
@@ -254,9 +256,11 @@ class Monitored(SynchronousTestCase):
         for line in named:
             self.assertEqual(access[line["request_id"]]["session"], line["session"])
 
-    def test_failures_are_there_with_their_code(self) -> None:
-        warned = {line["code"] for line in self.log if line["level"] == "warn" and "code" in line}
-        self.assertLessEqual({"COMMAND_NOT_FOUND", "FILE_NOT_FOUND", "INVALID_PATH"}, warned)
+    def test_f21_failures_are_there_with_their_code_and_warn_only_of_the_daemons_own_faults(self) -> None:
+        failed = {(line["code"], line["level"]) for line in self.log if "code" in line}
+        mistakes = {("COMMAND_NOT_FOUND", "info"), ("FILE_NOT_FOUND", "info"), ("INVALID_PATH", "info")}
+        self.assertLessEqual(mistakes, failed)
+        self.assertLessEqual({code for code, level in failed if level == "warn"}, errors.OWN_FAULTS)
         refused = {line["error"] for line in self.events("access") if line["status"] >= 400 and "error" in line}
         self.assertLessEqual({"TOKEN_EXPIRED", "TOKEN_INVALID", "EXECUTION_TIMEOUT"}, refused)
 
@@ -286,6 +290,9 @@ class Monitored(SynchronousTestCase):
         self.assertEqual(self.value("sandbox_http_requests_total", route=route, method="POST", status="200"), 2)
         self.assertEqual(self.value("sandbox_http_requests_total", route="api", status="403"), 1)
         self.assertGreater(self.value("sandbox_http_requests_total", route="preview", status="200"), 0)
+        for code in ("FILE_NOT_FOUND", "COMMAND_NOT_FOUND", "EXECUTION_TIMEOUT", "FORBIDDEN", "MALFORMED_REQUEST"):
+            self.assertGreater(self.value("sandbox_errors_total", code=code), 0, code)
+        self.assertEqual(self.value("sandbox_answer_memory_bytes"), 0)
         self.assertEqual(self.value("sandbox_http_refused_total", status="400"), 2)
         self.assertEqual(self.value("sandbox_http_refused_total", status="414"), 1)
         self.assertGreater(self.value("sandbox_http_response_bytes_total", route="preview"), 0)
@@ -365,6 +372,22 @@ class Monitored(SynchronousTestCase):
         shown = {name for query in queries for name in re.findall(r"\bsandbox_\w+", query)}
         told = {re.sub(r"_(sum|count)$", "_bucket", name) for name in self.known() if name.startswith("sandbox_")}
         self.assertEqual(told - shown, set(), "metrics that no panel shows")
+
+    def test_f21_alert_panel_and_reference_name_the_daemons_own_faults_and_no_others(self) -> None:
+        board = json.loads((ROOT / "etc/grafana-dashboard.json").read_text())
+        queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+        (rules,) = [each.text for each in examples("how-to/monitor.md") if "alert:" in each.text]
+        found = [words.split("|") for text in (rules, *queries) for words in re.findall(r'code=~"([^"]*)"', text)]
+        self.assertEqual(found, [sorted(errors.OWN_FAULTS)] * 2)
+        page = (
+            (DOCS / "reference/metrics.md")
+            .read_text()
+            .partition("### The daemon's own faults")[2]
+            .partition("\n## ")[0]
+        )
+        self.assertEqual(set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)), errors.OWN_FAULTS)
+        for query in queries:
+            self.assertNotIn('status=~"5', query)
 
     def test_panels_do_not_overlap(self) -> None:
         board = json.loads((ROOT / "etc/grafana-dashboard.json").read_text())

@@ -95,6 +95,7 @@ class _Checks:
             read(name, [in_path[name].encode("utf-8")], validator)
         given = self._given(request)
         raw = b"" if request.content is None else request.content.read()
+        # What is made of it is as large as itself, which its buffer holds already.
         if len(raw) > STEP and not share.take(len(raw)):
             raise AnswerMemoryExhausted
         body = {} if self._body is None else load(raw, self._body)
@@ -102,18 +103,13 @@ class _Checks:
 
     def _given(self, request: Request) -> dict[str, Any]:
         query = read_query(request.uri)
-        unknown = unknown_parameter(query, self._in_query)
         given = {}
         for parameter, validator in self._parameters:
             values = _values(request, query, parameter)
             # What is required and missing is as wrong as what is empty.
             values = values or ([b""] if parameter.required else [])
-            try:
-                given[parameter.name] = read(parameter.label, values, validator)
-            except InvalidRequest as error:
-                if unknown is None:
-                    raise
-                raise InvalidRequest(f"{error.message}; unknown query parameter '{unknown}'") from None
+            given[parameter.name] = read(parameter.label, values, validator)
+        unknown = unknown_parameter(query, self._in_query)
         if unknown is not None:
             raise InvalidRequest(f"Query parameter '{unknown}' is unknown")
         return given

@@ -11,6 +11,7 @@ from sandbox.domain.errors import InvalidRequest, ServiceKeyRejected
 from sandbox.http.admission import Admission, Admit, Buffer, Refuse
 from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
+from sandbox.policy.budget import Budget
 
 KEY_FIELD = b"x-internal-service-key"
 
@@ -21,10 +22,12 @@ class Guard:
 
     :ivar key: the key's bytes.
     :ivar body_limit: bytes of the largest body; 413 beyond.
+    :ivar memory: what holds bodies; set when there is something that takes them.
     """
 
     key: bytes = attrs.field(repr=False)
     body_limit: int
+    memory: Budget | None = None
 
     def use_key(self, key: bytes) -> None:
         """Take another key for the requests from now on."""
@@ -55,4 +58,4 @@ class Guard:
             unquote_to_bytes(request.path).decode("utf-8")
         except UnicodeDecodeError:
             return Refuse(reply_to(InvalidRequest("The path must be percent-encoded UTF-8")))
-        return Buffer(self.body_limit)
+        return Buffer(self.body_limit, self.memory)

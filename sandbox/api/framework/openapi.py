@@ -19,7 +19,7 @@ What a platform asks of the daemon between it and the containers that its users'
 looked at first: without it the answer is 403, whatever the path.
 
 **Bodies** are JSON in UTF-8, of at most `BODY_LIMIT` bytes (10 MiB). A field that is unknown is refused, and so is an
-object that has a name twice. Numbers that are to be integers are written without a fraction.
+object that has a name twice. So is a query parameter that is unknown, or that comes twice. Numbers that are to be integers are written without a fraction.
 
 **Errors** have one shape, `Error`. `message` is for people, `code` is for programs and stable; new versions may bring
 new codes, so go by the status where a code is unknown. Beside those that each operation lists there are the refusals
@@ -202,17 +202,19 @@ def _error_schema(status: int, errors: list[ErrorResponse]) -> Schema:
 
 
 def _error(status: int, codes: list[str], details: Mapping[str, Schema]) -> Schema:
-    narrowed: Schema = {
+    # Whole and plain, not `Error` narrowed by allOf and const: generators of clients leave such answers out.
+    fields: dict[str, Schema] = _ERROR["properties"]
+    return {
+        "type": "object",
+        "required": [*fields, *details],
         "properties": {
-            "statusCode": {"const": status},
-            "error": {"const": HTTPStatus(status).phrase},
-            "code": {"enum": list(dict.fromkeys(codes))},
+            "statusCode": {**fields["statusCode"], "enum": [status]},
+            "error": {**fields["error"], "enum": [HTTPStatus(status).phrase]},
+            "code": {**fields["code"], "enum": list(dict.fromkeys(codes))},
+            "message": fields["message"],
             **details,
-        }
+        },
     }
-    if details:
-        narrowed["required"] = list(details)
-    return {"allOf": [_ERROR, narrowed]}
 
 
 def _named(value: Any, schemas: dict[str, Schema]) -> Any:

@@ -87,8 +87,7 @@ def codes(answer: Json) -> list[str]:
     schema = answer.get("content", {}).get(_JSON, {}).get("schema", {})
     found: list[str] = []
     for variant in schema.get("oneOf", [schema]):
-        for part in variant.get("allOf", ()):
-            found += part.get("properties", {}).get("code", {}).get("enum", ())
+        found += variant.get("properties", {}).get("code", {}).get("enum", ())
     return found
 
 

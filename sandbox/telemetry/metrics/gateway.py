@@ -46,6 +46,12 @@ def requests(traffic: Traffic) -> Iterator[Metric]:
         ("route",),
     )
     yield counter(
+        "sandbox_errors",
+        "Error answers that the daemon made, by their code; those of applications are not among them.",
+        {(code,): count for code, count in traffic.errors.items()},
+        ("code",),
+    )
+    yield counter(
         "sandbox_http_refused",
         "What came and was no request (malformed, too large, too slow), by the status that said so.",
         {(str(status),): count for status, count in traffic.refused.items()},

@@ -99,6 +99,32 @@ class Document(SynchronousTestCase):
                     self.assertIn(name, known)
                     self.assertLessEqual(set(link["parameters"]), {"sessionId", "linkId"})
 
+    def test_f23_error_answers_are_plain_schemas_that_generators_of_clients_understand(self) -> None:
+        """openapi-python-client leaves answers out whose schema is ``allOf`` with ``const``."""
+        seen = 0
+        for name, operation in operations().items():
+            for status, answer in operation["responses"].items():
+                if not status.isdigit() or int(status) < 400 or (name, status) == ("ready", "503"):
+                    continue
+                schema = answer["content"]["application/json"]["schema"]
+                for variant in schema.get("oneOf", [schema]):
+                    self.assertLessEqual(set(variant), {"type", "required", "properties"}, name)
+                    self.assertEqual(variant["type"], "object")
+                    self.assertLessEqual({"statusCode", "error", "code", "message"}, set(variant["required"]))
+                    self.assertLessEqual(set(variant["required"]), set(variant["properties"]))
+                    for field, described in variant["properties"].items():
+                        self.assertIn(described["type"], ("integer", "string", "boolean"), field)
+                        self.assertNotIn("const", described, field)
+                    self.assertEqual(variant["properties"]["statusCode"]["enum"], [int(status)])
+                    seen += 1
+        self.assertGreater(seen, 80)
+        self.assertNotIn('"allOf"', json.dumps(description()))
+
+    def test_f21_the_daemons_own_faults_are_codes_that_there_are(self) -> None:
+        kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+        known = {code for kind in kinds if issubclass(kind, errors.SandboxError) for code in (kind.code, *kind.further)}
+        self.assertLessEqual(errors.OWN_FAULTS, known)
+
     def test_every_code_in_the_source_belongs_to_a_class_of_errors(self) -> None:
         """An error's code is declared by its class, which the description has it from."""
         found = set()

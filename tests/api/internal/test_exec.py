@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
+import attrs
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -11,7 +14,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 
-from sandbox.domain.model import ContainerState
+from sandbox.domain.model import ContainerState, ExecResult
 from tests.api.stage import KEY, ApiCase
 
 
@@ -159,6 +162,19 @@ class Exec(ApiCase):
         await deferLater(reactor, 0.05)
         told = [event for event in events if event["log_namespace"] == "sandbox.operations.execution"]
         self.assertEqual([(event["session"], event["command"]) for event in told], [("s1", "endless")])
+
+    async def test_f44_commands_are_timed_by_the_daemon_whatever_the_container_says(self) -> None:
+        await self.session()
+        told = self.runtime.execute
+
+        def lie(*arguments: Any) -> Deferred[ExecResult]:
+            return told(*arguments).addCallback(lambda result: attrs.evolve(result, duration_ms=1 << 62))
+
+        self.patch(self.runtime, "execute", lie)
+        self.assertEqual((await self.execute({"command": "echo x"})).json["durationMs"], 1 << 62)
+        page = (await self.call("GET", "/metrics")).body.decode()
+        seconds = float(re.findall(r"^sandbox_exec_duration_seconds_sum (\S+)$", page, re.MULTILINE)[0])
+        self.assertLess(seconds, 60)
 
     async def test_an_outcome_can_be_asked_for_without_running_the_command(self) -> None:
         await self.session()

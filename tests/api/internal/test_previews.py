@@ -91,9 +91,9 @@ class Registration(ApiCase):
         self.runtime.containers.place(await self.session(), "127.0.0.1")
         port = self.port.getHost().port
         await self.call("POST", "sessions/s1/previews", {"port": port})
-        # The daemon's own port stands for an application: it answers 404, and any status is healthy.
+        # The daemon's own port stands for an application: it says what it is, and any status is healthy.
         health = await self.call("GET", "/previews/s1/health", key=None)
-        self.assertEqual(health.json, {"healthy": True, "sessionId": "s1", "port": port, "statusCode": 404})
+        self.assertEqual(health.json, {"healthy": True, "sessionId": "s1", "port": port, "statusCode": 200})
 
     async def test_a_refused_connection_is_502(self) -> None:
         self.runtime.containers.place(await self.session(), "127.0.0.1")
