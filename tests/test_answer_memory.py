@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.settings import parse
 from tests.daemon import KEY, Daemon
 from tests.engine import Lab
 
@@ -54,3 +55,13 @@ class Crowd(SynchronousTestCase):
         self.assertLess(peak, BUDGET + REST, f"{peak >> 20} MiB")
         _, metrics = self.daemon.request("GET", "/metrics")
         self.assertIn(b"\nsandbox_answer_memory_bytes 0.0\n", metrics)
+
+
+class Unit(SynchronousTestCase):
+    def test_f38_the_units_limits_leave_room_for_the_budget(self) -> None:
+        unit = Path(__file__).parents[1].joinpath("etc", "sandbox.service.application").read_text("utf-8")
+        found = dict(re.findall(r"^Memory(High|Max)=(\d+[MG])$", unit, re.MULTILINE))
+        sizes = {name: int(text[:-1]) * {"M": MIB, "G": MIB << 10}[text[-1]] for name, text in found.items()}
+        budget = parse({"INTERNAL_SERVICE_KEY": "k"}).answer_memory
+        self.assertLess(budget + 2 * REST, sizes["High"])
+        self.assertLess(sizes["High"], sizes["Max"])

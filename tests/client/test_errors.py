@@ -34,6 +34,7 @@ MEANT = {
     daemon.AccessUnavailable(): errors.Unavailable,
     daemon.Overloaded("x"): errors.Unavailable,
     daemon.Overloaded("x", code="CONTAINER_BUSY"): errors.Unavailable,
+    daemon.AnswerMemoryExhausted(): errors.Unavailable,
     daemon.ExecutionTimeout(1, {}): errors.ExecutionTimeout,
     daemon.ExecutionTimeout(1, {}, "KILL_UNCONFIRMED"): errors.ExecutionTimeout,
     daemon.PreviewNotRegistered("x"): errors.PreviewNotRegistered,

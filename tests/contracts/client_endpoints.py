@@ -213,7 +213,7 @@ class ClientEndpointsMixin:
         self.assertEqual((made.session_id, made.port), ("s1", own))
         self.assertTrue(str(made.url).endswith("/previews/s1/"), made.url)
         health = await self.do("preview_health", "s1")
-        self.assertEqual((health.healthy, health.session_id, health.port, health.status_code), (True, "s1", own, 404))
+        self.assertEqual((health.healthy, health.session_id, health.port, health.status_code), (True, "s1", own, 200))
         link = await self.do("create_link", "s1", ttl_seconds=60, user_id="guest")
         self.assertEqual(urlsplit(link.url).path, "/previews/s1/")
         self.assertLess(link.expires_at - datetime.now(UTC), timedelta(seconds=62))

@@ -19,7 +19,8 @@ What a platform asks of the daemon between it and the containers that its users'
 looked at first: without it the answer is 403, whatever the path.
 
 **Bodies** are JSON in UTF-8, of at most `BODY_LIMIT` bytes (10 MiB). A field that is unknown is refused, and so is an
-object that has a name twice. So is a query parameter that is unknown, or that comes twice. Numbers that are to be integers are written without a fraction.
+object that has a name twice. So is a query parameter that is unknown, or that comes twice. Numbers that are to be
+integers are written without a fraction.
 
 **Errors** have one shape, `Error`. `message` is for people, `code` is for programs and stable; new versions may bring
 new codes, so go by the status where a code is unknown. Beside those that each operation lists there are the refusals
