@@ -7,10 +7,12 @@ from typing import ClassVar
 
 #: The codes of what is wrong with the daemon itself, or with what it stands on. All others are answers to what somebody
 #: asked for, or to what runs in a container: neither a reason to warn nor to wake anybody.
-OWN_FAULTS = frozenset(
-    "ACCESS_UNAVAILABLE AGENT_UNAVAILABLE ENGINE_BUSY ENGINE_ERROR ENGINE_TLS ENGINE_UNAVAILABLE EXECUTION_FAILED "
-    "INTERNAL IO_ERROR KILL_UNCONFIRMED NETWORK_UNSAFE STORE_BUSY STORE_UNAVAILABLE".split()
-)
+# fmt: off
+OWN_FAULTS = frozenset({
+    "ACCESS_UNAVAILABLE", "AGENT_UNAVAILABLE", "ENGINE_BUSY", "ENGINE_ERROR", "ENGINE_TLS", "ENGINE_UNAVAILABLE",
+    "EXECUTION_FAILED", "INTERNAL", "IO_ERROR", "KILL_UNCONFIRMED", "NETWORK_UNSAFE", "STORE_BUSY", "STORE_UNAVAILABLE",
+})
+# fmt: on
 
 
 class SandboxError(Exception):
