@@ -13,7 +13,7 @@ from sandbox.domain.errors import PreviewMisbehaved, SandboxError
 from sandbox.domain.model import Target
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.gateway.upstream.pool import Pool
-from sandbox.net.read_through_cache import Answers, Unknown
+from sandbox.net.read_through_cache import CacheMiss, ReadThroughCache
 from sandbox.protocols.http1.framing import Framing
 from sandbox.protocols.http1.grammar import Fields, ResponseHead
 
@@ -72,17 +72,17 @@ class Probes:
         self._pool = pool
         self._clock = clock
         self._timeout = timeout
-        self._found: Answers[tuple[str, Target], int | str] = Answers(
+        self._found: ReadThroughCache[tuple[str, Target], int | str] = ReadThroughCache(
             clock, lambda key: Deferred.fromCoroutine(self._probe(*key)), keep=keep, keep_nothing=0, limit=_KEPT
         )
 
     async def check(self, session_id: str, target: Target) -> int | str:
         """The status that the application answers with, or why it does not, in a few words."""
         try:
-            found = self._found.peek((session_id, target))
-        except Unknown as unknown:
-            await unknown.learn()
-            found = self._found.peek((session_id, target))
+            found = self._found.get((session_id, target))
+        except CacheMiss as miss:
+            await miss.refresh()
+            found = self._found.get((session_id, target))
         assert found is not None
         return found
 

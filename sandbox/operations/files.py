@@ -13,7 +13,6 @@ from twisted.logger import Logger, LogLevel
 
 from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError, is_own_fault
 from sandbox.domain.model import Container, Entry, FileContent
-from sandbox.operations.execution import running_container
 from sandbox.policy.budget import Share
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime

@@ -32,6 +32,7 @@ class Application(Subsystems):
     """Everything between the sites and the two seams, put together.
 
     :ivar events: connects the subsystems.
+    :ivar memory: what requests hold of outputs and files.
     """
 
     name = "application"
@@ -51,6 +52,7 @@ class Application(Subsystems):
         self._runtime = runtime
         self._monitoring = monitoring
         self.events = EventBus()
+        self.memory = monitoring.guard.memory
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
         # Subscribers of one event are called in the order of these lines.
         self.routing = RoutingSubsystem(reactor, settings, runtime, store, self.events)
@@ -67,6 +69,7 @@ class Application(Subsystems):
             routing=self.routing,
             sessions=sessions,
             addresses=self._addresses,
+            memory=self.memory,
         )
         engine = EngineSubsystem(runtime, self.events)
         super().__init__(engine, self.routing, sessions, self._gateway, self._api)
@@ -80,6 +83,7 @@ class Application(Subsystems):
             partial(gateway.websockets, self._gateway.sockets),
             partial(work.executions, self._api.execution.counts),
             partial(work.files, self._api.files),
+            partial(work.memory, self.memory),
         ):
             self._monitoring.publish(source)
 
@@ -95,7 +99,8 @@ class Application(Subsystems):
             routes.append(Route(b"/internal-previews/proxy/", guarded, self._gateway.internal, "internal preview"))
         settings = self._settings
         chained = public and settings.preview_path_form and settings.preview_referer_fallback
-        routes.append(self._last_route(Fallback(enabled=chained), self._monitoring.watch(inside=not public)))
+        fallback = Fallback(enabled=chained, knows=guard.knows, api=internal)
+        routes.append(self._last_route(fallback, self._monitoring.watch(inside=not public)))
         return PreviewHosts(self._addresses, self._gateway.public, Routes(routes)) if public else Routes(routes)
 
     def _last_route(self, fallback: Fallback, watch: Watch) -> Route:

@@ -9,11 +9,12 @@ from twisted.python.failure import Failure
 from sandbox.api.internal.api import InternalApi
 from sandbox.domain.model import ExecResult
 from sandbox.events.bus import EventBus
-from sandbox.operations.execution import Execution
+from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.operations.links import Links
 from sandbox.operations.previews import PreviewRegistration
+from sandbox.policy.budget import Budget
 from sandbox.protocols.hostnames import Addresses
 from sandbox.runtimes.interface import IRuntime
 from sandbox.service.routing import RoutingSubsystem
@@ -25,7 +26,10 @@ from sandbox.stores.interface import IStore
 
 
 class InternalApiSubsystem(Subsystem):
-    """The API's resource, and the use cases that only it has."""
+    """The API's resource, and the use cases that only it has.
+
+    :param memory: what requests hold of outputs and files.
+    """
 
     name = "internal-api"
 
@@ -40,6 +44,7 @@ class InternalApiSubsystem(Subsystem):
         routing: RoutingSubsystem,
         sessions: SessionsSubsystem,
         addresses: Addresses,
+        memory: Budget,
     ) -> None:
         idempotency: IdempotencyCache[ExecResult] = IdempotencyCache(
             reactor,
@@ -49,7 +54,7 @@ class InternalApiSubsystem(Subsystem):
             capacity=settings.idempotency_memory,
         )
         subscribe_idempotency(events, idempotency)
-        self.execution = Execution(runtime, settings.log_commands)
+        self.execution = Execution(runtime, settings.max_container_execs, settings.log_commands)
         self.files = Files(runtime, settings.file_size_limit)
         api = InternalApi(
             sessions=sessions.sessions,
@@ -60,11 +65,10 @@ class InternalApiSubsystem(Subsystem):
             addresses=addresses,
             links=Links(store, routing.access, routing.previews, addresses, events),
             output_limit=settings.exec_output_limit,
+            memory=memory,
         )
         self.resource = api.app.resource()
 
 
 def _weigh(outcome: ExecResult | Failure) -> int:
-    if isinstance(outcome, Failure):
-        return 1024
-    return 1024 + len(outcome.stdout) + len(outcome.stderr)
+    return 1024 + output_size(outcome)

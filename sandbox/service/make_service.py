@@ -6,6 +6,7 @@ import os
 
 from sandbox.api.framework.guard import Guard
 from sandbox.options import Options
+from sandbox.policy.budget import Budget
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.service.application import Application
 from sandbox.service.daemon import Daemon
@@ -26,7 +27,7 @@ def makeService(options: Options) -> Daemon:
     reload = Reload(reactor, options.source, settings)
     if logs is not None:
         reload.on_change(lambda now: logs.set_level(now.log_level))
-    guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit)
+    guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit, Budget(settings.answer_memory))
     reload.on_change(lambda now: guard.use_key(now.internal_service_key.encode("utf-8")))
     monitoring = Monitoring(reactor, settings, guard, logs)
     try:

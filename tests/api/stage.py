@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 
 from sandbox.api.framework.guard import Guard
 from sandbox.http.site import Site
+from sandbox.policy.budget import Budget
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.service.application import Application
@@ -79,7 +80,7 @@ class ApiCase(TestCase):
         self.runtime = MemoryRuntime({IMAGE: ""}, self.agents)
         self.store = MemoryStore()
         await self.store.open()
-        guard = Guard(KEY.encode(), self.settings.body_limit)
+        guard = Guard(KEY.encode(), self.settings.body_limit, Budget(self.settings.answer_memory))
         self.monitoring = Monitoring(reactor, self.settings, guard, None)
         self.site = self.monitoring.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")

@@ -22,12 +22,12 @@ class Guard:
 
     :ivar key: the key's bytes.
     :ivar body_limit: bytes of the largest body; 413 beyond.
-    :ivar memory: what holds bodies; set when there is something that takes them.
+    :ivar memory: what bodies and answers are held in.
     """
 
     key: bytes = attrs.field(repr=False)
     body_limit: int
-    memory: Budget | None = None
+    memory: Budget
 
     def use_key(self, key: bytes) -> None:
         """Take another key for the requests from now on."""
