@@ -22,7 +22,7 @@ class Memory(ApiCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.container_id = await self.session()
-        self.memory = self.parts.memory
+        self.memory = self.application.memory
         self.gate: Deferred[None] = Deferred()
         self.agents.programs[b"print"] = self.print
         self.agents.programs[b"wait"] = self.wait
