@@ -8,7 +8,6 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ISSLTransport
 
 from sandbox.domain.errors import CrossOriginDenied, PreviewNotRegistered
 from sandbox.gateway.interfaces import AccessDecision, Admitted
@@ -35,8 +34,10 @@ from sandbox.policy.access import (
     without_tokens,
 )
 from sandbox.policy.cookies import Scope, set_cookie
+from sandbox.protocols.http1.forwarding import source_of
 from sandbox.protocols.http1.grammar import Fields, memorable, read_section
-from sandbox.protocols.http1.headers import Origin, TrustedProxies, public_host
+from sandbox.protocols.http1.headers import TrustedProxies
+from sandbox.protocols.http1.origins import canonical_authority, canonical_origin
 from sandbox.routing.access import Access, Grant
 from sandbox.routing.authorizations import Authorization
 from sandbox.routing.previews import Previews
@@ -102,11 +103,10 @@ class PreviewAccess:
         trusted: TrustedProxies,
         remembered: int = 1024,
     ) -> None:
-        scheme, _, authorization = public_url.lower().encode("ascii").partition(b"://")
         self._access = access
         self._mode = mode
-        self._https = scheme == b"https"
-        self._public = authorization
+        self._public_origin = canonical_origin(public_url.encode("ascii"))
+        self._https = self._public_origin.startswith(b"https:")
         self._trusted = trusted
         self._remembered = remembered
         self._known: OrderedDict[tuple[bytes, str, bytes], _Known] = OrderedDict()
@@ -125,7 +125,7 @@ class PreviewAccess:
         seen = presented(request.section, visit.scope.name)
         credentials = with_query(seen.credentials, request.uri)
         if mode is not Mode.PUBLIC and any(found.place is Place.COOKIE for found in credentials):
-            credentials = self._without_borrowed_cookies(request, seen, credentials)
+            credentials = self._without_borrowed_cookies(request, visit, seen, credentials)
         # Who is not known yet may be asked for in the store, which has something to say when it does not answer.
         with on_behalf_of(request.id, session_id):
             grant = self._access.admit(session_id, mode, credentials)
@@ -143,9 +143,11 @@ class PreviewAccess:
             and (known.secure is None or known.secure is self._is_secure(request))
         )
 
-    def _without_borrowed_cookies(self, request: Request, seen: Presented, credentials: Credentials) -> Credentials:
+    def _without_borrowed_cookies(
+        self, request: Request, visit: _Visit, seen: Presented, credentials: Credentials
+    ) -> Credentials:
         """Leave cookies out that another site's or another preview's page made the browser send."""
-        if not foreign(request.method, seen, {self._public, self._host(request)}):
+        if not foreign(request.method, seen, self._own_origins(request, visit)):
             return credentials
         own = tuple(found for found in credentials if found.place is not Place.COOKIE)
         if not own:
@@ -211,18 +213,24 @@ class PreviewAccess:
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by https, as far as we can tell."""
         channel = request.channel
-        if self._https or ISSLTransport.providedBy(channel.transport):
+        if self._https:
             return True
         if not self._trusted.trusts(channel.peer):
-            return False
-        said = [field[1] for field in request.headers if field.lower == b"x-forwarded-proto"]
-        return bool(said) and said[0].partition(b",")[0].strip(b" \t").lower() == b"https"
+            return channel.secure  # type: ignore[no-any-return]
+        return source_of(request.section, channel.peer, True, channel.secure).scheme == b"https"
 
-    def _host(self, request: Request) -> bytes:
-        peer, host = request.channel.peer, request.known.get(b"host", b"")
-        if not self._trusted.trusts(peer):
-            return host
-        return public_host(request.headers, Origin(peer=peer, trusted=True, host=host))
+    def _own_origins(self, request: Request, visit: _Visit) -> set[bytes]:
+        """The origins of the preview's own pages: the one that it is visited by, and no other form's.
+
+        The origin of the path form is also the daemon's own, which a proxy may leave out of the Host.
+        """
+        channel = request.channel
+        source = source_of(request.section, channel.peer, self._trusted.trusts(channel.peer), channel.secure)
+        scheme = b"https" if visit.scope.secure else b"http"
+        own = {scheme + b"://" + canonical_authority(scheme, source.authorization)}
+        if visit.prefix:
+            own.add(self._public_origin)
+        return own
 
 
 @lru_cache(1024)

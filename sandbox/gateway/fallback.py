@@ -13,7 +13,7 @@ from sandbox.gateway.pages import respond
 from sandbox.gateway.resource import NOT_FOUND
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.protocols.http1.rewriting import canonical_authority
+from sandbox.protocols.http1.origins import canonical_authority
 
 _REFERER = re.compile(rb"(https?)://([^/?#]*)(/previews/[A-Za-z0-9_-]{1,64})(?:[/?#].*)?", re.IGNORECASE)
 

@@ -17,11 +17,13 @@ from sandbox.net.read_through_cache import CacheMiss, ReadThroughCache
 from sandbox.protocols.http1.framing import Framing
 from sandbox.protocols.http1.grammar import Fields, ResponseHead
 
-_REQUEST = b"GET / HTTP/1.1\r\nHost: localhost:%d\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
+_REQUEST = b"GET / HTTP/1.1\r\nHost: %b\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
 #: Previews of which it is kept how they were, at most.
 _KEPT = 10_000
+#: Why an application does not answer: nothing listens on its port.
+REFUSED = "Connection refused"
 _WORDS = {
-    errno.ECONNREFUSED: "Connection refused",
+    errno.ECONNREFUSED: REFUSED,
     errno.EHOSTUNREACH: "No route to host",
     errno.ENETUNREACH: "Network unreachable",
 }
@@ -30,6 +32,7 @@ _WORDS = {
 class Probe:
     """One GET of ``/``; the head of the answer is enough.
 
+    :param host: the Host that is asked for.
     :ivar answered: fires with the status.
     """
 
@@ -37,10 +40,10 @@ class Probe:
     upgrading = False
     sent_all = True
 
-    def __init__(self, upstream: Upstream, port: int) -> None:
+    def __init__(self, upstream: Upstream, host: bytes) -> None:
         self._upstream = upstream
         self.answered: Deferred[int] = Deferred(lambda _: upstream.abandon())
-        upstream.begin(self, _REQUEST % port)
+        upstream.begin(self, _REQUEST % host)
 
     def interim(self, head: ResponseHead) -> None:
         """Not the answer yet."""
@@ -89,7 +92,7 @@ class Probes:
     async def _probe(self, session_id: str, target: Target) -> int | str:
         async def ask() -> int:
             upstream = await self._pool.connect(session_id, target, counted=False)
-            return await Probe(upstream, target.port).answered
+            return await Probe(upstream, b"localhost:%d" % target.port).answered
 
         try:
             return await Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._clock)

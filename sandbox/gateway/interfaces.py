@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
-from sandbox.domain.model import Destination, Target
+from sandbox.domain.model import Destination, HostVerdict, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.protocols.http1.grammar import Fields
@@ -64,6 +64,8 @@ class UpstreamRequest(NamedTuple):
     :ivar authorization: the right that the request is attached to until it is over. A WebSocket made of the request is
         attached too, and is closed with 1008 when the authorization ends.
     :ivar client: who sent it, where clients can be told apart (:func:`sandbox.policy.clients.client_of`).
+    :ivar verdict: what the application was told by, where its registration leaves that open: its answers may cast doubt
+        on it.
     """
 
     session_id: str
@@ -73,6 +75,7 @@ class UpstreamRequest(NamedTuple):
     response_fields: Fields
     authorization: Authorization | None = None
     client: str | None = None
+    verdict: HostVerdict | None = None
 
 
 class Upgrades(Protocol):

@@ -15,8 +15,9 @@ from twisted.web.proxy import ReverseProxyResource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox.domain.errors import PreviewNotRegistered
-from sandbox.domain.model import Destination, Preview
-from sandbox.gateway.health import Probes
+from sandbox.domain.model import Destination, HostMode, Preview
+from sandbox.gateway.health import REFUSED, Probes
+from sandbox.gateway.host_probe import HostProbe
 from sandbox.gateway.interfaces import AccessDecision, Admitted, Authorize, Resolver, Upgrades, UpstreamRequest
 from sandbox.gateway.pages import respond, respond_error
 from sandbox.gateway.upstream.pool import Pool
@@ -26,16 +27,10 @@ from sandbox.http.request import Request
 from sandbox.net.log_context import on_behalf_of
 from sandbox.policy.clients import client_of
 from sandbox.policy.queries import refuse_parameters
+from sandbox.protocols.http1.forwarding import source_of
 from sandbox.protocols.http1.framing import NONE
 from sandbox.protocols.http1.grammar import REMEMBERED, Malformed, memorable, read_section, split_list
-from sandbox.protocols.http1.headers import (
-    Origin,
-    TrustedProxies,
-    field_lines,
-    forwarding_context,
-    public_host,
-    request_lines,
-)
+from sandbox.protocols.http1.headers import TrustedProxies, field_lines, forwarding_context, request_lines
 from sandbox.protocols.http1.rewriting import Rewriter
 from sandbox.settings import Settings
 
@@ -80,6 +75,7 @@ class PreviewResource(ReverseProxyResource):
     :param resolver: see :class:`sandbox.gateway.interfaces.Resolver`; the next two too.
     :param authorize: access control, or ``None`` where there is none (the internal twin's key is checked at the door).
     :param upgrades: who carries WebSockets; without one they are answered with 501.
+    :param hosts: finds what applications are told that leave it open; without one that is where browsers find them.
     :param path_form: whether requests are carried for this mount; health is answered all the same. Without, there is
         :meth:`carry` for those who find previews in another way.
     :param public_health: whether ``GET <mount><session id>/health`` is ours (contract section 7).
@@ -96,6 +92,7 @@ class PreviewResource(ReverseProxyResource):
         *,
         authorize: Authorize | None = None,
         upgrades: Upgrades | None = None,
+        hosts: HostProbe | None = None,
         path_form: bool = True,
         public_health: bool = True,
         options: GatewayOptions | None = None,
@@ -106,6 +103,7 @@ class PreviewResource(ReverseProxyResource):
         self._pool = pool
         self._authorize = authorize
         self._upgrades = upgrades
+        self._hosts = hosts
         self._path_form = path_form
         self._public_health = public_health
         self._options = options or GatewayOptions()
@@ -155,11 +153,16 @@ class PreviewResource(ReverseProxyResource):
         if isinstance(verdict, Reply):
             respond(request, verdict) if verdict.status >= 400 else request.respond(verdict)
             return
+        self._resolve(request, prefix, port, verdict, False)
+
+    def _resolve(
+        self, request: Request, prefix: bytes, port: int | None, passage: Admitted | None, asked: bool
+    ) -> None:
         found = self._resolver.resolve(request.session_id)
         if isinstance(found, Destination):
-            self._forward(request, prefix, port, verdict, found)
+            self._forward(request, prefix, port, passage, asked, found)
         else:
-            self._wait(request, found, lambda found: self._forward(request, prefix, port, verdict, found))
+            self._wait(request, found, lambda found: self._forward(request, prefix, port, passage, asked, found))
 
     def _wait(self, request: Request, waiting: Deferred[Any], then: Callable[[Any], None]) -> None:
         """Do ``then`` with what is waited for; answer its errors."""
@@ -177,22 +180,42 @@ class PreviewResource(ReverseProxyResource):
 
         waiting.addCallback(proceed).addErrback(refuse)
 
-    def _forward(
-        self, request: Request, prefix: bytes, port: int | None, passage: Admitted | None, destination: Destination
+    def _forward(  # noqa: PLR0917 - what a request has been given on its way
+        self,
+        request: Request,
+        prefix: bytes,
+        port: int | None,
+        passage: Admitted | None,
+        asked: bool,
+        destination: Destination,
     ) -> None:
+        """:param asked: whether the application was asked for its Host, if that was to be done."""
         _check_port(destination.preview, port)
+        local, verdict = destination.preview.host is HostMode.LOCAL, None
+        if destination.preview.host is HostMode.AUTO and self._hosts is not None:
+            verdict = destination.verdicts.path if prefix else destination.verdicts.host
+            if verdict.due and not asked:
+                waiting = self._hosts.ask(request.session_id, destination, by_path=bool(prefix))
+                if waiting is not None:
+                    # Where it goes may be somebody else's by then.
+                    self._wait(request, waiting, lambda _: self._resolve(request, prefix, port, passage, True))
+                    return
+            local = verdict.found is HostMode.LOCAL
         if passage is None:
             passage = Admitted(request.section, None, [], [], None)
         section, target, told, answered, authorization = passage
         upgrade = b"websocket" if wants_websocket(request) else None
         remembered = self._remember_way if memorable(section) else self._way
-        lines, rewriter = remembered(section, request.channel.peer, prefix, destination, upgrade, request.minor)
+        channel = request.channel
+        lines, rewriter = remembered(
+            section, channel.peer, channel.secure, prefix, destination, local, upgrade, request.minor
+        )
         if told:
             lines += field_lines(told)
         head = _HEAD % (request.method, rewriter.target(target or request.uri), lines, request.id)
         client = client_of(request.section, request.channel.peer, self._options.trusted)
         upstream_request = UpstreamRequest(
-            request.session_id, destination.target, rewriter, head, answered, authorization, client
+            request.session_id, destination.target, rewriter, head, answered, authorization, client, verdict
         )
         if upgrade is not None:
             self._upgrade(request, upstream_request)
@@ -203,24 +226,21 @@ class PreviewResource(ReverseProxyResource):
         self,
         section: bytes,
         peer: str | None,
+        secure: bool,
         prefix: bytes,
         destination: Destination,
+        local: bool,
         upgrade: bytes | None,
         minor: int,
     ) -> tuple[bytes, Rewriter]:
         """What becomes of a request's fields on their way, and of the application's addresses on the way back."""
-        preview, target = destination.preview, destination.target
+        target = destination.target
         fields, known = read_section(section)
-        trusted = self._options.trusted.trusts(peer)
-        host = known.get(b"host", b"")
         way = forwarding_context(
-            peer=peer,
-            trusted=trusted,
-            host=host,
-            public=public_host(fields, Origin(peer=peer, trusted=trusted, host=host)),
+            source=source_of(section, peer, self._options.trusted.trusts(peer), secure),
             prefix=prefix,
-            stripped=preview.strip_prefix,
-            preserve_host=preview.preserve_host,
+            stripped=destination.preview.strip_prefix,
+            local=local,
             address=target.address,
             port=target.port,
         )
@@ -251,6 +271,9 @@ class PreviewResource(ReverseProxyResource):
             at = found if isinstance(found, Destination) else await found
             _check_port(at.preview, port)
             status = await self._probes.check(session_id, at.target)
+            if status == REFUSED:
+                # What listens there next may be another application.
+                at.verdicts.forget()
             payload = {"sessionId": session_id, "port": at.preview.port}
             if isinstance(status, int):
                 return Reply(200, {"healthy": True, **payload, "statusCode": status}, _NO_STORE)

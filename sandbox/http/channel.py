@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ISSLTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -45,8 +45,10 @@ class Channel(Receiver):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
     :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
+    :ivar secure: whether the connection is TLS.
     """
 
+    secure = False
     _request: Request | None = None
     _linger_until = NEVER
     _searched = 0
@@ -62,6 +64,8 @@ class Channel(Receiver):
 
     def connectionMade(self) -> None:
         self.site.channel_opened(self)
+        if ISSLTransport.providedBy(self.transport):
+            self.secure = True
         self.deadline = self._seconds() + self._limits.idle_timeout
         if isinstance(self.transport.getHost(), IPv4Address | IPv6Address):
             # Heads and bodies are written whole; waiting for an ACK (Nagle) would only delay them.

@@ -20,7 +20,7 @@ from sandbox.domain.model import Link
 from sandbox.policy.cookies import SessionCookie, find_cookies, without_ours
 from sandbox.policy.tokens import expired, invalid
 from sandbox.protocols.http1.grammar import REMEMBERED, Field, Line, memorable, read_section
-from sandbox.protocols.http1.rewriting import canonical_authority
+from sandbox.protocols.http1.origins import canonical_origin
 
 #: The query parameter that carries a token once, until it is exchanged for a cookie.
 PARAMETER = b"access_token"
@@ -222,7 +222,7 @@ def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool
     typed or opened, and navigations that change nothing. Where they don't say it (plain http, WebSockets), ``Origin``
     does. Neither can be set by a page's script.
 
-    :param own: the authorities (``host`` or ``host:port``) that the preview is visited under.
+    :param own: the origins of the preview's own pages, see :func:`sandbox.protocols.http1.origins.canonical_origin`.
     """
     if presented.site is not None:
         embedded = presented.dest in {b"object", b"embed"}
@@ -230,8 +230,7 @@ def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool
         return not (presented.site in {b"same-origin", b"none"} or navigation)
     if presented.origin is None:
         return False
-    scheme, _, authority = presented.origin.partition(b"://")
-    return canonical_authority(scheme, authority) not in {canonical_authority(scheme, name) for name in own}
+    return canonical_origin(presented.origin) not in own
 
 
 def speaks_for_itself(presented: Presented) -> bool:

@@ -107,9 +107,18 @@ class Addresses:
         >>> Addresses("http://localhost:4002", "localhost").host_url(3000, "abc")
         'http://3000-abc.localhost:4002/'
         """
-        scheme, _, authority = self.public_url.partition("://")
-        port_part = _PORT.search(authority)
-        return f"{scheme}://{write_name(port, session_id)}.{self.domain}{port_part[0] if port_part else ''}/"
+        scheme = self.public_url.partition("://")[0]
+        return f"{scheme}://{self.host_authority(port, session_id)}/"
+
+    @property
+    def path_authority(self) -> str:
+        """The authority under which all previews have their path form."""
+        return self.public_url.partition("://")[2]
+
+    def host_authority(self, port: int, session_id: str) -> str:
+        """The authority of a preview's host form."""
+        port_part = _PORT.search(self.path_authority)
+        return f"{write_name(port, session_id)}.{self.domain}{port_part[0] if port_part else ''}"
 
     def read_host(self, host: bytes) -> PreviewHost | None:
         """The preview that a Host field names, or ``None`` when it names none; any port, any case, one final dot.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -12,10 +14,13 @@ from sandbox.domain.errors import (
     PreviewNotRegistered,
     PreviewRefused,
 )
-from sandbox.domain.model import Container, Destination, Preview, Target
+from sandbox.domain.model import Container, Destination, HostVerdicts, Preview, Target
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()
+
+#: What was found of lives of containers that is remembered beyond what :class:`sandbox.domain.model.Destination` holds.
+_VERDICTS = 4096
 
 
 def target_of(preview: Preview, container: Container) -> Target:
@@ -46,6 +51,7 @@ class Previews:
         self._registered: dict[str, Preview] = {}
         # What was found last, and of which container: the runtime has one object for what it knows of one.
         self._found: dict[str, tuple[Container, Destination]] = {}
+        self._verdicts = lru_cache(_VERDICTS)(_no_verdicts)
 
     def __len__(self) -> int:
         """Registrations there are."""
@@ -86,17 +92,32 @@ class Previews:
             known = self._found.get(session_id)
             if known is not None and known[0] is container and known[1].preview is preview:
                 return known[1]
-            found = Destination(preview, target_of(preview, container))
+            found = self._destination(preview, container)
             self._found[session_id] = container, found
             return found
 
         async def ask() -> Destination:
-            return Destination(preview, target_of(preview, await self._runtime.find(session_id)))
+            return self._destination(preview, await self._runtime.find(session_id))
 
         return Deferred.fromCoroutine(ask())
+
+    def verdicts(self, preview: Preview) -> HostVerdicts:
+        """What was found where the preview's host is ``AUTO``, in the life of its container that is known now."""
+        container = self._runtime.cached(preview.session_id)
+        if container is None:
+            return HostVerdicts()
+        return self._verdicts(container.id, container.started_at, preview.port)
 
     def drop(self, session_id: str) -> None:
         """Forget a session's registration."""
         self._found.pop(session_id, None)
         if self._registered.pop(session_id, None) is not None:
             _log.info("preview dropped session={session}", session=session_id)
+
+    def _destination(self, preview: Preview, container: Container) -> Destination:
+        verdicts = self._verdicts(container.id, container.started_at, preview.port)
+        return Destination(preview, target_of(preview, container), verdicts)
+
+
+def _no_verdicts(container_id: str, started_at: str, port: int) -> HostVerdicts:
+    return HostVerdicts()

@@ -64,7 +64,16 @@ class Previews:
         "Seconds to wait for an application's 100 Continue before the daemon says it itself.",
     )
     preview_health_timeout: float = variable(
-        "PREVIEW_HEALTH_TIMEOUT", number(0.1, 600), "5", "Seconds that a preview's health check may take."
+        "PREVIEW_HEALTH_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds that a preview's health check may take, and the question which Host its application takes.",
+    )
+    preview_host_retry: float = variable(
+        "PREVIEW_HOST_RETRY",
+        number(0.1, 86_400),
+        "30",
+        "Seconds until an application that refuses requests, or was too slow to say, is asked for its Host again.",
     )
     preview_connections: int = variable(
         "PREVIEW_CONNECTIONS",

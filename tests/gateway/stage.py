@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
 from sandbox.domain.errors import PreviewNotRegistered
-from sandbox.domain.model import Destination, Preview, Target
+from sandbox.domain.model import Destination, HostMode, Preview, Target
 from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool
@@ -138,8 +138,9 @@ class GatewayCase(TestCase):
         self.assertEqual(len(self.site.deadlines), 0)
 
     def register(self, session_id: str = "s1", container: str = "c1", **options: Any) -> None:
-        """Register the application as a session's preview."""
+        """Register the application as a session's preview, by default as one that is told that it is local."""
         port = self.application.number
+        options.setdefault("host", HostMode.LOCAL)
         self.resolver.previews[session_id] = Destination(
             Preview(session_id=session_id, port=port, **options),
             Target(container, "t1", "127.0.0.1", port),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.domain.model import HostMode
 from sandbox.gateway.hosts import PreviewHosts
 from sandbox.gateway.resource import PreviewResource
 from sandbox.gateway.websocket import WebSockets
@@ -53,15 +54,17 @@ class HostTests(GatewayCase):
             seen, answer = await self.exchange(self.get(path), OK)
             self.assertEqual((seen.split(b"\r\n")[0], answer.body), (b"GET " + path + b" HTTP/1.1", b"ok"))
 
-    async def test_the_application_sees_its_own_host_and_origin_and_no_prefix(self) -> None:
-        origin = b"Origin: http://" + self.host
-        seen, _ = await self.exchange(self.get(b"/", origin, b"Referer: http://" + self.host + b"/page"), OK)
+    async def test_f4_the_application_sees_one_host_and_origin_and_no_prefix(self) -> None:
         own = b"localhost:%d" % self.application.number
-        self.assertEqual(values(seen, b"host"), [own])
-        self.assertEqual(values(seen, b"origin"), [b"http://" + own])
-        self.assertEqual(values(seen, b"referer"), [b"http://" + own + b"/page"])
-        self.assertEqual(values(seen, b"x-forwarded-host"), [self.host])
-        self.assertEqual(values(seen, b"x-forwarded-prefix"), [])
+        for mode, host, forwarded in ((HostMode.PUBLIC, self.host, [self.host]), (HostMode.LOCAL, own, [])):
+            self.register(host=mode)
+            origin = b"Origin: http://" + self.host
+            seen, _ = await self.exchange(self.get(b"/", origin, b"Referer: http://" + self.host + b"/page"), OK)
+            self.assertEqual(values(seen, b"host"), [host])
+            self.assertEqual(values(seen, b"origin"), [b"http://" + host])
+            self.assertEqual(values(seen, b"referer"), [b"http://" + host + b"/page"])
+            self.assertEqual(values(seen, b"x-forwarded-host"), forwarded)
+            self.assertEqual(values(seen, b"x-forwarded-prefix"), [])
 
     async def test_redirects_and_cookies_stay_on_the_host(self) -> None:
         own = b"http://localhost:%d" % self.application.number

@@ -15,6 +15,7 @@ from sandbox.domain.errors import (
     PreviewRefused,
     StoreUnavailable,
 )
+from sandbox.domain.model import HostMode
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
 from sandbox.policy.pooling import PoolLimits
@@ -88,7 +89,7 @@ class Errors(GatewayCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_what_is_remembered_of_one_way_is_not_taken_for_another(self) -> None:
-        self.register("s2", preserve_host=True)
+        self.register("s2", host=HostMode.PUBLIC)
         ask = b"GET /previews/%b/a HTTP/1.1\r\nHost: public.example\r\n\r\n"
         upstream = b"localhost:%d" % self.application.number
 
@@ -376,8 +377,8 @@ class Registered(GatewayCase):
         self.assertEqual(answer.get(b"location"), b"/previews/s1/c")
         self.assertEqual(answer.get(b"set-cookie"), b"a=b; Path=/")
 
-    async def test_host_preserve_keeps_the_browsers(self) -> None:
-        self.register(preserve_host=True)
+    async def test_f4_host_public_tells_where_browsers_find_it(self) -> None:
+        self.register(host=HostMode.PUBLIC)
         seen, answer = await self.exchange(
             asking(b"/previews/s1/", b"Origin: http://public.example\r\n"),
             b"HTTP/1.1 302 Found\r\nLocation: http://public.example/a\r\nContent-Length: 0\r\n\r\n",
@@ -386,13 +387,25 @@ class Registered(GatewayCase):
         self.assertEqual(values(seen, b"Origin"), [b"http://public.example"])
         self.assertEqual(answer.get(b"location"), b"http://public.example/previews/s1/a")
 
+    async def test_f4_host_local_tells_nothing_of_where_browsers_find_it(self) -> None:
+        seen, answer = await self.exchange(
+            asking(b"/previews/s1/", b"Origin: http://public.example\r\n"),
+            b"HTTP/1.1 302 Found\r\nLocation: http://localhost:%d/a\r\nContent-Length: 0\r\n\r\n"
+            % self.application.number,
+        )
+        own = b"localhost:%d" % self.application.number
+        self.assertEqual((values(seen, b"Host"), values(seen, b"Origin")), ([own], [b"http://" + own]))
+        self.assertNotIn(b"public.example", seen)
+        self.assertEqual(answer.get(b"location"), b"/previews/s1/a")
+
 
 class Trusted(GatewayCase):
     """Behind a proxy of one's own."""
 
     options = GatewayOptions(trusted=TrustedProxies(["127.0.0.0/8"]))
 
-    async def test_its_word_is_kept(self) -> None:
+    async def test_f5_its_word_is_told_in_every_field(self) -> None:
+        self.register(host=HostMode.PUBLIC)
         seen, answer = await self.exchange(
             asking(
                 b"/previews/s1/",
@@ -404,8 +417,16 @@ class Trusted(GatewayCase):
         self.assertEqual(values(seen, b"X-Forwarded-For"), [b"203.0.113.9, 127.0.0.1"])
         self.assertEqual(values(seen, b"X-Forwarded-Proto"), [b"https"])
         self.assertEqual(values(seen, b"X-Forwarded-Host"), [b"outer.example"])
-        self.assertEqual(values(seen, b"Origin"), [b"http://localhost:%d" % self.application.number])
+        self.assertEqual(values(seen, b"X-Forwarded-Port"), [b"443"])
+        self.assertEqual(values(seen, b"Host"), [b"outer.example"])
+        self.assertEqual(values(seen, b"Origin"), [b"https://outer.example"])
         self.assertEqual(answer.get(b"location"), b"https://outer.example/previews/s1/a")
+
+    async def test_f5_in_the_local_story_nothing_is_https(self) -> None:
+        fields = b"X-Forwarded-Proto: https\r\nOrigin: https://public.example\r\nForwarded: proto=https\r\n"
+        seen, _ = await self.exchange(asking(b"/previews/s1/", fields), OK)
+        self.assertEqual(values(seen, b"Origin"), [b"http://localhost:%d" % self.application.number])
+        self.assertNotIn(b"https", seen)
 
 
 class Upgrading(GatewayCase):

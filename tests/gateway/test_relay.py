@@ -8,6 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 
+from sandbox.domain.model import HostMode
 from sandbox.http.channel import Channel
 from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values
@@ -42,6 +43,8 @@ class Carrying(GatewayCase):
         """CVE-2026-44578 (SSRF by absolute-form); RFC 9112 section 3.2.2."""
         seen, _ = await self.exchange(b"GET http://other.example/previews/s1/a HTTP/1.1\r\nHost: x\r\n\r\n", OK)
         self.assertTrue(seen.startswith(b"GET /a HTTP/1.1\r\nHost: localhost:"))
+        self.register(host=HostMode.PUBLIC)
+        seen, _ = await self.exchange(b"GET http://other.example/previews/s1/a HTTP/1.1\r\nHost: x\r\n\r\n", OK)
         self.assertEqual(values(seen, b"X-Forwarded-Host"), [b"other.example"])
 
     async def test_every_method_passes(self) -> None:
@@ -559,11 +562,12 @@ class Ends(GatewayCase):
         self.assertEqual((await wire.answer()).body, body)
 
     async def test_the_fields_that_say_where_a_request_came_from(self) -> None:
+        self.register(host=HostMode.PUBLIC)
         seen, _ = await self.exchange((GET % b"/")[:-2] + b"X-Forwarded-For: evil\r\n\r\n", OK)
         fields = dict(fields_of(seen))
         self.assertEqual(fields[b"X-Forwarded-For"], b"127.0.0.1")
         self.assertEqual(fields[b"X-Forwarded-Proto"], b"http")
         self.assertEqual(fields[b"X-Forwarded-Host"], b"public.example")
         self.assertEqual(fields[b"X-Forwarded-Prefix"], b"/previews/s1")
-        self.assertEqual(fields[b"Forwarded"], b'for=127.0.0.1;host="public.example";proto=http')
+        self.assertEqual(fields[b"Forwarded"], b"for=127.0.0.1;host=public.example;proto=http")
         self.assertEqual(fields[b"Via"], b"1.1 sandbox")

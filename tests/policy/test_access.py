@@ -158,7 +158,7 @@ class Admitting(SynchronousTestCase):
 class Foreign(SynchronousTestCase):
     """Requests that a browser sends by order of another page, for which its cookie does not count."""
 
-    OWN = frozenset({b"3000-s1.preview.example"})
+    OWN = frozenset({b"https://3000-s1.preview.example"})
 
     def foreign(self, method: bytes = b"GET", **fields: bytes) -> bool:
         pairs = [(name.replace("_", "-").encode(), value) for name, value in fields.items()]
@@ -195,7 +195,8 @@ class Foreign(SynchronousTestCase):
     def test_origin_decides_where_nothing_else_is_said(self) -> None:
         for origin, outcome in (
             (b"https://3000-s1.preview.example", False),
-            (b"http://3000-S1.preview.example", False),
+            (b"HTTPS://3000-S1.preview.example", False),
+            (b"http://3000-s1.preview.example", True),
             (b"https://3000-s1.preview.example:443", False),
             (b"https://3000-s1.preview.example:8443", True),
             (b"https://3000-s2.preview.example", True),

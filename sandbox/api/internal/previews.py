@@ -7,7 +7,7 @@ from sandbox.api.framework.endpoint import SESSION, Call, endpoint
 from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer
 from sandbox.api.internal import response_schemas, schemas
-from sandbox.api.internal.views import preview_of
+from sandbox.api.internal.views import host_state, preview_of
 from sandbox.domain.errors import Conflict, Overloaded
 from sandbox.domain.model import iso
 from sandbox.http.replies import Reply
@@ -46,6 +46,8 @@ class PreviewEndpoints:
                 "registered": True,
                 "url": self._addresses.url(preview.port, preview.session_id),
                 "hostUrl": self._addresses.host_url(preview.port, preview.session_id),
+                "host": preview.host.value,
+                "state": {"host": host_state(preview, self._previews.verdicts(preview))},
             },
         )
 

@@ -16,6 +16,7 @@ _PORT: Schema = {"type": "integer", "minimum": 1024, "maximum": 65535}
 _KIND: Schema = {"type": "string", "enum": [kind.value for kind in EntryType]}
 _ID: Schema = {"type": "string", "pattern": SESSION_ID["pattern"]}
 _URL: Schema = {"type": ["string", "null"], "format": "uri"}
+_TOLD: Schema = {"type": ["string", "null"], "enum": ["public", "local", None]}
 _CREATED = "2026-01-25T12:00:00.000Z"
 _MODIFIED = "2026-01-25T12:00:00.123456Z"
 
@@ -150,6 +151,20 @@ REGISTRATION = _object(
         "registered": {"const": True},
         "url": {"type": "string", "format": "uri", "description": "The preview by path, where that form is on."},
         "hostUrl": {"type": "string", "format": "uri", "description": "The preview on a host of its own."},
+        "host": {"type": "string", "enum": ["auto", "public", "local"]},
+        "state": {
+            "type": "object",
+            "required": ["host"],
+            "properties": {
+                "host": {
+                    "type": "object",
+                    "required": ["host", "path"],
+                    "properties": {"host": _TOLD, "path": _TOLD},
+                    "description": "What the application is told, by the form of its address; null while `auto` has "
+                    "not found it.",
+                }
+            },
+        },
     },
     {
         "sessionId": "demo",
@@ -157,6 +172,8 @@ REGISTRATION = _object(
         "registered": True,
         "url": "http://localhost:4002/previews/demo/",
         "hostUrl": "http://3000-demo.localhost:4002/",
+        "host": "auto",
+        "state": {"host": {"host": "public", "path": None}},
     },
 )
 

@@ -194,9 +194,10 @@ NEW_PREVIEW: Schema = {
         },
         "host": {
             "type": "string",
-            "enum": ["rewrite", "preserve"],
-            "default": "rewrite",
-            "description": "Whether the application sees `localhost:PORT` or the browser's Host.",
+            "enum": ["auto", "public", "local", "preserve", "rewrite"],
+            "default": "auto",
+            "description": "Where the application is told that it is: where browsers find it (`public`, also "
+            "`preserve`), at `localhost:PORT` (`local`, also `rewrite`), or the first unless it refuses that (`auto`).",
         },
         "access": {
             "type": "string",

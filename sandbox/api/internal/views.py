@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.domain.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
+from sandbox.domain.model import Entry, ExecResult, ExecSpec, HostMode, HostVerdicts, Preview, Session, iso, iso_ns
 from sandbox.operations.execution import SHELL
 from sandbox.policy.commands import checked_arguments, checked_environment, encoded
 from sandbox.policy.paths import workspace_path
@@ -64,12 +64,27 @@ def exec_spec(body: Mapping[str, Any], output_limit: int) -> ExecSpec:
     )
 
 
+_HOST_MODES = {
+    **{mode.value: mode for mode in HostMode},
+    "preserve": HostMode.PUBLIC,
+    "rewrite": HostMode.LOCAL,
+}
+
+
 def preview_of(session_id: str, body: Mapping[str, Any]) -> Preview:
     """The preview that a body registers (contract section 4)."""
     return Preview(
         session_id=session_id,
         port=body["port"],
         strip_prefix=body.get("stripPrefix", True),
-        preserve_host=body.get("host") == "preserve",
+        host=_HOST_MODES[body.get("host", "auto")],
         access=body.get("access"),
     )
+
+
+def host_state(preview: Preview, verdicts: HostVerdicts) -> dict[str, str | None]:
+    """Where an application is told that it is, by the form of the address that a browser came by."""
+    if preview.host is not HostMode.AUTO:
+        return dict.fromkeys(("host", "path"), preview.host.value)
+    forms = {"host": verdicts.host, "path": verdicts.path}
+    return {form: None if verdict.found is None else verdict.found.value for form, verdict in forms.items()}

@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from sandbox.domain.errors import SandboxError
+from sandbox.domain.errors import PreviewUnreachable, SandboxError
 from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.http.responses import CONTINUE, http_date
+from sandbox.policy.host_rule import REFUSALS
 from sandbox.protocols.http1.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
 from sandbox.protocols.http1.headers import VIA, field_lines, relayed_trailers, response_lines
@@ -193,6 +194,8 @@ class Relay:
         self._stop_waiting_to_continue()
         request = self._request
         request.code = head.status
+        if self._outbound.verdict is not None and head.status in REFUSALS:
+            self._outbound.verdict.doubt()
         if framing.coding is CHUNKS or framing.coding is CLOSE:
             self._chunked = request.minor == 1
             self._known = head.known
@@ -274,6 +277,8 @@ class Relay:
 
     def _refuse(self, failure: Failure) -> None:
         self._over = True
+        if self._outbound.verdict is not None and failure.check(PreviewUnreachable):
+            self._outbound.verdict.forget()
         self._stop_waiting_to_continue()
         respond_error(self._request, failure)
 

@@ -23,7 +23,8 @@ _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
-_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
+#: The value of a Host field (RFC 9110 section 7.2).
+HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
 
@@ -262,7 +263,7 @@ def _read_fields(section: bytes) -> tuple[Sequence[Line], dict[bytes, bytes]]:
                 raise Malformed(f"The {lower.decode()} field is repeated")
             else:
                 known[lower] += b", " + field[1]
-    if b"host" in known and not _HOST.fullmatch(known[b"host"]):
+    if b"host" in known and not HOST.fullmatch(known[b"host"]):
         raise Malformed("The Host field is invalid")
     return fields, known
 

@@ -1,4 +1,4 @@
-"""Which header fields pass a gateway, and which it sets (RFC 9110 section 7.6, RFC 7239). Pure."""
+"""Which header fields pass a gateway, and which it sets (RFC 9110 section 7.6). Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import attrs
 
+from sandbox.protocols.http1.forwarding import Source, source_fields, tells_source
 from sandbox.protocols.http1.framing import CHUNKS, CLOSE, Framing
-from sandbox.protocols.http1.grammar import Field, Fields, Line, ResponseHead, split_list
+from sandbox.protocols.http1.grammar import Fields, Line, ResponseHead, split_list
 from sandbox.protocols.http1.rewriting import REWRITTEN, Rewriter
 
 #: How we name ourselves in Via, by the minor version of the message that we received (RFC 9110 section 7.6.3).
@@ -37,7 +38,6 @@ _HOP_BY_HOP = frozenset(
     }
 )
 _OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key", REQUEST_ID})
-_FORWARDED = frozenset({b"forwarded", b"x-real-ip"})
 _ADDRESSES = frozenset({b"origin", b"referer"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
 _DROPPED = _REPLACED | _OURS
@@ -81,70 +81,36 @@ class TrustedProxies:
 
 
 @attrs.frozen(kw_only=True)
-class Origin:
-    """Where a request came from.
-
-    :ivar peer: the address of the connection's other end; ``None`` on a UNIX socket.
-    :ivar trusted: whether that is a proxy whose ``X-Forwarded-*`` and ``Forwarded`` are kept.
-    :ivar host: the Host that the client asked for; ``b""`` when HTTP/1.0 named none.
-    """
-
-    peer: str | None
-    trusted: bool
-    host: bytes
-
-
-def public_host(fields: Sequence[Line], origin: Origin) -> bytes:
-    """The authority by which the browser came: what a trusted proxy says, else the Host field."""
-    if origin.trusted:
-        for field in fields:
-            if field.lower == b"x-forwarded-host" and field[1]:
-                return field[1].split(b",")[0].strip(b" \t")
-    return origin.host
-
-
-@attrs.frozen(kw_only=True)
 class ForwardingContext:
-    """What decides about a request's fields, beside the fields themselves. Made by :func:`forwarding_context`.
+    """What decides about a request's fields, beside the fields themselves. Made by :func:`forwarding_context`."""
 
-    :ivar preserve_host: whether the application is shown the browser's Host.
-    """
-
-    origin: Origin
+    source: Source
     rewriter: Rewriter
-    preserve_host: bool
 
 
 def forwarding_context(
-    *,
-    peer: str | None,
-    trusted: bool,
-    host: bytes,
-    public: bytes,
-    prefix: bytes,
-    stripped: bool,
-    preserve_host: bool,
-    address: str,
-    port: int,
+    *, source: Source, prefix: bytes, stripped: bool, local: bool, address: str, port: int
 ) -> ForwardingContext:
     """The way from a client to an application.
 
-    :param public: the authority by which the browser came, see :func:`public_host`.
+    :param local: whether the application is told that it is at ``localhost:<port>``, instead of where browsers find it.
+        Without a Host there is nothing else to tell.
     :param address: the application's IP address.
 
-    The rest is as in :class:`Origin` and :class:`sandbox.protocols.http1.rewriting.Rewriter`.
+    The rest is as in :class:`sandbox.protocols.http1.rewriting.Rewriter`.
     """
     ip = address.encode("ascii")
     rewriter = Rewriter(
         prefix=prefix,
         stripped=stripped,
-        public=public,
+        public=source.authority,
+        scheme=source.scheme,
+        certain=source.certain,
+        local=local or not source.authority,
         upstream=b"localhost:%d" % port,
         address=b"[%b]:%d" % (ip, port) if b":" in ip else b"%b:%d" % (ip, port),
     )
-    return ForwardingContext(
-        origin=Origin(peer=peer, trusted=trusted, host=host), rewriter=rewriter, preserve_host=preserve_host
-    )
+    return ForwardingContext(source=source, rewriter=rewriter)
 
 
 def request_lines(
@@ -163,23 +129,19 @@ def request_lines(
     :param upgrade: the protocol of an upgrade that is offered on.
     :param minor: of the request's version.
     """
-    origin, rewriter = forwarding_context.origin, forwarding_context.rewriter
+    source, rewriter = forwarding_context.source, forwarding_context.rewriter
     named = _named(known)
-    preserved = forwarding_context.preserve_host and origin.host
-    sent = [b"Host: %b\r\n" % (origin.host if preserved else rewriter.upstream)]
-    before: dict[bytes, bytes] = {}
+    sent = [b"Host: %b\r\n" % rewriter.host]
     for field in fields:
         lower = field.lower
-        if lower in named or (b"_" in lower and _is_alias(lower)):
+        if lower in named or tells_source(lower) or (b"_" in lower and _is_alias(lower)):
             continue
-        if _tells_origin(lower):
-            if origin.trusted:
-                before[lower] = before[lower] + b", " + field[1] if lower in before else field[1]
-        elif lower in _ADDRESSES and not preserved:
+        if lower in _ADDRESSES:
             sent.append(b"%b: %b\r\n" % (field[0], rewriter.request_field(lower, field[1])))
         elif lower not in _DROPPED:
             sent.append(field.data)
-    sent.append(field_lines(_connection_fields(known, upgrade) + _forwarded(before, origin, rewriter)))
+    told = source_fields(source, rewriter.prefix if rewriter.stripped else b"", rewriter.local)
+    sent.append(field_lines(_connection_fields(known, upgrade) + told))
     sent.append(b"Via: %b\r\n" % VIA[minor])
     return b"".join(sent)
 
@@ -229,7 +191,7 @@ def may_be_trailer(name: bytes) -> bool:
     return not (
         lower in _REPLACED
         or lower in _OURS
-        or _tells_origin(lower)
+        or tells_source(lower)
         or lower in {b"content-length", b"content-encoding", b"content-type", b"content-range", b"trailer"}
         or lower in {b"authorization", b"cookie", b"set-cookie", b"location"}
     )
@@ -262,38 +224,4 @@ def _connection_fields(known: Mapping[bytes, bytes], upgrade: bytes | None) -> F
 def _is_alias(lower: bytes) -> bool:
     """Whether a name with underscores is, to CGI and its heirs, one that means something to us (CVE-2026-33433)."""
     dashed = lower.replace(b"_", b"-")
-    return dashed in _REPLACED or dashed in _OURS or dashed == b"content-length" or _tells_origin(dashed)
-
-
-def _tells_origin(lower: bytes) -> bool:
-    return lower.startswith(b"x-forwarded-") or lower in _FORWARDED
-
-
-def _forwarded(before: dict[bytes, bytes], origin: Origin, rewriter: Rewriter) -> Fields:
-    """What we say of where the request came from, after what a trusted proxy said."""
-    peer = origin.peer.encode("ascii", "replace") if origin.peer is not None else b"unknown"
-    scheme = before.get(b"x-forwarded-proto", b"http")
-    prefix = before.get(b"x-forwarded-prefix", b"") + (rewriter.prefix if rewriter.stripped else b"")
-    fields: list[Field] = [
-        (b"X-Forwarded-For", _listed(before.pop(b"x-forwarded-for", b""), peer)),
-        (b"X-Forwarded-Proto", scheme),
-    ]
-    host = before.get(b"x-forwarded-host", origin.host)
-    if host:
-        fields.append((b"X-Forwarded-Host", host))
-    if prefix:
-        fields.append((b"X-Forwarded-Prefix", prefix))
-    fields.append((b"Forwarded", _listed(before.pop(b"forwarded", b""), _element(peer, origin.host))))
-    told = {b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"}
-    fields += [(name, value) for name, value in before.items() if name not in told]
-    return fields
-
-
-def _listed(before: bytes, last: bytes) -> bytes:
-    return before + b", " + last if before else last
-
-
-def _element(peer: bytes, host: bytes) -> bytes:
-    """One hop as RFC 7239 writes it: an IPv6 address in brackets and quotes, a port in quotes."""
-    node = b'"[%b]"' % peer if b":" in peer else peer
-    return b"for=%b;host=%b;proto=http" % (node, b'"%b"' % host) if host else b"for=%b;proto=http" % node
+    return dashed in _REPLACED or dashed in _OURS or dashed == b"content-length" or tells_source(dashed)

@@ -1,6 +1,6 @@
-"""What an application behind a path prefix says of its own addresses, and what browsers must be told instead.
+"""A preview's own addresses: what the application is told of them, and what browsers must hear of them.
 
-Contract section 5. The rules are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and
+Contract section 5. The rules for answers are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and
 ``proxy_cookie_domain``, applied to the one place that a preview has.
 """
 
@@ -10,6 +10,8 @@ import re
 
 import attrs
 
+from sandbox.protocols.http1.origins import canonical_authority
+
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
 # A dot segment as browsers know it (URL Standard, URL parsing); and that, or what they drop and could make one of it.
@@ -17,19 +19,9 @@ _DOT_SEGMENT = re.compile(rb"[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
 _WANDERING = re.compile(rb"[\x00-\x20]|" + _DOT_SEGMENT.pattern, re.IGNORECASE)
 _PATH = re.compile(rb"([^?#]*)(.*)", re.DOTALL)
 _SLASH = re.compile(rb"[/\\]")
-_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 #: Response fields that :meth:`Rewriter.response_field` looks at.
 REWRITTEN = frozenset({b"location", b"content-location", b"refresh", b"set-cookie", b"service-worker-allowed"})
-
-
-def canonical_authority(scheme: bytes, authority: bytes) -> bytes:
-    """An authority in lower case without its scheme's default port.
-
-    >>> canonical_authority(b"http", b"Example.org:80")
-    b'example.org'
-    """
-    return authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), b":"))
 
 
 def without_dots(path: bytes) -> bytes:
@@ -64,24 +56,36 @@ class Rewriter:
     (b'/b;c?d', b'/p/a/login')
     >>> rewriter.location(b"http://localhost:3/login?x"), rewriter.location(b"http://x.org/login")
     (b'/p/a/login?x', b'http://x.org/p/a/login')
-    >>> rewriter.request_field(b"referer", b"https://x.org/p/a/b?c"), rewriter.request_field(b"origin", b"http://x.org")
+    >>> local = attrs.evolve(rewriter, local=True)
+    >>> local.request_field(b"referer", b"http://x.org/p/a/b?c"), local.request_field(b"origin", b"http://x.org")
     (b'http://localhost:3/b?c', b'http://localhost:3')
-    >>> rewriter.location(b"http://elsewhere.org/"), rewriter.request_field(b"origin", b"http://elsewhere.org")
+    >>> local.location(b"http://elsewhere.org/"), local.request_field(b"origin", b"http://elsewhere.org")
     (b'http://elsewhere.org/', b'http://elsewhere.org')
 
     :ivar prefix: where browsers find it, ``/previews/<id>`` or ``/internal-previews/proxy/<id>``; empty where it has an
         origin of its own.
     :ivar stripped: whether the application is not told of the prefix, so that it has to be put before its paths.
-    :ivar public: the authority by which the browser came, as in its Host field.
-    :ivar upstream: the authority that the application is asked for.
+    :ivar public: the authority by which the browser came, without its scheme's default port; ``b""``: unknown.
+    :ivar scheme: the scheme by which the browser came.
+    :ivar certain: whether that is known, see :class:`sandbox.protocols.http1.forwarding.Source`.
+    :ivar local: whether the application is told that it is at ``upstream``, and nothing of ``scheme`` and ``public``.
+    :ivar upstream: its address as it knows it by itself, ``localhost:<port>``.
     :ivar address: ``address:port`` of the application.
     """
 
     prefix: bytes
     stripped: bool
     public: bytes
+    scheme: bytes = b"http"
+    certain: bool = False
+    local: bool = False
     upstream: bytes
     address: bytes
+
+    @property
+    def host(self) -> bytes:
+        """The Host that the application is told."""
+        return self.upstream if self.local else self.public
 
     def target(self, target: bytes) -> bytes:
         """The target that the application sees: the prefix gone, not a byte else changed.
@@ -100,13 +104,17 @@ class Rewriter:
         scheme, authority, path = absolute.groups()
         if not path.startswith(b"/"):
             path = b"/" + path
-        named = canonical_authority(scheme or b"http", authority)
+        scheme = scheme or self.scheme
+        named = canonical_authority(scheme, authority)
         if named in {self.upstream.lower(), self.address}:
             return self._followed(path)
-        if self.stripped and self.public and named == canonical_authority(scheme or b"http", self.public):
-            # It made its own address of X-Forwarded-Host, or of the Host field that the registration preserves.
-            return value[: absolute.start(3)] + self._followed(path)
-        return value
+        # An application may join the port that it is told and the scheme that it is asked by.
+        if self.local or not (self._is_public(scheme, authority) or self._is_public(self.scheme, authority)):
+            return value
+        begin = value[: absolute.start(3)]
+        if scheme.lower() == b"http" and self.scheme == b"https":
+            begin = b"https://" + self.public
+        return begin + (self._followed(path) if self.stripped else absolute[3])
 
     def response_field(self, lower: bytes, value: bytes) -> bytes:
         """The value of a response field whose lower-case name is in :data:`REWRITTEN`."""
@@ -121,16 +129,22 @@ class Rewriter:
         return self._scope(value) if lower == b"service-worker-allowed" else self.location(value)
 
     def request_field(self, lower: bytes, value: bytes) -> bytes:
-        """The value of an ``Origin`` or ``Referer`` field: the preview's own address becomes the application's."""
+        """The value of an ``Origin`` or ``Referer`` field: one of the preview's own agrees with what else is told."""
         absolute = _ABSOLUTE.fullmatch(value)
         if absolute is None or not absolute[1] or not self.public:
             return value
         scheme, authority, path = absolute.groups()
-        if canonical_authority(scheme, authority) != canonical_authority(scheme, self.public):
+        same = scheme.lower() == self.scheme
+        if (self.certain and not same) or not self._is_public(scheme, authority):
             return value
+        if not self.local:
+            return value if same else self.scheme + b"://" + self.public + path
         if self.stripped and path.startswith(self.prefix + b"/"):
             path = path[len(self.prefix) :]
         return b"http://" + self.upstream + path
+
+    def _is_public(self, scheme: bytes, authority: bytes) -> bool:
+        return canonical_authority(scheme, authority) == canonical_authority(scheme, self.public)
 
     def _scope(self, value: bytes) -> bytes:
         """How far a worker may reach: where it could be beyond its own preview, all of that and no more."""

@@ -6,39 +6,40 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.protocols.http1.forwarding import source_of
 from sandbox.protocols.http1.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Coding, Framing
 from sandbox.protocols.http1.grammar import Fields, parse_request_head, parse_response_head, read_section
 from sandbox.protocols.http1.headers import (
     ForwardingContext,
-    Origin,
     TrustedProxies,
     forwarding_context,
     may_be_trailer,
-    public_host,
     relayed_trailers,
     request_lines,
     response_lines,
 )
 
 
-def way(**changes: Any) -> ForwardingContext:
+def way(section: bytes, **changes: Any) -> ForwardingContext:
     given: dict[str, Any] = {
         "peer": "198.51.100.7",
         "trusted": False,
-        "host": b"public.example",
-        "public": b"public.example",
+        "secure": False,
         "prefix": b"/previews/s1",
         "stripped": True,
-        "preserve_host": False,
+        "local": False,
         "address": "172.17.0.2",
         "port": 3000,
     }
-    return forwarding_context(**{**given, **changes})
+    given |= changes
+    source = source_of(section, *(given.pop(name) for name in ("peer", "trusted", "secure")))
+    return forwarding_context(source=source, **given)
 
 
 def sent(fields: bytes, *, upgrade: bytes | None = None, **changes: Any) -> Fields:
     head = parse_request_head(b"GET / HTTP/1.1\r\nHost: public.example\r\n" + fields + b"\r\n")
-    return list(read_section(request_lines(head.fields, head.known, way(**changes), upgrade) + b"\r\n")[0])
+    lines = request_lines(head.fields, head.known, way(head.section, **changes), upgrade)
+    return list(read_section(lines + b"\r\n")[0])
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
@@ -53,7 +54,7 @@ class Requests(SynchronousTestCase):
         self.assertEqual(
             fields[:6],
             [
-                (b"Host", b"localhost:3000"),
+                (b"Host", b"public.example"),
                 (b"accept", b"a"),
                 (b"X-A", b"1"),
                 (b"Cookie", b"c"),
@@ -102,21 +103,27 @@ class Requests(SynchronousTestCase):
                 b"X-Forwarded-Host",
                 b"X-FORWARDED-PREFIX",
                 b"Forwarded",
+                b"X-Real-IP",
+                b"X-Forwarded-Port",
+                b"X-Forwarded-Ssl",
+                b"X-Scheme",
+                b"Front-End-Https",
             )
         )
-        fields = sent(claims + b"X-Real-IP: evil\r\nX-Forwarded-Port: evil\r\n")
+        fields = sent(claims)
         self.assertEqual(values(fields, b"X-Forwarded-For"), [b"198.51.100.7"])
         self.assertEqual(values(fields, b"X-Forwarded-Proto"), [b"http"])
         self.assertEqual(values(fields, b"X-Forwarded-Host"), [b"public.example"])
+        self.assertEqual(values(fields, b"X-Forwarded-Port"), [b"80"])
         self.assertEqual(values(fields, b"X-Forwarded-Prefix"), [b"/previews/s1"])
-        self.assertEqual(values(fields, b"Forwarded"), [b'for=198.51.100.7;host="public.example";proto=http'])
+        self.assertEqual(values(fields, b"Forwarded"), [b"for=198.51.100.7;host=public.example;proto=http"])
         self.assertNotIn(b"evil", b"".join(value for _, value in fields))
 
     def test_a_trusted_proxys_forwarding_fields_are_kept_and_added_to(self) -> None:
         fields = sent(
             b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\n"
             b"X-Forwarded-Host: outer.example\r\nX-Forwarded-Prefix: /outer\r\nX-Forwarded-Port: 443\r\n"
-            b"Forwarded: for=1.2.3.4\r\n",
+            b"Forwarded: for=1.2.3.4\r\nX-Forwarded-User: bob\r\n",
             trusted=True,
         )
         self.assertEqual(values(fields, b"X-Forwarded-For"), [b"1.2.3.4, 5.6.7.8, 198.51.100.7"])
@@ -124,8 +131,14 @@ class Requests(SynchronousTestCase):
         self.assertEqual(values(fields, b"X-Forwarded-Host"), [b"outer.example"])
         self.assertEqual(values(fields, b"X-Forwarded-Prefix"), [b"/outer/previews/s1"])
         self.assertEqual(values(fields, b"X-Forwarded-Port"), [b"443"])
+        self.assertEqual(values(fields, b"X-Forwarded-User"), [b"bob"])
         self.assertEqual(
-            values(fields, b"Forwarded"), [b'for=1.2.3.4, for=198.51.100.7;host="public.example";proto=http']
+            values(fields, b"Forwarded"),
+            [
+                b", ".join(
+                    b"for=%b;host=outer.example;proto=https" % x for x in (b"1.2.3.4", b"5.6.7.8", b"198.51.100.7")
+                )
+            ],
         )
 
     def test_an_ipv6_peer_is_quoted_in_forwarded(self) -> None:
@@ -153,7 +166,8 @@ class Requests(SynchronousTestCase):
     def test_via_tells_the_version_that_came(self) -> None:
         """RFC 9110 section 7.6.3."""
         head = parse_request_head(b"GET / HTTP/1.0\r\n\r\n")
-        self.assertTrue(request_lines(head.fields, head.known, way(), None, 0).endswith(b"Via: 1.0 sandbox\r\n"))
+        lines = request_lines(head.fields, head.known, way(head.section), None, 0)
+        self.assertTrue(lines.endswith(b"Via: 1.0 sandbox\r\n"))
 
     def test_trailers_that_connection_names_do_not_pass(self) -> None:
         """RFC 9110 section 7.6.1."""
@@ -164,15 +178,7 @@ class Requests(SynchronousTestCase):
         """RFC 9110 section 7.6.3."""
         self.assertEqual(values(sent(b"Via: 1.0 a\r\n"), b"Via"), [b"1.0 a", b"1.1 sandbox"])
 
-    def test_the_host_is_localhost_or_the_browsers_own(self) -> None:
-        self.assertEqual(sent(b"")[0], (b"Host", b"localhost:3000"))
-        self.assertEqual(sent(b"", preserve_host=True)[0], (b"Host", b"public.example"))
-
-    def test_an_origin_or_referer_of_the_previews_own_is_rewritten_any_other_is_not(self) -> None:
-        own = b"Origin: http://public.example\r\nReferer: https://PUBLIC.example:443/previews/s1/a?b\r\n"
-        fields = sent(own)
-        self.assertEqual(values(fields, b"origin"), [b"http://localhost:3000"])
-        self.assertEqual(values(fields, b"referer"), [b"http://localhost:3000/a?b"])
+    def test_a_foreign_origin_or_referer_is_never_rewritten(self) -> None:
         for other in (
             b"http://evil.example",
             b"null",
@@ -180,9 +186,13 @@ class Requests(SynchronousTestCase):
             b"http://public.example:81",
             b"//public.example",
         ):
-            self.assertEqual(values(sent(b"Origin: %b\r\n" % other), b"origin"), [other])
-        self.assertEqual(values(sent(own, preserve_host=True), b"origin"), [b"http://public.example"])
-        outside = sent(b"Referer: http://public.example/elsewhere\r\n")
+            for local in (False, True):
+                fields = sent(b"Origin: %b\r\nReferer: %b/\r\n" % (other, other), local=local)
+                self.assertEqual(values(fields, b"origin"), [other])
+                self.assertEqual(values(fields, b"referer"), [other + b"/"])
+
+    def test_a_referer_outside_of_the_preview_keeps_its_path(self) -> None:
+        outside = sent(b"Referer: http://public.example/elsewhere\r\n", local=True)
         self.assertEqual(values(outside, b"referer"), [b"http://localhost:3000/elsewhere"])
 
     def test_an_upgrade_is_offered_on(self) -> None:
@@ -198,7 +208,8 @@ class Responses(SynchronousTestCase):
         self, fields: bytes, framing: Framing = NO_BODY, status: int = 200, chunked: bool = True, **changes: Any
     ) -> Fields:
         head = parse_response_head(b"HTTP/1.1 %d OK\r\n%b\r\n" % (status, fields))
-        return list(read_section(response_lines(head, framing, way(**changes).rewriter, chunked=chunked) + b"\r\n")[0])
+        rewriter = way(b"Host: public.example\r\n\r\n", **changes).rewriter
+        return list(read_section(response_lines(head, framing, rewriter, chunked=chunked) + b"\r\n")[0])
 
     def test_every_address_of_the_application_s_own_is_rewritten(self) -> None:
         for name, value, seen in (
@@ -282,9 +293,3 @@ class Trust(SynchronousTestCase):
     def test_a_word_that_is_no_address_is_refused(self) -> None:
         with self.assertRaises(ValueError):
             TrustedProxies(["localhost"])
-
-    def test_the_public_host_is_a_trusted_proxys_word(self) -> None:
-        fields = read_section(b"X-Forwarded-Host: outer.example, inner.example\r\n\r\n")[0]
-        host = b"public.example"
-        self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=True, host=host)), b"outer.example")
-        self.assertEqual(public_host(fields, Origin(peer="1.1.1.1", trusted=False, host=host)), host)

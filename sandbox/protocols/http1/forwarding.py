@@ -1,0 +1,216 @@
+"""Where a request came from: what a trusted proxy says of it, read and written (RFC 7239, ``X-Forwarded-*``). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import attrs
+
+from sandbox.protocols.http1.grammar import HOST, REMEMBERED, Field, Fields, Line, memorable, read_section
+from sandbox.protocols.http1.origins import canonical_authority
+
+#: What names the client's side under another name than the fields that are written here: never passed on beside them.
+ALIASES = frozenset(
+    {
+        b"front-end-https",
+        b"x-forwarded-protocol",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-scheme",
+        b"x-url-scheme",
+    }
+)
+# Read in this order. "on" is X-Forwarded-Ssl's, ws and wss are what Traefik says of WebSockets.
+_SCHEMES = (b"x-forwarded-proto", b"x-forwarded-scheme", b"x-forwarded-protocol", b"x-forwarded-ssl")
+_MEANING = {b"http": b"http", b"https": b"https", b"ws": b"http", b"wss": b"https", b"on": b"https", b"off": b"http"}
+_DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
+# Written here, so not passed on as they came.
+_WRITTEN = ALIASES | {
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+}
+_REAL_IP = b"x-real-ip"
+_OTHER_NAMES = ALIASES | {b"forwarded", _REAL_IP}
+
+_PIECE = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^",;])++|[,;]')
+_ESCAPED = re.compile(rb"\\(.)")
+# An address with or without a port, or an RFC 7239 identifier (section 6).
+_NODE = re.compile(rb"[A-Za-z0-9._:%\[\]-]++")
+_WITH_PORT = re.compile(rb"\[([^\]]*)\](?::.*)?|([^:]*):[^:]*")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+_PORT = re.compile(rb"[1-9][0-9]{0,4}")
+_HAS_PORT = re.compile(rb":[0-9]*$")
+
+
+def tells_source(lower: bytes) -> bool:
+    """Whether a field of this lower-case name says where a request came from: a trusted proxy's word, or nobody's."""
+    return lower.startswith(b"x-forwarded-") or lower in _OTHER_NAMES
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Where a request came from, as far as somebody who is to be believed says so.
+
+    :ivar scheme: ``http`` or ``https``, by which the browser came.
+    :ivar certain: whether that is known; plain HTTP from a peer that is not trusted may have been HTTPS before.
+    :ivar authority: by which the browser came, without its scheme's default port; ``b""`` when HTTP/1.0 named none.
+    :ivar addresses: of the client and the proxies behind it, the peer last.
+    :ivar prefix: below which a trusted proxy serves the daemon.
+    :ivar others: ``X-Real-IP`` and the fields of a trusted proxy that name neither host nor scheme, by lower-case name.
+    """
+
+    scheme: bytes
+    certain: bool
+    authority: bytes
+    addresses: tuple[bytes, ...]
+    prefix: bytes = b""
+    others: Mapping[bytes, bytes] = attrs.field(factory=dict)
+
+
+def source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> Source:
+    """Where the request with a field section came from: by ``X-Forwarded-*`` first, then by ``Forwarded``.
+
+    :param section: see :class:`sandbox.protocols.http1.grammar.RequestHead`.
+    :param peer: the address of the connection's other end; ``None`` on a UNIX socket.
+    :param trusted: whether that is a proxy that is to be believed.
+    :param secure: whether the connection itself is TLS.
+    """
+    return (_remembered_source if memorable(section) else _source_of)(section, peer, trusted, secure)
+
+
+def _source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> Source:
+    fields, known = read_section(section)
+    said = _said(fields) if trusted else {}
+    elements = read_forwarded(said.get(b"forwarded", b""))
+    scheme = next(_schemes(said, elements), b"")
+    certain = bool(scheme) or secure
+    scheme = scheme or (b"https" if secure else b"http")
+    here = peer.encode("ascii", "replace") if peer is not None else b"unknown"
+    return Source(
+        scheme=scheme,
+        certain=certain,
+        authority=_authority(said, elements, known.get(b"host", b""), scheme),
+        addresses=(*_addresses(said, elements), here),
+        prefix=said.get(b"x-forwarded-prefix", b""),
+        others={name: value for name, value in said.items() if name not in _WRITTEN},
+    )
+
+
+_remembered_source = lru_cache(REMEMBERED)(_source_of)
+
+
+def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
+    """The fields that tell an application where a request came from.
+
+    ``Forwarded`` has an element for each address, since some applications read the first one and some the last.
+
+    :param prefix: what the application's paths have lost on their way.
+    :param local: whether it is told nothing of the browser's own host and scheme.
+    """
+    public = not local and bool(source.authority)
+    fields: list[Field] = [(b"X-Forwarded-For", b", ".join(source.addresses))]
+    said = b""
+    if public:
+        port = _HAS_PORT.search(source.authority)
+        fields += [
+            (b"X-Forwarded-Proto", source.scheme),
+            (b"X-Forwarded-Host", source.authority),
+            (b"X-Forwarded-Port", port[0][1:] if port else _DEFAULT_PORTS[source.scheme]),
+        ]
+        said = b";host=%b;proto=%b" % (_quoted(source.authority), source.scheme)
+    if source.prefix or prefix:
+        fields.append((b"X-Forwarded-Prefix", source.prefix + prefix))
+    fields.append((b"Forwarded", b", ".join([b"for=%b%b" % (_node(one), said) for one in source.addresses])))
+    fields += [(name, value) for name, value in source.others.items() if public or name == _REAL_IP]
+    return fields
+
+
+def read_forwarded(value: bytes) -> list[dict[bytes, bytes]]:
+    """The elements of a ``Forwarded`` value; none of one that is malformed.
+
+    >>> read_forwarded(b'for="[2001:db8::1]:4711";proto=https, For=10.0.0.1')
+    [{b'for': b'[2001:db8::1]:4711', b'proto': b'https'}, {b'for': b'10.0.0.1'}]
+    >>> read_forwarded(b'for="10.0.0.1'), read_forwarded(b"10.0.0.1")
+    ([], [])
+    """
+    pieces = _PIECE.findall(value)
+    if b"".join(pieces) != value:
+        return []
+    elements: list[dict[bytes, bytes]] = [{}]
+    for piece in pieces:
+        if piece == b",":
+            elements.append({})
+        elif piece != b";" and (pair := piece.strip(b" \t")):
+            name, equals, text = pair.partition(b"=")
+            if not equals or not _TOKEN.fullmatch(name):
+                return []
+            if text.startswith(b'"'):
+                text = _ESCAPED.sub(rb"\1", text[1:-1])
+            elements[-1].setdefault(name.lower(), text)
+    return [element for element in elements if element]
+
+
+def _said(fields: Sequence[Line]) -> dict[bytes, bytes]:
+    said: dict[bytes, bytes] = {}
+    for field in fields:
+        lower = field.lower
+        # Names with underscores pass under no name: CGI and its heirs do not tell them from ours.
+        if tells_source(lower) and b"_" not in lower:
+            said[lower] = said[lower] + b", " + field[1] if lower in said else field[1]
+    return said
+
+
+def _first(value: bytes) -> bytes:
+    return value.split(b",", 1)[0].strip(b" \t")
+
+
+def _schemes(said: Mapping[bytes, bytes], elements: Sequence[Mapping[bytes, bytes]]) -> Iterator[bytes]:
+    words = [_first(said.get(name, b"")) for name in _SCHEMES] + [one.get(b"proto", b"") for one in elements]
+    return (_MEANING[word.lower()] for word in words if word.lower() in _MEANING)
+
+
+def _authority(
+    said: Mapping[bytes, bytes], elements: Sequence[Mapping[bytes, bytes]], host: bytes, scheme: bytes
+) -> bytes:
+    names = [_first(said.get(b"x-forwarded-host", b"")), *(one.get(b"host", b"") for one in elements), host]
+    authority = next((name for name in names if HOST.fullmatch(name)), b"")
+    port = _first(said.get(b"x-forwarded-port", b""))
+    # For proxies that leave the port out of the host. 80 and 443 often are of the last one, where another has the TLS.
+    if authority and not _HAS_PORT.search(authority) and _PORT.fullmatch(port) and port not in {b"80", b"443"}:
+        authority += b":" + port
+    return authority[: len(canonical_authority(scheme, authority))].removesuffix(b":")
+
+
+def _addresses(said: Mapping[bytes, bytes], elements: Sequence[Mapping[bytes, bytes]]) -> list[bytes]:
+    listed = said.get(b"x-forwarded-for", b"").split(b",")
+    nodes = [node for piece in listed if (node := piece.strip(b" \t"))]
+    if not nodes:
+        nodes = [_without_port(element[b"for"]) for element in elements if b"for" in element]
+    if not nodes and _REAL_IP in said:
+        nodes = [_first(said[_REAL_IP])]
+    return [node if _NODE.fullmatch(node) else b"unknown" for node in nodes]
+
+
+def _without_port(node: bytes) -> bytes:
+    match = _WITH_PORT.fullmatch(node)
+    return (match[1] or match[2] or node) if match else node
+
+
+def _node(address: bytes) -> bytes:
+    """An address as RFC 7239 section 6 writes it: IPv6 in brackets and quotes.
+
+    >>> _node(b"10.0.0.1"), _node(b"2001:db8::1"), _node(b"10.0.0.1:80")
+    (b'10.0.0.1', b'"[2001:db8::1]"', b'"10.0.0.1:80"')
+    """
+    return b'"[%b]"' % address if address.count(b":") > 1 and b"[" not in address else _quoted(address)
+
+
+def _quoted(value: bytes) -> bytes:
+    return value if _TOKEN.fullmatch(value) else b'"%b"' % value
