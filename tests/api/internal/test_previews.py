@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from twisted.internet import reactor
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
 from tests.api.stage import ApiCase
 
 RANGE = "Port must be an integer between 1024 and 65535"
@@ -33,6 +37,42 @@ class Registration(ApiCase):
         self.assertEqual(
             health.json, {"healthy": False, "sessionId": "s1", "port": closed, "error": "Connection refused"}
         )
+
+    async def test_f4_host_is_auto_unless_it_says_otherwise(self) -> None:
+        await self.session()
+        for said, mode, told in (
+            (None, "auto", None),
+            ("auto", "auto", None),
+            ("public", "public", "public"),
+            ("preserve", "public", "public"),
+            ("local", "local", "local"),
+            ("rewrite", "local", "local"),
+        ):
+            body = {"port": 3000} | ({} if said is None else {"host": said})
+            answer = await self.call("POST", "sessions/s1/previews", body)
+            self.assertEqual((answer.status, answer.json["host"]), (201, mode))
+            self.assertEqual(answer.json["state"], {"host": {"host": told, "path": told}})
+        answer = await self.call("POST", "sessions/s1/previews", {"port": 3000, "host": "else"})
+        self.assertEqual(answer.status, 400)
+
+    async def test_f4_its_state_tells_what_was_found_in_this_life_of_the_container(self) -> None:
+        self.runtime.containers.place(await self.session(), "127.0.0.1")
+        application = reactor.listenTCP(0, Site(Resource()), interface="127.0.0.1")
+        self.addCleanup(application.stopListening)
+        port = application.getHost().port
+
+        async def found() -> object:
+            return (await self.call("POST", "sessions/s1/previews", {"port": port})).json["state"]["host"]
+
+        self.assertEqual(await found(), {"host": None, "path": None})
+        self.assertEqual((await self.call("GET", "/previews/s1/x", key=None)).status, 404)
+        self.assertEqual(await found(), {"host": None, "path": "public"})
+        host = {"Host": f"{port}-s1.localhost"}
+        self.assertEqual((await self.call("GET", "/x", key=None, headers=host)).status, 404)
+        self.assertEqual(await found(), {"host": "public", "path": "public"})
+        await self.call("POST", "sessions/s1/stop")
+        await self.call("POST", "sessions/s1/start")
+        self.assertEqual(await found(), {"host": None, "path": None})
 
     async def test_a_missing_port_is_400(self) -> None:
         await self.session()
