@@ -31,10 +31,15 @@ def preview() -> None:
     help="Who may see it: everybody, the session's owner, or also who holds a link. Default: the daemon's.",
 )
 @click.option("--keep-prefix", is_flag=True, help="Leave /previews/ID in the paths that the application sees.")
-@click.option("--preserve-host", is_flag=True, help="Show the application the browser's Host, not localhost:PORT.")
+@click.option(
+    "--host",
+    type=click.Choice(["auto", "public", "local"]),
+    help="Where the application is told that it is: where browsers find it, at localhost:PORT, or what it takes.",
+)
+@click.option("--preserve-host", "host", flag_value="public", hidden=True, help="The older name of --host public.")
 @pass_application
 def add(
-    application: Application, *, session_id: str, port: int, access: str | None, keep_prefix: bool, preserve_host: bool
+    application: Application, *, session_id: str, port: int, access: str | None, keep_prefix: bool, host: str | None
 ) -> None:
     """Register the port on which the application listens, and print the preview's URL."""
     made = application.client.register_preview(
@@ -42,7 +47,7 @@ def add(
         port,
         access=access,
         strip_prefix=False if keep_prefix else None,
-        host="preserve" if preserve_host else None,
+        host=host,
     )
     application.show(made, made.url)
 

@@ -190,7 +190,7 @@ def register_preview(
     :param port: 1024 to 65535.
     :param access: who may see it: ``"public"``, ``"owner"`` or ``"link"``; none: what the daemon is configured for.
     :param strip_prefix: whether ``/previews/ID`` is removed from what the application sees.
-    :param host: ``"preserve"`` shows the application the browser's Host instead of ``localhost:PORT``.
+    :param host: where the application is told that it is: ``"public"``, ``"local"``, or ``"auto"``, the default.
     """
     payload = _given(port=port, access=access, stripPrefix=strip_prefix, host=host)
     return Call(method="POST", target=_of(session_id, "/previews"), payload=payload, parse=parsing.registration)

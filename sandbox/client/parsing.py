@@ -108,11 +108,15 @@ def metadata_or_none(payload: Any) -> Metadata | None:
 
 def registration(payload: Any) -> Registration:
     """A registered preview."""
+    state = _optional(payload, "state", dict) or {}
+    told = _optional(state, "host", dict) or {}
     return Registration(
         session_id=_field(payload, "sessionId", str),
         port=_field(payload, "port", int),
         url=_optional(payload, "url", str),
         host_url=_optional(payload, "hostUrl", str),
+        host=_optional(payload, "host", str),
+        told={form: _optional(told, form, str) for form in told},
     )
 
 

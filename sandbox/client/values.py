@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -93,12 +93,16 @@ class Registration:
 
     :ivar url: the preview under the daemon's own origin.
     :ivar host_url: the preview on a host of its own; its port is part of the name.
+    :ivar host: where the application is told that it is: ``"auto"``, ``"public"`` or ``"local"``.
+    :ivar told: which of the last two that is for each form, ``"host"`` and ``"path"``; ``None`` while that is unknown.
     """
 
     session_id: str
     port: int
     url: str | None = None
     host_url: str | None = None
+    host: str | None = None
+    told: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

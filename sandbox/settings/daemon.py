@@ -37,7 +37,7 @@ class Daemon:
         "TRUSTED_PROXIES",
         (peers, "addresses or networks, or unix, separated by commas"),
         "",
-        "Peers whose X-Forwarded-* and Forwarded fields are kept.",
+        "Peers that are believed what their X-Forwarded-* and Forwarded fields say.",
     )
     public_url: str | None = variable(
         "PUBLIC_URL",

@@ -31,6 +31,15 @@ class Previews(CommandCase):
         finally:
             connection.close()
 
+    def test_f4_what_the_application_is_told_can_be_chosen(self) -> None:
+        for options, host in (
+            ((), "auto"),
+            (("--host", "local"), "local"),
+            (("--host", "public"), "public"),
+            (("--preserve-host",), "public"),
+        ):
+            self.assertEqual(json.loads(self.good("--json", "preview", "add", "demo", "3000", *options))["host"], host)
+
     def visit(self, url: str) -> tuple[int, bytes]:
         """Open a link, and then the page with the cookie that it gave."""
         status, _, cookie = self.fetch(url)

@@ -211,6 +211,7 @@ class ClientEndpointsMixin:
         made = await self.do("register_preview", "s1", own, access="link", strip_prefix=False, host="preserve")
         self.assertIsInstance(made, Registration)
         self.assertEqual((made.session_id, made.port), ("s1", own))
+        self.assertEqual((made.host, made.told), ("public", {"host": "public", "path": "public"}))
         self.assertTrue(str(made.url).endswith("/previews/s1/"), made.url)
         health = await self.do("preview_health", "s1")
         self.assertEqual((health.healthy, health.session_id, health.port, health.status_code), (True, "s1", own, 200))
