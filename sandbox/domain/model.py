@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
+
+from sandbox.domain.host_verdicts import HostMode, HostVerdicts
 
 
 class ContainerState(enum.Enum):
@@ -212,54 +213,6 @@ class Session:
     container_id: str | None
     created_at: datetime
     updated_at: datetime
-
-
-class HostMode(enum.Enum):
-    """Where an application is told that it is (contract section 5).
-
-    ``PUBLIC``: where browsers find it. ``LOCAL``: at ``localhost:<port>``. ``AUTO``: public, unless it refuses that.
-    """
-
-    AUTO = "auto"
-    PUBLIC = "public"
-    LOCAL = "local"
-
-
-@attrs.define(eq=False)
-class HostVerdict:
-    """What an application was found to take, for one form of its addresses: what a daemon learns on its way.
-
-    :ivar found: ``PUBLIC`` or ``LOCAL``; ``None`` while that is not known.
-    :ivar due: whether it is to be asked before the next request: it never was, or there is reason to doubt.
-    :ivar patient: whether requests wait for the answer; not for one that took too long before.
-    :ivar not_before: the clock's time before which it is not asked again.
-    """
-
-    found: HostMode | None = None
-    due: bool = True
-    patient: bool = True
-    not_before: float = -math.inf
-
-    def doubt(self) -> None:
-        """It refused a request: it may be another application by now. For the time being its verdict holds."""
-        self.due = True
-
-    def forget(self) -> None:
-        """It could not be reached: what answers next may be another application, and is asked first."""
-        self.found, self.due, self.patient, self.not_before = None, True, True, -math.inf
-
-
-@attrs.frozen(eq=False)
-class HostVerdicts:
-    """Both forms of one port in one life of a container: on a host of its own, and by path."""
-
-    host: HostVerdict = attrs.field(factory=HostVerdict)
-    path: HostVerdict = attrs.field(factory=HostVerdict)
-
-    def forget(self) -> None:
-        """See :meth:`HostVerdict.forget`."""
-        self.host.forget()
-        self.path.forget()
 
 
 @attrs.frozen(kw_only=True)

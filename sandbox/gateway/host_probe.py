@@ -11,7 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
-from sandbox.domain.model import Destination, HostMode, HostVerdict, Target
+from sandbox.domain.host_verdicts import HostMode, HostVerdict
+from sandbox.domain.model import Destination, Target
 from sandbox.gateway.health import Probe
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.policy.host_rule import refuses, verdict
@@ -93,6 +94,8 @@ class HostProbe:
             return
         sought.found, sought.due, sought.patient = found, False, True
         sought.not_before = self._clock.seconds() + self._retry
+        if found is HostMode.LOCAL:
+            sought.local_sockets.clear()
         _log.info("preview host found session={session} host={host}", session=session_id, host=found.value)
 
     def _failed(self, sought: HostVerdict, failure: Failure) -> None:

@@ -6,7 +6,8 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
-from sandbox.domain.model import Destination, HostVerdict, Target
+from sandbox.domain.host_verdicts import HostVerdict
+from sandbox.domain.model import Destination, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.protocols.http1.grammar import Fields

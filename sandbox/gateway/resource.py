@@ -17,6 +17,9 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.model import Destination, HostMode, Preview
 from sandbox.gateway.health import REFUSED, Probes
+from sandbox.domain.host_verdicts import HostMode
+from sandbox.domain.model import Destination, Preview
+from sandbox.gateway import health
 from sandbox.gateway.host_probe import HostProbe
 from sandbox.gateway.interfaces import AccessDecision, Admitted, Authorize, Resolver, Upgrades, UpstreamRequest
 from sandbox.gateway.pages import respond, respond_error
@@ -191,6 +194,7 @@ class PreviewResource(ReverseProxyResource):
     ) -> None:
         """:param asked: whether the application was asked for its Host, if that was to be done."""
         _check_port(destination.preview, port)
+        upgrade = b"websocket" if wants_websocket(request) else None
         local, verdict = destination.preview.host is HostMode.LOCAL, None
         if destination.preview.host is HostMode.AUTO and self._hosts is not None:
             verdict = destination.verdicts.path if prefix else destination.verdicts.host
@@ -201,10 +205,11 @@ class PreviewResource(ReverseProxyResource):
                     self._wait(request, waiting, lambda _: self._resolve(request, prefix, port, passage, True))
                     return
             local = verdict.found is HostMode.LOCAL
+            if upgrade is not None and not local:
+                local = request.uri.partition(b"?")[0] in verdict.local_sockets
         if passage is None:
             passage = Admitted(request.section, None, [], [], None)
         section, target, told, answered, authorization = passage
-        upgrade = b"websocket" if wants_websocket(request) else None
         remembered = self._remember_way if memorable(section) else self._way
         channel = request.channel
         lines, rewriter = remembered(

@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.domain.errors import PreviewMisbehaved
+from sandbox.domain.errors import PreviewMisbehaved, PreviewUnreachable
+from sandbox.domain.host_verdicts import HostVerdict
 from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
 from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.upstream.connection import Upstream
@@ -20,7 +21,8 @@ from sandbox.gateway.upstream.relay import Relay
 from sandbox.gateway.websocket_handshake import BadHandshake, check_answer, check_request
 from sandbox.http.request import Request
 from sandbox.net.deadlines import Deadlines
-from sandbox.protocols.http1.framing import NO_BODY
+from sandbox.policy.host_rule import REFUSALS
+from sandbox.protocols.http1.framing import NO_BODY, Framing
 from sandbox.protocols.http1.grammar import ResponseHead
 from sandbox.protocols.http1.headers import VIA, field_lines, response_lines
 
@@ -179,6 +181,23 @@ class Negotiation(Relay):
         """Ask, over a connection of its own: one that is going to last is no use to the pool."""
         self._request.on_disconnect = self._client_lost
         self._connect()
+
+    def responded(self, head: ResponseHead, framing: Framing) -> None:
+        """An answer that is no 101."""
+        if self._outbound.verdict is not None and head.status in REFUSALS:
+            self._refused_for(self._outbound.verdict)
+        super().responded(head, framing)
+
+    def _judge(self, verdict: HostVerdict, failure: Failure) -> None:
+        """Some refuse by closing the connection, or by a few words that are no HTTP."""
+        error = failure.value
+        if isinstance(error, PreviewMisbehaved | PreviewUnreachable) and error.__cause__ is None:
+            self._refused_for(verdict)
+        else:
+            super()._judge(verdict, failure)
+
+    def _refused_for(self, verdict: HostVerdict) -> None:
+        verdict.refuse_socket(self._request.uri.partition(b"?")[0], self._outbound.rewriter.local)
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         """The application has said 101, so the browser gets one, with every field that is not about the connection."""

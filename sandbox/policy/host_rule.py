@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.domain.model import HostMode
+from sandbox.domain.host_verdicts import HostMode
 
 #: The statuses by which applications refuse a Host that they do not know.
 REFUSALS = frozenset({400, 403, 421})

@@ -12,7 +12,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
 from sandbox.domain.errors import PreviewNotRegistered
-from sandbox.domain.model import Destination, HostMode, Preview, Target
+from sandbox.domain.host_verdicts import HostMode
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool

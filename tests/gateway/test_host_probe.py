@@ -11,7 +11,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from sandbox.domain.errors import PreviewNotRegistered
-from sandbox.domain.model import Destination, HostMode, HostVerdicts, Preview, Target
+from sandbox.domain.host_verdicts import HostMode, HostVerdicts
+from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.host_probe import HostProbe
 from sandbox.gateway.hosts import PreviewHosts
 from sandbox.gateway.resource import PreviewResource
@@ -23,7 +24,7 @@ from tests.gateway.stage import GatewayCase
 from tests.gateway.test_websocket import asking
 from tests.http.wire import Answer
 
-RESET, SILENT = 0, -1
+RESET, SILENT, NOT_HTTP = 0, -1, -2
 
 
 class Asked(NamedTuple):
@@ -37,6 +38,7 @@ class Application(Resource):
     """A server that answers by the Host.
 
     :ivar answers: the status for each name, its port aside; 200 for any other.
+    :ivar sockets: the same for handshakes of WebSockets.
     :ivar held: requests that wait for an answer.
     """
 
@@ -45,15 +47,20 @@ class Application(Resource):
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[bytes, int] = {}
+        self.sockets: dict[bytes, int] = {}
         self.asked: list[Asked] = []
         self.held: list[Any] = []
 
     def render(self, request: Any) -> Any:
         host = request.getHeader(b"host")
         self.asked.append(Asked(request.uri, host))
-        status = self.answers.get(host.partition(b":")[0], 200)
+        answers = self.sockets if request.getHeader(b"upgrade") else self.answers
+        status = answers.get(host.partition(b":")[0], 200)
         if status == RESET:
             request.transport.abortConnection()
+        elif status == NOT_HTTP:
+            request.transport.write(b"Unauthorized")
+            request.transport.loseConnection()
         elif status == SILENT:
             self.held.append(request)
         else:
@@ -233,6 +240,34 @@ class Auto(AutoCase):
         await wire.ask(asking(b"/hmr", b"Origin: https://" + self.public, host=b"Host: " + self.public))
         self.assertEqual(self.picky.asked[-1], Asked(b"/hmr", self.local))
         self.assertEqual(self.picky.questions(), [self.public, self.local])
+
+    async def test_f4_a_socket_that_is_refused_its_origin_is_told_the_local_host_next(self) -> None:
+        """As Next.js does on a domain: it takes the page's host, and closes its socket for the Origin, in words of its
+        own."""
+        for refusal in (403, RESET, NOT_HTTP):
+            self.verdicts = HostVerdicts()
+            self.place()
+            self.picky.sockets = {self.public.partition(b":")[0]: refusal}
+            self.picky.asked.clear()
+            for path in (b"/hmr?1", b"/hmr?2", b"/hmr?3", b"/other"):
+                wire = await self.wire()
+                await wire.ask(asking(path, b"Origin: https://" + self.public, host=b"Host: " + self.public))
+            await self.get(b"/page")
+            self.assertEqual([one.host for one in self.picky.of_previews()],
+                             [self.public, self.local, self.local, self.public, self.public], refusal)  # fmt: skip
+            self.assertEqual((self.found()[0], self.picky.questions()), (HostMode.PUBLIC, [self.public]))
+
+    async def test_a_socket_that_is_refused_both_is_told_the_public_host_again(self) -> None:
+        self.picky.sockets = {self.public.partition(b":")[0]: 403, b"localhost": 403}
+        for _ in range(3):
+            await (await self.wire()).ask(asking(b"/ws", host=b"Host: " + self.public))
+        self.assertEqual([one.host for one in self.picky.of_previews()], [self.public, self.local, self.public])
+
+    async def test_sockets_that_are_remembered_are_bounded(self) -> None:
+        for number in range(100):
+            self.verdicts.host.refuse_socket(b"/%d" % number, False)
+        self.verdicts.host.refuse_socket(b"/" + 300 * b"x", False)
+        self.assertEqual(list(self.verdicts.host.local_sockets), [b"/%d" % number for number in range(84, 100)])
 
     async def test_what_a_registration_says_is_not_asked(self) -> None:
         for mode, host in ((HostMode.PUBLIC, self.public), (HostMode.LOCAL, self.local)):

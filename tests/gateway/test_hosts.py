@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sandbox.domain.model import HostMode
+from sandbox.domain.host_verdicts import HostMode
 from sandbox.gateway.hosts import PreviewHosts
 from sandbox.gateway.resource import PreviewResource
 from sandbox.gateway.websocket import WebSockets

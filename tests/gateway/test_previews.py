@@ -15,7 +15,7 @@ from sandbox.domain.errors import (
     PreviewRefused,
     StoreUnavailable,
 )
-from sandbox.domain.model import HostMode
+from sandbox.domain.host_verdicts import HostMode
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
 from sandbox.policy.pooling import PoolLimits

@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 
-from sandbox.domain.model import HostMode
+from sandbox.domain.host_verdicts import HostMode
 from sandbox.http.channel import Channel
 from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values

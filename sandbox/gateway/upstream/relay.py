@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewUnreachable, SandboxError
+from sandbox.domain.host_verdicts import HostVerdict
 from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.pages import respond_error
 from sandbox.gateway.upstream.connection import Upstream
@@ -277,10 +278,15 @@ class Relay:
 
     def _refuse(self, failure: Failure) -> None:
         self._over = True
-        if self._outbound.verdict is not None and failure.check(PreviewUnreachable):
-            self._outbound.verdict.forget()
+        if self._outbound.verdict is not None:
+            self._judge(self._outbound.verdict, failure)
         self._stop_waiting_to_continue()
         respond_error(self._request, failure)
+
+    def _judge(self, verdict: HostVerdict, failure: Failure) -> None:
+        """What an answer that did not come says of what the application takes."""
+        if failure.check(PreviewUnreachable):
+            verdict.forget()
 
     def _client_lost(self, reason: Failure) -> None:
         self._over = True
