@@ -72,7 +72,7 @@ class Previews:
     preview_host_retry: float = variable(
         "PREVIEW_HOST_RETRY",
         number(0.1, 86_400),
-        "30",
+        "10",
         "Seconds until an application that refuses requests, or was too slow to say, is asked for its Host again.",
     )
     preview_connections: int = variable(
