@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
+from twisted.internet.ssl import CertificateOptions
 
 from sandbox import __version__
 from sandbox.domain.errors import (
@@ -20,7 +24,9 @@ from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply
 from sandbox.policy.pooling import PoolLimits
 from sandbox.protocols.http1.headers import TrustedProxies
+from tests.contracts.client_wire import self_signed
 from tests.gateway.stage import GatewayCase, fields_of, values
+from tests.http.wire import Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAVIGATION = b"Accept: text/html,application/xhtml+xml\r\nSec-Fetch-Mode: navigate\r\n"
@@ -427,6 +433,29 @@ class Trusted(GatewayCase):
         seen, _ = await self.exchange(asking(b"/previews/s1/", fields), OK)
         self.assertEqual(values(seen, b"Origin"), [b"http://localhost:%d" % self.application.number])
         self.assertNotIn(b"https", seen)
+
+
+class Tls(GatewayCase):
+    """A listener that speaks TLS itself."""
+
+    async def test_f5_its_scheme_is_told_in_every_field(self) -> None:
+        self.register(host=HostMode.PUBLIC)
+        secure = reactor.listenSSL(0, self.site, self_signed(Path(self.mktemp())), interface="127.0.0.1")
+        self.addCleanup(secure.stopListening)
+        client = SSL4ClientEndpoint(reactor, "127.0.0.1", secure.getHost().port, CertificateOptions())
+        wire = await connectProtocol(client, Wire())
+        self.wires.append(wire)
+        wire.send(asking(b"/previews/s1/", b"Origin: https://public.example\r\n"))
+        peer, seen = await self.application.request()
+        for name, value in (
+            (b"Origin", b"https://public.example"),
+            (b"X-Forwarded-Proto", b"https"),
+            (b"X-Forwarded-Port", b"443"),
+            (b"Forwarded", b"for=127.0.0.1;host=public.example;proto=https"),
+        ):
+            self.assertEqual(values(seen, name), [value])
+        peer.send(b"HTTP/1.1 302 Found\r\nLocation: http://public.example/a\r\nContent-Length: 0\r\n\r\n")
+        self.assertEqual((await wire.answer()).get(b"location"), b"https://public.example/previews/s1/a")
 
 
 class Upgrading(GatewayCase):
