@@ -227,7 +227,7 @@ class PreviewAccess:
         channel = request.channel
         source = source_of(request.section, channel.peer, self._trusted.trusts(channel.peer), channel.secure)
         scheme = b"https" if visit.scope.secure else b"http"
-        own = {scheme + b"://" + canonical_authority(scheme, source.authorization)}
+        own = {scheme + b"://" + canonical_authority(scheme, source.authority)}
         if visit.prefix:
             own.add(self._public_origin)
         return own

@@ -15,11 +15,9 @@ from twisted.web.proxy import ReverseProxyResource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox.domain.errors import PreviewNotRegistered
-from sandbox.domain.model import Destination, HostMode, Preview
-from sandbox.gateway.health import REFUSED, Probes
 from sandbox.domain.host_verdicts import HostMode
 from sandbox.domain.model import Destination, Preview
-from sandbox.gateway import health
+from sandbox.gateway.health import REFUSED, Probes
 from sandbox.gateway.host_probe import HostProbe
 from sandbox.gateway.interfaces import AccessDecision, Admitted, Authorize, Resolver, Upgrades, UpstreamRequest
 from sandbox.gateway.pages import respond, respond_error

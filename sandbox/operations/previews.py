@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from sandbox.domain.errors import ContainerNotRunning
 from sandbox.domain.events import PreviewRegistered
+from sandbox.domain.host_verdicts import HostVerdicts
 from sandbox.domain.model import Preview
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
@@ -26,8 +27,8 @@ class PreviewRegistration:
         self._locks = locks
         self._events = events
 
-    def register(self, preview: Preview) -> Deferred[None]:
-        """Register a port; the last one wins.
+    def register(self, preview: Preview) -> Deferred[HostVerdicts]:
+        """Register a port; the last one wins. Fires with what is known of the hosts that the application takes.
 
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container does not run.
@@ -35,10 +36,11 @@ class PreviewRegistration:
         """
         return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(preview)))
 
-    async def _register(self, preview: Preview) -> None:
+    async def _register(self, preview: Preview) -> HostVerdicts:
         # Asked of the engine and not of the cache, which learns of a removal a moment after the lock was released.
         container = await self._runtime.find(preview.session_id)
         if not container.running:
             raise ContainerNotRunning(preview.session_id, container.state.value)
         self._previews.add(preview)
         self._events.publish(PreviewRegistered(preview))
+        return self._previews.verdicts(preview)

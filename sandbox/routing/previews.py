@@ -14,10 +14,8 @@ from sandbox.domain.errors import (
     PreviewNotRegistered,
     PreviewRefused,
 )
-from sandbox.domain.model import Container, Destination, HostVerdicts, Preview, Target
 from sandbox.domain.host_verdicts import HostVerdicts
 from sandbox.domain.model import Container, Destination, Preview, Target
-from sandbox.operations.execution import running_container
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()

@@ -57,7 +57,7 @@ class Application(Subsystems):
         # Subscribers of one event are called in the order of these lines.
         self.routing = RoutingSubsystem(reactor, settings, runtime, store, self.events)
         self._gateway = GatewaySubsystem(
-            reactor, settings, self.routing.previews, self.routing.access, self.events, public_url=public_url
+            reactor, settings, self.routing.previews, self.routing.access, self.events, addresses=self._addresses
         )
         sessions = SessionsSubsystem(reactor, settings, runtime, store, self.events)
         self._api = InternalApiSubsystem(

@@ -7,11 +7,13 @@ from typing import Any
 from sandbox.events.bus import EventBus
 from sandbox.gateway.access import PreviewAccess, registered_mode
 from sandbox.gateway.bridge import Timing
+from sandbox.gateway.host_probe import HostProbe
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.access import Mode
+from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.routing.access import Access
 from sandbox.routing.previews import Previews
@@ -37,7 +39,7 @@ class GatewaySubsystem(Subsystem):
         access: Access,
         events: EventBus,
         *,
-        public_url: str,
+        addresses: Addresses,
     ) -> None:
         self.pool = Pool.of(reactor, Deadlines(reactor), settings)
         timing = Timing(
@@ -48,14 +50,22 @@ class GatewaySubsystem(Subsystem):
         self.sockets = WebSockets(reactor, self.pool, timing)
         subscribe_connections(events, self.sockets, self.pool)
         trusted = TrustedProxies(settings.trusted_proxies)
+        hosts = HostProbe(
+            self.pool,
+            reactor,
+            addresses,
+            timeout=settings.preview_health_timeout,
+            retry=settings.preview_host_retry,
+        )
         mode = registered_mode(previews, settings.enable_preview_access_control)
         self.public = PreviewResource(
             reactor,
             b"/previews/",
             previews,
             self.pool,
-            authorize=PreviewAccess(access, mode, public_url=public_url, trusted=trusted),
+            authorize=PreviewAccess(access, mode, public_url=addresses.public_url, trusted=trusted),
             upgrades=self.sockets,
+            hosts=hosts,
             options=GatewayOptions.of(settings),
             path_form=settings.preview_path_form,
         )
@@ -65,8 +75,9 @@ class GatewaySubsystem(Subsystem):
             previews,
             self.pool,
             # The service key was checked before. Credentials of ours do not go to the container from here either.
-            authorize=PreviewAccess(access, lambda _: Mode.PUBLIC, public_url=public_url, trusted=trusted),
+            authorize=PreviewAccess(access, lambda _: Mode.PUBLIC, public_url=addresses.public_url, trusted=trusted),
             upgrades=self.sockets,
+            hosts=hosts,
             options=GatewayOptions.of(settings),
             public_health=False,
         )

@@ -37,7 +37,7 @@ class PreviewEndpoints:
         Registrations are kept in memory only: they are gone when the daemon is restarted or the session is stopped.
         """
         preview = preview_of(call.session_id, call.body)
-        await self._registration.register(preview)
+        verdicts = await self._registration.register(preview)
         return Reply(
             201,
             {
@@ -47,7 +47,7 @@ class PreviewEndpoints:
                 "url": self._addresses.url(preview.port, preview.session_id),
                 "hostUrl": self._addresses.host_url(preview.port, preview.session_id),
                 "host": preview.host.value,
-                "state": {"host": host_state(preview, self._previews.verdicts(preview))},
+                "state": {"host": host_state(preview, verdicts)},
             },
         )
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.domain.model import Entry, ExecResult, ExecSpec, HostMode, HostVerdicts, Preview, Session, iso, iso_ns
-from sandbox.operations.execution import SHELL
 from sandbox.domain.host_verdicts import HostMode, HostVerdicts
 from sandbox.domain.model import Entry, ExecResult, ExecSpec, Preview, Session, iso, iso_ns
-from sandbox.operations.execution import SHELL, printable
+from sandbox.operations.execution import SHELL
 from sandbox.policy.commands import checked_arguments, checked_environment, encoded
 from sandbox.policy.paths import workspace_path
 
