@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -27,12 +29,14 @@ from sandbox.client.errors import (
     AnswerTooLarge,
     BadAnswer,
     ClientError,
+    ConfigurationError,
     ConnectionLost,
     Unreachable,
 )
 from sandbox.client.origin import Origin, checked_key, parse_origin
 from sandbox.client.protocol import ANSWER_LIMIT, TIMEOUT, Answer, Call
 from sandbox.client.retrying import Attempts, Retries
+from sandbox.client.signatures import signed
 from sandbox.domain.model import Session, SessionStatus
 
 P = ParamSpec("P")
@@ -44,7 +48,7 @@ def _carried(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self.send(build(*args, **kwargs))
 
-    return method
+    return signed(method, build, "AsyncClient", Deferred)
 
 
 class AsyncClient:
@@ -61,7 +65,8 @@ class AsyncClient:
     :param answer_limit: bytes of the largest answer.
     :param agent: what makes the requests; none: one connection a request, so that there is nothing to close. One with
         an ``HTTPConnectionPool`` reuses connections, and repeats by itself what it takes for idempotent.
-    :raises ConfigurationError: for a URL or a key that cannot be one.
+    :raises ConfigurationError: for a URL or a key that cannot be one, and for a reactor that cannot run the calls:
+        none, or one that does not run on the asyncio event loop of this thread.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class AsyncClient:
         answer_limit: int = ANSWER_LIMIT,
         agent: IAgent | None = None,
     ) -> None:
+        _check_reactor(reactor)
         self._reactor = reactor
         self._origin = parse_origin(url)
         self._public = parse_origin(public_url) if public_url is not None else self._origin
@@ -88,8 +94,10 @@ class AsyncClient:
     def send(self, call: Call[T]) -> Deferred[T]:
         """Carry a call of :mod:`sandbox.client.calls`; the ``Deferred`` fires with its result.
 
+        :raises ConfigurationError: at once, when the reactor does not run on the asyncio event loop of this thread.
         :raises ClientError: what the class docstrings of :mod:`sandbox.client.errors` say.
         """
+        _check_reactor(self._reactor)
         return Deferred.fromCoroutine(self._send(call))
 
     async def _send(self, call: Call[T]) -> T:
@@ -216,6 +224,27 @@ class _SocketEndpoints:
 
     def endpointForURI(self, uri: Any) -> UNIXClientEndpoint:
         return UNIXClientEndpoint(self._reactor, self._path)
+
+
+def _check_reactor(reactor: Any) -> None:
+    """Refuse a reactor under which a call would never end."""
+    if not IReactorTime.providedBy(reactor):
+        raise ConfigurationError(
+            f"AsyncClient needs Twisted's running reactor, not {reactor!r}: pass the one that react() gives, or import "
+            "reactor from twisted.internet; without a reactor use Client"
+        )
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    # Twisted has no public name for the loop of its asyncio reactor; the others have none.
+    if getattr(reactor, "_asyncioEventloop", None) is not loop:
+        raise ConfigurationError(
+            "an asyncio event loop runs in this thread, and Twisted's reactor does not run on it: the call would never "
+            "end. Call twisted.internet.asyncioreactor.install(loop) before the reactor is imported, run that loop by "
+            "the reactor (docs/sdk.md, In asyncio) and await client.….asFuture(loop); or use Client by "
+            "asyncio.to_thread"
+        )
 
 
 def _agent(reactor: Any, origin: Origin) -> IAgent:

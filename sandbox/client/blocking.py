@@ -13,6 +13,7 @@ from sandbox.client.errors import ClientError
 from sandbox.client.origin import checked_key, parse_origin
 from sandbox.client.protocol import ANSWER_LIMIT, TIMEOUT, Call
 from sandbox.client.retrying import Attempts, Retries
+from sandbox.client.signatures import signed
 from sandbox.client.wire import exchange
 from sandbox.domain.model import Session, SessionStatus
 
@@ -25,7 +26,7 @@ def _carried(build: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.send(build(*args, **kwargs))
 
-    return method
+    return signed(method, build, "Client")
 
 
 class Client:

@@ -11,7 +11,8 @@ class ClientError(Exception):
 
 
 class ConfigurationError(ClientError):
-    """The URL or the key is missing, does not parse or is not kept as it should be; the message says where."""
+    """The URL or the key is missing, does not parse or is not kept as it should be, or the reactor is none that can run
+    the calls; the message says what to do."""
 
 
 class Unreachable(ClientError):

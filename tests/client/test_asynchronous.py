@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from sandbox.client import AsyncClient
+from sandbox.client.errors import ConfigurationError
 from tests.api.stage import KEY, ApiCase
 from tests.contracts.client_endpoints import ClientEndpointsMixin
 from tests.contracts.client_wire import ClientWireMixin
@@ -73,3 +77,72 @@ class Wire(_Face, ClientWireMixin, TestCase):
             result.cancel()
             await self.assertFailure(result, CancelledError)
             await until(lambda peers=peers: peers[0].lost)
+
+
+class Reactors(SynchronousTestCase):
+    """F20: what cannot run the calls is refused at once, with what to do."""
+
+    def program(self, text: str) -> str:
+        """Run a program of its own, for it has another reactor; what it prints."""
+        command = [sys.executable, "-P", "-c", text]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def test_f20_no_reactor(self) -> None:
+        for nothing in (None, "reactor", object()):
+            with self.assertRaisesRegex(ConfigurationError, r"needs Twisted's running reactor.*react\(\)"):
+                AsyncClient(nothing, "http://127.0.0.1:1", "key")
+
+    def test_f20_a_foreign_asyncio_loop_at_construction_and_at_a_call(self) -> None:
+        before = AsyncClient(reactor, "http://127.0.0.1:1", "key")
+
+        async def construct() -> None:
+            AsyncClient(reactor, "http://127.0.0.1:1", "key")
+
+        async def call() -> None:
+            await before.get_session("s1")
+
+        async def iterate() -> None:
+            async for _ in before.iterate_sessions():
+                pass
+
+        for attempt in (construct, call, iterate):
+            with self.assertRaisesRegex(ConfigurationError, "asyncioreactor.install.*to_thread"):
+                asyncio.run(asyncio.wait_for(attempt(), timeout=10))
+
+    def test_f20_the_asyncio_reactor_on_another_loop(self) -> None:
+        said = self.program(
+            "import asyncio\n"
+            "from twisted.internet import asyncioreactor\n"
+            "asyncioreactor.install(asyncio.new_event_loop())\n"
+            "from twisted.internet import reactor\n"
+            "from sandbox.client import AsyncClient, ClientError\n"
+            "async def main():\n"
+            "    try:\n"
+            "        AsyncClient(reactor, 'http://127.0.0.1:1', 'key')\n"
+            "    except ClientError as error:\n"
+            "        print(type(error).__name__)\n"
+            "asyncio.run(main())\n"
+        )
+        self.assertEqual(said, "ConfigurationError\n")
+
+    def test_f20_the_asyncio_reactor_on_this_loop_is_fine(self) -> None:
+        said = self.program(
+            "import asyncio\n"
+            "from twisted.internet import asyncioreactor\n"
+            "loop = asyncio.new_event_loop()\n"
+            "asyncioreactor.install(loop)\n"
+            "from twisted.internet.defer import Deferred\n"
+            "from twisted.internet.task import react\n"
+            "from sandbox.client import AsyncClient, Retries, errors\n"
+            "async def main(reactor):\n"
+            "    client = AsyncClient(reactor, 'http://127.0.0.1:1', 'key', retries=Retries(attempts=1))\n"
+            "    try:\n"
+            "        await client.get_session('s1').asFuture(loop)\n"
+            "    except errors.Unreachable:\n"
+            "        print('asked')\n"
+            "try:\n"
+            "    react(lambda reactor: Deferred.fromFuture(loop.create_task(main(reactor))))\n"
+            "except SystemExit as end:\n"
+            "    assert not end.code\n"
+        )
+        self.assertEqual(said, "asked\n")

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import doctest
+import inspect
+import pydoc
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_type_hints
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 import sandbox.client
 from sandbox.cli import addresses, texts
 from sandbox.client import AsyncClient, Client, calls, configuration, origin
 from sandbox.client.protocol import Call
+
+#: The function of each endpoint.
+CALLS: Mapping[str, Callable[..., Any]] = {
+    name: one
+    for name, one in vars(calls).items()
+    if callable(one) and getattr(one, "__module__", "") == calls.__name__ and not name.startswith("_")
+}
 
 
 class PackageTests(SynchronousTestCase):
@@ -29,15 +41,38 @@ class PackageTests(SynchronousTestCase):
             _ = sandbox.client.nothing
 
     def test_both_faces_have_every_call_with_its_docstring(self) -> None:
-        functions = {
-            name: one
-            for name, one in vars(calls).items()
-            if callable(one) and getattr(one, "__module__", "") == calls.__name__ and not name.startswith("_")
-        }
-        self.assertGreater(len(functions), 14)
+        self.assertGreater(len(CALLS), 14)
         for face in (Client, AsyncClient):
-            for name, function in functions.items():
+            for name, function in CALLS.items():
                 self.assertEqual(getattr(face, name).__doc__, function.__doc__, f"{face.__name__}.{name}")
+
+    def test_f19_the_methods_have_true_signatures_at_run_time(self) -> None:
+        for face, given in ((Client, lambda kind: kind), (AsyncClient, lambda kind: Deferred[kind])):
+            for name, function in CALLS.items():
+                method = getattr(face, name)
+                wanted = inspect.signature(function, eval_str=True)
+                (kind,) = get_args(wanted.return_annotation)
+                returns = given(None if kind is type(None) else kind)
+                found = inspect.signature(method)
+                self.assertEqual(next(iter(found.parameters)), "self")
+                self.assertEqual(list(found.parameters.values())[1:], list(wanted.parameters.values()), name)
+                self.assertEqual(found.return_annotation, returns, name)
+                self.assertEqual(get_type_hints(method)["return"], type(None) if returns is None else returns)
+                self.assertEqual((method.__module__, method.__qualname__), (face.__module__, f"{face.__name__}.{name}"))
+
+    def test_f19_a_bound_method_shows_what_a_caller_gives(self) -> None:
+        client = Client("http://127.0.0.1:1", "key")
+        self.assertEqual(
+            str(inspect.signature(client.exec)).replace("collections.abc.", ""),
+            "(session_id: str, command: str | Sequence[str], *, cwd: str | None = None, "
+            "env: Mapping[str, str] | None = None, timeout_ms: int = 300000, idempotency_key: str | None = None)"
+            " -> sandbox.client.values.ExecResult",
+        )
+        text = pydoc.plain(pydoc.render_doc(client.exec))
+        self.assertIn("exec(session_id: str, command:", text)
+        self.assertIn("method of sandbox.client.blocking.Client instance", text)
+        self.assertNotIn("Call[", text)
+        inspect.signature(client.exec).bind("s1", ["true"], cwd="/tmp")
 
     def test_a_call_is_repeatable_only_where_it_is_safe(self) -> None:
         made: list[Call[object]] = [
