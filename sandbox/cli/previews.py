@@ -12,6 +12,7 @@ from sandbox.cli.application import Application, Group, pass_application
 from sandbox.cli.failures import Failure
 from sandbox.cli.texts import moment
 from sandbox.client import Health
+from sandbox.client.errors import SessionNotFound
 
 #: Seconds between two looks at an application that is waited for.
 _INTERVAL = 0.5
@@ -41,7 +42,7 @@ def preview() -> None:
 def add(
     application: Application, *, session_id: str, port: int, access: str | None, keep_prefix: bool, host: str | None
 ) -> None:
-    """Register the port on which the application listens, and print the preview's URL."""
+    """Register the port on which the application listens; print the preview's URLs, that of its own host first."""
     made = application.client.register_preview(
         session_id,
         port,
@@ -49,7 +50,7 @@ def add(
         strip_prefix=False if keep_prefix else None,
         host=host,
     )
-    application.show(made, made.url)
+    application.show(made, "\n".join(dict.fromkeys(url for url in (made.host_url, made.url) if url)))
 
 
 def _ttl(value: str) -> int:
@@ -63,18 +64,19 @@ def _ttl(value: str) -> int:
 _ttl_option = click.option(
     "--ttl", metavar="TIME", type=_ttl, default="1h", show_default=True, help="How long it opens: 90, 15m, 12h, 1d."
 )
-_user_option = click.option("--user", metavar="USER", help="Whom the application shall be told.")
 
 
 @preview.command("open")
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @_ttl_option
-@_user_option
+@click.option("--user", metavar="USER", help="The user that the application sees.  [default: the session's own]")
 @click.option("--no-browser", is_flag=True, help="Print the URL, and start nothing.")
 @pass_application
 def open_(application: Application, session_id: str, ttl: int, user: str | None, no_browser: bool) -> None:
-    """Open the preview in a browser, by a link that works whatever the access is; print its URL."""
+    """Open the preview in a browser, by a link for the session's own user, which works for every access; print its
+    URL."""
     health = application.client.preview_health(session_id)
+    user = user or _owner(application, session_id)
     made = application.client.create_link(session_id, ttl_seconds=ttl, user_id=user)
     url = made.host_url or made.url
     if url is None:
@@ -86,15 +88,25 @@ def open_(application: Application, session_id: str, ttl: int, user: str | None,
         application.note("No browser could be started: open the URL yourself.")
 
 
+def _owner(application: Application, session_id: str) -> str | None:
+    """The session's own user; ``None`` for a container that another program made, which has none."""
+    try:
+        return application.client.get_session(session_id).user_id
+    except SessionNotFound:
+        return None
+
+
 @preview.command()
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @_ttl_option
-@_user_option
+@click.option(
+    "--user", metavar="USER", help="The user that the application sees; for --access owner, the session's own."
+)
 @pass_application
 def link(application: Application, session_id: str, ttl: int, user: str | None) -> None:
     """Make a URL that opens the preview for whoever holds it, and print it; its id goes to the error stream."""
     made = application.client.create_link(session_id, ttl_seconds=ttl, user_id=user)
-    application.show(made, made.url or made.host_url)
+    application.show(made, made.host_url or made.url)
     application.note(f"Link {made.id} works until {moment(made.expires_at)}.")
 
 

@@ -7,6 +7,7 @@ import json
 from urllib.parse import urlsplit
 
 from tests.cli.command import CommandCase
+from tests.engine import BUSYBOX, client
 
 PAGE = "<h1>from the container</h1>\n"
 
@@ -50,7 +51,8 @@ class Previews(CommandCase):
     def test_a_preview_is_added_waited_for_opened_and_closed(self) -> None:
         self.assertIn("preview add ID PORT", self.bad("preview", "health", "demo"))
         self.assertIn("preview add ID PORT", self.bad("preview", "open", "demo", "--no-browser"))
-        url = self.good("preview", "add", "demo", "3000", "--access", "link").strip()
+        own, url = self.good("preview", "add", "demo", "3000", "--access", "link").splitlines()
+        self.assertRegex(own, r"\Ahttp://3000-demo\.localhost:[0-9]+/\Z", "F25: the host form comes first")
         self.assertTrue(url.endswith("/previews/demo/"))
         done = self.run_it("preview", "health", "demo")
         self.assertEqual((done.returncode, done.stdout), (1, b"not healthy: port 3000: Connection refused\n"))
@@ -63,6 +65,7 @@ class Previews(CommandCase):
         linked = self.run_it("preview", "link", "demo", "--ttl", "5m", "--user", "guest")
         self.assertEqual(linked.returncode, 0)
         link = linked.stdout.decode().strip()
+        self.assertTrue(link.startswith(f"{own}?access_token="), link)
         self.assertEqual(self.visit(link), (200, PAGE.encode()))
         link_id = linked.stderr.decode().split()[1]
         self.good("preview", "revoke", "demo", link_id)
@@ -79,6 +82,30 @@ class Previews(CommandCase):
         self.assertEqual((self.work / "opened").read_text(), url)
         self.assertRegex(url, r"^http://3000-demo\.localhost:[0-9]+/\?access_token=")
         self.assertEqual(self.visit(url), (200, PAGE.encode()))
+
+    def test_f15_open_and_link_get_in_where_only_the_owner_may(self) -> None:
+        self.good("up", "owned", "--user", "alice")
+        self.write("www/index.html", PAGE, "owned")
+        self.shell("httpd -p 3000 -h /workspace/www", "owned")
+        self.good("preview", "add", "owned", "3000", "--access", "owner")
+        url = self.good("preview", "open", "owned", "--no-browser").strip()
+        self.assertEqual(self.visit(url), (200, PAGE.encode()))
+        other = self.good("preview", "open", "owned", "--no-browser", "--user", "bob").strip()
+        self.assertEqual(self.visit(other)[0], 403)
+        linked = self.run_it("preview", "link", "owned", "--user", "alice").stdout.decode().strip()
+        self.assertEqual(self.visit(linked), (200, PAGE.encode()))
+
+    def test_f15_a_container_of_another_program_has_no_user_and_opens(self) -> None:
+        engine = client()
+        self.addCleanup(engine.close)
+        label = {self.daemon.environment["SESSION_LABEL"]: "other"}
+        command = ["httpd", "-f", "-p", "3000", "-h", "/etc"]
+        made = engine.create_container(BUSYBOX, command, labels=label)["Id"]
+        self.addCleanup(engine.remove_container, made, force=True)
+        engine.start(made)
+        self.good("preview", "add", "other", "3000")
+        url = self.good("preview", "open", "other", "--no-browser").strip()
+        self.assertRegex(url, r"^http://3000-other\.localhost:[0-9]+/\?access_token=")
 
     def test_json(self) -> None:
         self.serve()

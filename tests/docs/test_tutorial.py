@@ -51,9 +51,7 @@ class Tutorial(PageCase):
         if step.command == "./quickstart":
             self.open(re.search(r"http://3000-\S+", printed)[0], "It runs.")  # type: ignore[index]
         elif step.command.startswith("sandbox preview health"):
-            self.open(
-                f"http://localhost:{self.meant['4002']}/previews/{self.meant['tutorial']}/", "Hello from a container"
-            )
+            self.open(f"http://3000-{self.meant['tutorial']}.localhost:{self.meant['4002']}/", "Hello from a container")
         else:
             for words in ("It changed by itself", "Written by Python", "Sent by curl"):
                 if words in step.command and words not in self.seen:
