@@ -27,7 +27,8 @@ from sandbox.http.site import Site
 from sandbox.service.application import Application
 from sandbox.service.notify import Notify
 from sandbox.service.reload import Reload
-from sandbox.settings import STRONG, SettingError, Settings, weak_secrets
+from sandbox.settings import SettingError, Settings
+from sandbox.settings.kinds import is_loopback
 from sandbox.stores.interface import IStore
 from sandbox.telemetry.logs.output import Output
 from sandbox.telemetry.monitoring import Monitoring
@@ -135,14 +136,25 @@ class Daemon(Service):
     def startService(self) -> None:
         """Begin to open what the daemon stands on."""
         super().startService()  # type: ignore[no-untyped-call]
-        for name in weak_secrets(self._settings):
-            _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
+        self._reload.warn()
+        self._warn_of_exposure()
         self._reactor.callWhenRunning(self.install_signal_handlers)
         self._monitoring.start()
         self._notify.start()
         self._notify.status("starting")
         self._opening = Deferred.fromCoroutine(self._open())
         self._opening.addErrback(self._give_up)
+
+    def _warn_of_exposure(self) -> None:
+        for listener in self._listeners:
+            host = listener.port.getHost() if listener.port is not None else None
+            serves_api = listener.site is self._internal
+            if serves_api and isinstance(host, IPv4Address | IPv6Address) and not is_loopback(host.host):
+                _log.warn(
+                    "the internal API listens on {address}, where containers and the network reach it: only the "
+                    "service key guards it; INTERNAL_LISTEN=tcp:4003:interface=127.0.0.1 keeps it on loopback",
+                    address=_address(listener),
+                )
 
     def install_signal_handlers(self) -> None:
         # twistd kills itself with SIGTERM once more when everything is closed, so that whoever waits sees a kill.

@@ -47,11 +47,17 @@ class Reload:
         if found.taken:
             for use in self._changed:
                 use(found.settings)
-        for name in weak_secrets(found.settings):
-            _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
+        self.warn()
         for name in found.waiting:
             _log.warn("{name} has changed: that needs a restart", name=name)
         _log.info("settings read anew; changed: {names}", names=", ".join(found.taken) or "nothing")
+
+    def warn(self) -> None:
+        """Log what is probably a mistake in the settings in force, and where they were read from."""
+        for each in self._source.unknown:
+            _log.warn("{unknown}", unknown=str(each))
+        for name in weak_secrets(self.settings):
+            _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
 
     def _read(self) -> Deferred[Settings]:
         # A file can be on a disk that does not answer. The thread is there for this once, and no end waits for it.

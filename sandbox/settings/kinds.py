@@ -74,6 +74,16 @@ def address(value: str) -> str:
     return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach an address.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "192.0.2.1")]
+    [True, True, True, False, False, False]
+    """
+    found = ipaddress.ip_address(host)
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
 def peers(value: str) -> tuple[str, ...]:
     names = _words(value)
     for word in names:

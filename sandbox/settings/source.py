@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sandbox.settings import SettingError, Settings, parse
 from sandbox.settings.env_file import Assignment, parse_with_file, read_env_file
+from sandbox.settings.unknown import Unknown, unknown_in_environment, unknown_in_file
 
 
 class Source:
@@ -16,25 +17,33 @@ class Source:
     when it was first read is looked for in the file only: a line that is taken out of it unsets a variable.
 
     :param file: a path; ``None``: there is only the environment, which nobody can change from outside.
+    :ivar unknown: the names in them that are no variable of the daemon, as they were last read.
     """
 
     def __init__(self, environment: Mapping[str, str], file: str | None = None) -> None:
         self._environment = dict(environment)
         self.file = file
         self._known: frozenset[str] | None = None
+        self.unknown: tuple[Unknown, ...] = ()
 
     def read(self) -> Settings:
         """The settings as they stand there now; it may block on the file.
 
         :raises SettingError: naming the variable, and the file and line where there is a file.
         """
-        if self.file is None:
-            return parse(self._environment)
-        found = self._read_file(self.file)
+        file = self._read_file(self.file) if self.file is not None else {}
         if self._known is None:
-            self._known = frozenset(found)
+            self._known = frozenset(file)
         beside = {name: value for name, value in self._environment.items() if name not in self._known}
-        return parse_with_file(beside, self.file, found)
+        unknown = (*unknown_in_file(file, self.file or ""), *unknown_in_environment(beside))
+        try:
+            settings = parse(beside) if self.file is None else parse_with_file(beside, self.file, file)
+        except SettingError as error:
+            # The variable that is missing may be there, mistyped.
+            hints = [f"; {each}" for each in unknown if each.meant and each.meant in str(error).split()]
+            raise SettingError(f"{error}{''.join(hints)}") from None
+        self.unknown = unknown
+        return settings
 
     def _read_file(self, path: str) -> dict[str, Assignment]:
         try:

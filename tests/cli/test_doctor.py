@@ -61,9 +61,10 @@ class DoctorCase(SynchronousTestCase):
                 worst[finding["check"]] = finding
         return worst
 
-    def only(self, check: str, level: str, *words: str, **how: Any) -> None:
+    def only(self, check: str, level: str, *words: str, env_file: Path | None = None, **how: Any) -> None:
         """One thing is found, and it is this; that no daemon runs is no wonder here."""
-        found = self.examine(healthy=level != "failed", **how)
+        arguments = () if env_file is None else ("--env-file", str(env_file))
+        found = self.examine(*arguments, healthy=level != "failed", **how)
         bad = {name: one for name, one in found.items() if one["level"] != "ok" and name != "daemon"}
         self.assertEqual({name: one["level"] for name, one in bad.items()}, {check: level})
         for word in words:
@@ -122,6 +123,14 @@ class Machine(DoctorCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn(b"line 1", done.stderr)
 
+    def test_f17_mistyped_names_are_told(self) -> None:
+        file = self.directory / "sandbox.env"
+        file.write_text("# c\nSESION_IMAGE=nobody/nothing:1\nPGSSLMODE=disable\nSANDBOX_URL=http://127.0.0.1:1\n")
+        file.chmod(0o600)
+        self.only("settings", "warning", f"{file}: line 2", "did you mean SESSION_IMAGE?", env_file=file)
+        self.only("settings", "warning", "did you mean JWT_SECRET?", JWT_SECERT="s" * 32)
+        self.assertEqual(self.examine(healthy=True, SESSION_MANAGER="local/x", OTHER="1")["settings"]["level"], "ok")
+
     def test_a_configuration_file_that_others_can_read(self) -> None:
         file = self.directory / "config.toml"
         file.write_text(f'key = "{STRONG_KEY}"')
@@ -164,6 +173,11 @@ class Port(DoctorCase):
         with closing(socket.create_server(("127.0.0.1", self.port))):
             found = self.examine(SANDBOX_URL="http://127.0.0.1:1")
         self.assertIn("another program listens", found["port"]["message"])
+
+    def test_f47_an_internal_api_that_the_network_reaches(self) -> None:
+        self.only("port", "warning", "INTERNAL_LISTEN=tcp:4003", HOST="0.0.0.0")
+        apart = self.examine(healthy=True, HOST="0.0.0.0", INTERNAL_LISTEN="tcp:0:interface=127.0.0.1")
+        self.assertEqual(apart["port"]["level"], "ok")
 
     def test_an_address_that_is_not_this_machines(self) -> None:
         self.only("port", "failed", "HOST has to be", HOST="192.0.2.1")
@@ -244,7 +258,10 @@ class Elsewhere(SynchronousTestCase):
     def test_environment_files_are_read_as_systemd_does(self) -> None:
         path = Path(self.mktemp())
         path.write_text("# c\n; c\n\nA=b c\n B='d e'\nC=\"f # g\"\nD=\nE=a=b\n")
-        self.assertEqual(read_environment_file(path), {"A": "b c", "B": "d e", "C": "f # g", "D": "", "E": "a=b"})
+        self.assertEqual(
+            {name: each.value for name, each in read_environment_file(path).items()},
+            {"A": "b c", "B": "d e", "C": "f # g", "D": "", "E": "a=b"},
+        )
         for text in ("A", "=b", "a-b=c", "A='b", "A='b' c"):
             path.write_text(text)
             self.assertRaises(ValueError, read_environment_file, path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -54,6 +56,38 @@ class Start(SynchronousTestCase):
                 output = self.refuse({"INTERNAL_SERVICE_KEY": "k", name: value})
                 self.assertEqual(len(output.splitlines()), 1, output)
                 self.assertIn(name, output)
+
+    def warnings(self, environment: dict[str, str], *arguments: str) -> list[str]:
+        """What a daemon that starts warns of."""
+        daemon = Daemon(Path(self.mktemp()), {"LOG_FORMAT": "json", **environment})
+        daemon.start(*arguments)
+        self.assertEqual(daemon.stop(), 0)
+        lines = [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines()]
+        return [line["message"] for line in lines if line["level"] == "warn"]
+
+    def test_f47_an_internal_api_that_the_network_reaches_is_warned_of(self) -> None:
+        inner = f"unix:/tmp/sandbox-test-{secrets.token_hex(6)}.sock"
+        for environment, arguments, warned in (
+            ({"HOST": "0.0.0.0"}, [], True),
+            ({"HOST": "::"}, [], True),
+            ({}, ["--listen", "tcp:0"], True),
+            ({"INTERNAL_LISTEN": "tcp:0"}, [], True),
+            ({}, [], False),
+            ({"HOST": "::1"}, [], False),
+            ({"HOST": "0.0.0.0", "INTERNAL_LISTEN": inner}, [], False),
+            ({"HOST": "0.0.0.0", "INTERNAL_LISTEN": "tcp:0:interface=127.0.0.1"}, [], False),
+        ):
+            with self.subTest(environment):
+                found = self.warnings(environment, *arguments)
+                self.assertEqual(len(found), int(warned), found)
+                for message in found:
+                    self.assertRegex(message, r"^the internal API listens on tcp:[0-9]+.*INTERNAL_LISTEN=tcp:4003")
+
+    def test_f17_names_that_are_no_variable_are_warned_of(self) -> None:
+        file = Path(self.mktemp()).absolute()
+        file.write_text("SESION_IMAGE=x\n")
+        (message,) = self.warnings({}, "--env-file", str(file))
+        self.assertEqual(message, f"{file}: line 1: unknown variable SESION_IMAGE: did you mean SESSION_IMAGE?")
 
     def test_access_control_without_a_secret_does_not_start(self) -> None:
         output = self.refuse({"INTERNAL_SERVICE_KEY": "k", "ENABLE_PREVIEW_ACCESS_CONTROL": "true"})

@@ -46,6 +46,31 @@ class Sources(SynchronousTestCase):
             self.assertIn(str(self.file), str(caught.exception))
             self.assertIn(words, str(caught.exception))
 
+    def test_f17_names_that_are_no_variable_are_known_with_what_was_meant(self) -> None:
+        self.file.write_text("INTERNAL_SERVICE_KEY=k\n\nSESION_IMAGE=x\nNONSENSE=y\nPGHOST=z\nport=1\n")
+        # systemd's EnvironmentFile= has put the file's names into the environment, too.
+        source = Source({"SESION_IMAGE": "x", "DATABASE_URI": "z", "SESSION_MANAGER": "m"}, str(self.file))
+        source.read()
+        wanted = [
+            f"{self.file}: line 3: unknown variable SESION_IMAGE: did you mean SESSION_IMAGE?",
+            f"{self.file}: line 4: unknown variable NONSENSE",
+            f"{self.file}: line 6: unknown variable port: did you mean PORT?",
+            "unknown variable DATABASE_URI: did you mean DATABASE_URL?",
+        ]
+        self.assertEqual([str(each) for each in source.unknown], wanted)
+        self.file.write_text("INTERNAL_SERVICE_KEY=k\n")
+        source.read()
+        self.assertEqual([each.name for each in source.unknown], ["DATABASE_URI"])
+        self.file.write_text("INTERNAL_SERVICE_KEY=k\n" + "".join(f"X{n}=1\n" for n in range(1000)))
+        source.read()
+        self.assertEqual(len(source.unknown), 21)
+
+    def test_f17_what_is_missing_may_be_mistyped(self) -> None:
+        self.file.write_text("INTERNAL_SERVCE_KEY=k\n")
+        with self.assertRaises(SettingError) as caught:
+            Source({}, str(self.file)).read()
+        self.assertRegex(str(caught.exception), "INTERNAL_SERVICE_KEY is required.*line 1: unknown variable")
+
     def test_without_a_file_there_is_the_environment(self) -> None:
         self.assertEqual(Source({"INTERNAL_SERVICE_KEY": "k"}).read().internal_service_key, "k")
 
@@ -110,8 +135,9 @@ class Running(SynchronousTestCase):
         self.start()
         self.told("WATCHDOG=1")
         self.assertEqual([self.status(key) for key in (FIRST, SECOND, KEY)], [200, 403, 403])
-        self.write(f"INTERNAL_SERVICE_KEY={SECOND}\nLOG_LEVEL=debug\nMAX_EXECS=7\n")
+        self.write(f"INTERNAL_SERVICE_KEY={SECOND}\nLOG_LEVEL=debug\nMAX_EXECS=7\nSESION_IMAGE=x\n")
         log = self.reload()
+        self.assertIn(f"{self.file}: line 4: unknown variable SESION_IMAGE: did you mean SESSION_IMAGE?", log, "F17")
         self.assertEqual([self.status(key) for key in (FIRST, SECOND)], [403, 200])
         self.assertIn("changed: INTERNAL_SERVICE_KEY, LOG_LEVEL", log)
         self.assertIn("MAX_EXECS has changed: that needs a restart", log)

@@ -60,6 +60,7 @@ def _examine(application: Application, env_file: Path | None) -> Iterator[Findin
     # Twisted, docker-py and psycopg2 come with these: the other commands start without them.
     from sandbox.cli.doctor import engine, environment, machine  # noqa: PLC0415
     from sandbox.cli.doctor.finding import Patient, failed  # noqa: PLC0415
+    from sandbox.settings.unknown import unknown_in_environment, unknown_in_file  # noqa: PLC0415
 
     try:
         configuration = application.configuration
@@ -68,12 +69,15 @@ def _examine(application: Application, env_file: Path | None) -> Iterator[Findin
         configuration = Configuration()
         if application.environment.get("INTERNAL_SERVICE_KEY"):
             configuration = attrs.evolve(configuration, key=application.environment["INTERNAL_SERVICE_KEY"])
-    variables = dict(application.environment)
+    file = {}
     if env_file is not None:
         try:
-            variables |= environment.read_environment_file(env_file)
+            file = environment.read_environment_file(env_file)
         except (OSError, ValueError) as error:
             raise click.UsageError(f"{os.fspath(env_file)}: {error}") from error
+    beside = {name: value for name, value in application.environment.items() if name not in file}
+    unknown = [*unknown_in_file(file, str(env_file)), *unknown_in_environment(beside)]
+    variables = {**beside, **{name: each.value for name, each in file.items()}}
     settings, mistakes = environment.settings_of(variables, configuration.key)
     patient = Patient(
         environment=variables,
@@ -83,7 +87,7 @@ def _examine(application: Application, env_file: Path | None) -> Iterator[Findin
     )
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("versions", lambda: machine.check_versions(patient)),
-        ("settings", lambda: environment.check_settings(mistakes)),
+        ("settings", lambda: environment.check_settings(mistakes, unknown)),
         ("key", lambda: environment.check_key(variables, settings, configuration.key)),
         ("permissions", lambda: machine.check_permissions(patient, env_file)),
         ("engine", lambda: engine.check_engine(patient)),

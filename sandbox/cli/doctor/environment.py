@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.cli.doctor.finding import Finding, failed, ok, warning
 from sandbox.settings import STRONG, SettingError, Settings, parse, variables, weak_secrets
-from sandbox.settings.env_file import read_env_file
+from sandbox.settings.env_file import Assignment, read_env_file
+from sandbox.settings.unknown import Unknown
 
 _KEY = "INTERNAL_SERVICE_KEY"
 _NEW_KEY = f"Make one: export {_KEY}=$(openssl rand -hex 32)"
 
 
-def read_environment_file(path: Path) -> dict[str, str]:
+def read_environment_file(path: Path) -> dict[str, Assignment]:
     """The variables of a file that systemd's ``EnvironmentFile=`` or ``twistd sandbox --env-file`` names.
 
     :raises OSError: when it cannot be read.
     :raises ValueError: naming the line that is wrong.
     """
-    return {name: each.value for name, each in read_env_file(path.read_text("utf-8")).items()}
+    return read_env_file(path.read_text("utf-8"))
 
 
 def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settings, list[SettingError]]:
@@ -45,10 +46,13 @@ def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settin
             usable.setdefault(_KEY, "-")
 
 
-def check_settings(errors: list[SettingError]) -> Iterator[Finding]:
-    """Whether every variable parses."""
+def check_settings(errors: list[SettingError], unknown: Sequence[Unknown] = ()) -> Iterator[Finding]:
+    """Whether every variable parses, and every name is a variable's."""
     for error in errors:
         yield failed("settings", str(error), "Correct it; `twistd sandbox --help` explains every variable.")
+    for each in unknown:
+        fix = "Correct the name, or take it out: the daemon ignores it. `twistd sandbox --help` has every variable."
+        yield warning("settings", str(each), fix)
     if not errors:
         yield ok("settings", f"all {len(variables())} variables are unset or as they should be")
 

@@ -22,6 +22,7 @@ from sandbox.cli.doctor.finding import Finding, Patient, failed, ok, warning
 from sandbox.client import ApiError, Client, ClientError, Retries, errors
 from sandbox.client.configuration import configuration_path
 from sandbox.client.origin import parse_origin
+from sandbox.settings.kinds import is_loopback
 
 #: Bytes of free disk below which the database is in danger.
 _ROOM = 100 * 1024 * 1024
@@ -126,6 +127,9 @@ def check_port(patient: Patient) -> Iterator[Finding]:
             yield failed("port", f"one cannot listen on {place}: {error.strerror}", fix)
     else:
         yield ok("port", f"{place} is free")
+    if patient.settings.internal_listen is None and not is_loopback(host):
+        fix = "Set INTERNAL_LISTEN=tcp:4003:interface=127.0.0.1: HOST and PORT then serve previews only."
+        yield warning("port", f"containers and the network reach the internal API at {place}", fix)
 
 
 def _whose(place: str, key: str | None) -> Finding:
