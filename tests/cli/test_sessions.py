@@ -13,7 +13,7 @@ from sandbox.cli.application import Application
 from sandbox.cli.failures import Failure
 from tests.cli.command import PROGRAM, CommandCase, clean, run
 from tests.daemon import KEY
-from tests.engine import BUSYBOX
+from tests.engine import BUSYBOX, client
 
 
 class Sessions(CommandCase):
@@ -24,6 +24,15 @@ class Sessions(CommandCase):
         found = self.daemon.call("GET", "sessions/demo")
         self.assertEqual((found["userId"], found["status"], found["image"]), ("u1", "running", BUSYBOX))
         self.assertEqual(self.shell("echo $A"), "b=c\n")
+
+    def test_f47_an_image_can_be_pinned_by_its_id(self) -> None:
+        engine = client()
+        self.addCleanup(engine.close)
+        image = engine.inspect_image(BUSYBOX)["Id"]
+        self.assertTrue(image.startswith("sha256:"), image)
+        self.assertEqual(self.good("up", "demo", "--image", image), "demo\n")
+        self.assertEqual(self.daemon.call("GET", "sessions/demo")["image"], image)
+        self.assertEqual(self.shell("echo here"), "here\n")
 
     def test_up_starts_the_session_that_there_is(self) -> None:
         self.good("up", "demo")
