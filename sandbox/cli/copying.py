@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -47,12 +48,28 @@ class Copy:
     size: int
 
 
+@attrs.frozen
+class Directory:
+    """A directory to copy, on either side."""
+
+    local: Path
+    remote: Address
+
+
 @click.command(cls=Group.command_class)
 @click.argument("source", metavar="SRC", type=Location())
 @click.argument("target", metavar="DEST", type=Location())
 @click.option("-r", "--recursive", is_flag=True, help="Copy directories with all that is below.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=100_000,
+    show_default=True,
+    help="Entries of a tree that -r copies at most; of a larger one it copies nothing.",
+)
 @pass_application
-def cp(application: Application, source: str, target: str, recursive: bool) -> None:
+def cp(application: Application, *, source: str, target: str, recursive: bool, limit: int) -> None:
     """Copy UTF-8 text files into a session or out of it: one of SRC and DEST is ID:PATH, the other a local path.
 
     As with cp(1), a DEST that is a directory, or ends with a slash, gets the file below it. "-" is standard input or
@@ -66,18 +83,41 @@ def cp(application: Application, source: str, target: str, recursive: bool) -> N
         )
     copied: list[Copy] | None
     if there is not None:
-        copied = _upload(application, source, there, recursive)
+        copied = _upload(application, source, there, limit if recursive else None)
     else:
         assert here is not None
-        copied = _download(application, here, target, recursive)
+        copied = _download(application, here, target, limit if recursive else None)
     if copied is not None:
         application.show({"files": len(copied), "bytes": sum(one.size for one in copied)})
+
+
+def _tree(top: Directory, entries: Callable[[Directory], Iterator[Copy | Directory | None]], limit: int) -> list[Copy]:
+    """The files of a tree: a directory's own, then those of its directories. Its depth and width may be hostile.
+
+    :param entries: a directory's files and directories; ``None`` for what is neither.
+    :raises Failure: when the tree has more than ``limit`` entries.
+    """
+    copies: list[Copy] = []
+    waiting, seen = [top], 0
+    while waiting:
+        found = []
+        for entry in entries(waiting.pop()):
+            seen += 1
+            if seen > limit:
+                hint = "Nothing was copied. --limit allows more."
+                raise Failure(f"{top.local} and {top.remote}: the tree has more than {limit} entries", hint)
+            if entry is not None:
+                found.append(entry)
+        found.sort(key=lambda entry: entry.remote.path)
+        copies += [entry for entry in found if isinstance(entry, Copy)]
+        waiting += [entry for entry in reversed(found) if isinstance(entry, Directory)]
+    return copies
 
 
 # -- into a session ----------------------------------------------------------------------------------------------------
 
 
-def _upload(application: Application, source: str, target: Address, recursive: bool) -> list[Copy]:
+def _upload(application: Application, source: str, target: Address, limit: int | None) -> list[Copy]:
     client = application.client
     if source == STANDARD:
         if _is_directory(application, target):
@@ -88,11 +128,14 @@ def _upload(application: Application, source: str, target: Address, recursive: b
     path = Path(source)
     if not path.exists():
         raise Failure(f"{source}: no such file or directory")
-    if path.is_dir() and not recursive:
+    if path.is_dir() and limit is None:
         raise Failure(f"{source} is a directory", "-r copies it with all that is below.")
     if _is_directory(application, target):
         target = target.below(path.resolve().name)
-    copies = list(_local_tree(application, path, target)) if path.is_dir() else [_copy_of(path, target)]
+    if path.is_dir() and limit is not None:
+        copies = _tree(Directory(path, target), functools.partial(_local_entries, application), limit)
+    else:
+        copies = [_copy_of(path, target)]
     for copy in copies:
         _check(copy.local)
     with application.progress(f"Copying to {target.session_id}", sum(copy.size for copy in copies)) as advance:
@@ -116,15 +159,20 @@ def _copy_of(path: Path, remote: Address) -> Copy:
     return Copy(path, remote, path.stat().st_size)
 
 
-def _local_tree(application: Application, path: Path, target: Address) -> Iterator[Copy]:
-    with os.scandir(path) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir(follow_symlinks=False):
-                yield from _local_tree(application, Path(entry), target.below(entry.name))
-            elif entry.is_file(follow_symlinks=False):
-                yield _copy_of(Path(entry), target.below(entry.name))
-            else:
-                application.note(f"Left out, being neither file nor directory: {visible(entry.path)}")
+def _local_entries(application: Application, directory: Directory) -> Iterator[Copy | Directory | None]:
+    try:
+        with os.scandir(directory.local) as entries:
+            for entry in entries:
+                path, remote = Path(entry), directory.remote.below(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    yield Directory(path, remote)
+                elif entry.is_file(follow_symlinks=False):
+                    yield Copy(path, remote, entry.stat(follow_symlinks=False).st_size)
+                else:
+                    application.note(f"Left out, being neither file nor directory: {visible(entry.path)}")
+                    yield None
+    except OSError as error:
+        raise Failure(f"{error.filename or directory.local}: {error.strerror}", "Nothing was copied.") from error
 
 
 def _check(path: Path) -> None:
@@ -156,7 +204,7 @@ def _not_text(name: str) -> Failure:
 # -- out of a session --------------------------------------------------------------------------------------------------
 
 
-def _download(application: Application, source: Address, target: str, recursive: bool) -> list[Copy] | None:
+def _download(application: Application, source: Address, target: str, limit: int | None) -> list[Copy] | None:
     """The files that were copied; ``None`` when the output is the file."""
     client = application.client
     if target == STANDARD:
@@ -171,8 +219,8 @@ def _download(application: Application, source: Address, target: str, recursive:
         local /= Path(source.path).name or source.session_id
     if found.type is not EntryType.DIRECTORY:
         copies = [Copy(local, source, found.size)]
-    elif recursive:
-        copies = list(_remote_tree(application, source, local))
+    elif limit is not None:
+        copies = _tree(Directory(local, source), functools.partial(_remote_entries, application), limit)
     else:
         raise Failure(f"{source} is a directory", "-r copies it with all that is below.")
     copied, failures = [], []
@@ -195,23 +243,35 @@ def _download(application: Application, source: Address, target: str, recursive:
     return copied
 
 
-def _remote_tree(application: Application, source: Address, local: Path) -> Iterator[Copy]:
+def _remote_entries(application: Application, directory: Directory) -> Iterator[Copy | Directory | None]:
+    source = directory.remote
     for entry in application.client.list_directory(source.session_id, source.path):
         if entry.name in ("", ".", "..") or "/" in entry.name or "\0" in entry.name:
             raise Failure(f"{source} has an entry that no directory can have: {entry.name!r}", "Nothing was copied.")
-        remote, path = source.below(entry.name), local / entry.name
+        remote, path = source.below(entry.name), directory.local / entry.name
         if entry.type is EntryType.DIRECTORY:
-            yield from _remote_tree(application, remote, path)
+            yield Directory(path, remote)
         elif entry.type is EntryType.FILE:
             yield Copy(path, remote, entry.size)
         else:
             application.note(f"Left out, being neither file nor directory: {visible(str(remote))}")
+            yield None
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory with its parents; pathlib's own way recurses, and the depth is the session's to choose."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:
     """Replace a file at once: whoever reads it sees the old or the new bytes."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(path.parent)
         part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
         try:
             part.write_bytes(content)

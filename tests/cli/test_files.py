@@ -6,9 +6,21 @@ import json
 import os
 import pty
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from sandbox.cli.addresses import Address
+from sandbox.cli.copying import Copy as Copied
+from sandbox.cli.copying import Directory, _tree, _write
+from sandbox.cli.failures import Failure
 from tests.cli.command import PROGRAM, CommandCase, clean
+
+
+def remove(tree: Path) -> None:
+    """Remove a tree that is deeper than Python's own way goes."""
+    subprocess.run(["rm", "-r", tree], check=True)
 
 
 class FilesCase(CommandCase):
@@ -85,6 +97,47 @@ class Copy(FilesCase):
         self.good("cp", "-r", "demo:", "back")
         self.assertEqual((self.work / "back" / "demo" / "top" / "a").read_text(), "1")
 
+    def test_f47_a_tree_has_a_limit_on_either_side(self) -> None:
+        for name in ("top/a", "top/sub/b", "top/sub/c"):
+            (self.work / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.work / name).write_text(name)
+        message = self.bad("cp", "-r", "--limit", "3", "top", "demo:")
+        self.assertIn("more than 3 entries", message)
+        self.assertIn("--limit allows more", message)
+        self.assertEqual(self.good("ls", "-q", "demo"), "", "nothing is copied")
+        self.good("cp", "-r", "--limit", "4", "top", "demo:")
+        self.assertIn("more than 3 entries", self.bad("cp", "-r", "--limit", "3", "demo:top", "back"))
+        self.assertFalse((self.work / "back").exists())
+        self.good("cp", "-r", "--limit", "4", "demo:top", "back")
+        self.shell("ln -s a top/link")
+        self.assertIn("more than 4 entries", self.bad("cp", "-r", "--limit", "4", "demo:top", "more"), "links count")
+
+    def test_f47_a_tree_may_be_deeper_than_pythons_stack(self) -> None:
+        path = self.work / "top"
+        path.mkdir()
+        self.addCleanup(remove, path)
+        for _ in range(1200):
+            path /= "d"
+            path.mkdir()
+        (path / "f").write_text("deep")
+        self.assertEqual(self.values("cp", "-r", "top", "demo:"), {"files": 1, "bytes": 4})
+        self.assertEqual(self.shell("find top -name f | wc -c"), f"{len('top/') + 1200 * len('d/') + len('f') + 1}\n")
+
+    def test_f47_a_directory_that_may_not_be_read_is_named(self) -> None:
+        (self.work / "top" / ("n" * 200)).mkdir(parents=True)
+        self.addCleanup(remove, self.work / "top")
+        # Deeper than a path may be long: scandir says so, whoever asks.
+        place = os.open(self.work / "top" / ("n" * 200), os.O_RDONLY)
+        for _ in range(22):
+            os.mkdir("n" * 200, dir_fd=place)
+            below = os.open("n" * 200, os.O_RDONLY, dir_fd=place)
+            os.close(place)
+            place = below
+        os.close(place)
+        message = self.bad("cp", "-r", "top", "demo:")
+        self.assertIn("File name too long", message)
+        self.assertIn("Nothing was copied", message)
+
     def test_links_are_left_out_and_told(self) -> None:
         (self.work / "top").mkdir()
         (self.work / "top" / "a").write_text("1")
@@ -159,6 +212,29 @@ class Copy(FilesCase):
                 pass  # how a terminal whose other end is closed says so
         self.assertEqual((done.returncode, done.stdout), (0, b""))
         self.assertIn(b"Copying to demo", drawn)
+
+
+class Deep(SynchronousTestCase):
+    """F47: what a session may make as deep as it likes, without a session."""
+
+    def test_f47_the_walk_does_not_recurse(self) -> None:
+        def entries(directory: Directory) -> Iterator[Copied | Directory | None]:
+            depth = len(directory.local.parts)
+            yield Copied(directory.local / "f", directory.remote.below("f"), depth)
+            if depth < 3000:
+                yield Directory(directory.local / "d", directory.remote.below("d"))
+
+        found = _tree(Directory(Path("d"), Address("demo", "d")), entries, 10_000)
+        self.assertEqual([copy.size for copy in found], list(range(1, 3001)))
+
+    def test_f47_directories_are_made_without_recursion(self) -> None:
+        top = Path(self.mktemp()).absolute()
+        self.addCleanup(remove, top)
+        path = top.joinpath(*["d"] * 1200, "f")
+        _write(path, b"deep")
+        self.assertEqual(path.read_bytes(), b"deep")
+        (top / "file").write_bytes(b"")
+        self.assertRaises(Failure, _write, top / "file" / "below" / "f", b"")
 
 
 class Edit(FilesCase):
