@@ -75,13 +75,23 @@ missing_packages() {
   done
 }
 
-# make_environment DIRECTORY: a Python virtual environment, unless it is there and works.
-make_environment() {
-  "$1/bin/python" -c '' 2>/dev/null && "$1/bin/pip" --version >/dev/null 2>&1 && return
+# need_python DIRECTORY: sets $python to a Python that can be used: that of a virtual environment which works, else the
+# machine's, which then can make one.
+need_python() {
+  python=$1/bin/python
+  "$python" -c '' 2>/dev/null && "$1/bin/pip" --version >/dev/null 2>&1 && return
+  python=python3
   command -v python3 >/dev/null || install_packages "Python" python3 python3-venv
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed, not $(python3 --version)"
   # Debian keeps pip's wheel, without which venv makes nothing usable, in a package of its own.
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "Python's venv module" python3-venv
+}
+
+# make_environment DIRECTORY: a Python virtual environment, unless it is there and works.
+make_environment() {
+  local python
+  need_python "$1"
+  [ "$python" = python3 ] || return 0
   say "Making a virtual environment in ${1#"$root/"}"
   rm -rf "$1"
   python3 -m venv "$1" || fail "python3 -m venv failed"

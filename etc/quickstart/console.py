@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 
 class Failed(Exception):
-    """The tour cannot go on; the message says why and, where somebody can act on it, the exact line to type."""
+    """The tour cannot go on; the message says why and, where a person can act on it, the exact line to type."""
+
+
+class Unread(Exception):
+    """Standard output was closed, as by ``| head``: the tour ends."""
 
 
 class Console:
     """Steps on standard output; progress in place on a terminal, elsewhere a line every few seconds.
 
-    :ivar interval: seconds between two lines of progress when nobody watches a terminal.
+    :ivar interval: seconds between two lines of progress where there is no terminal.
+    :ivar times: how long each part took, in seconds.
     """
 
     interval = 5.0
@@ -24,6 +31,8 @@ class Console:
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
         self._shown = 0.0
+        self._closed = False
+        self.times: dict[str, float] = {}
 
     def say(self, text: str) -> None:
         """Announce a step."""
@@ -49,9 +58,24 @@ class Console:
             self._write(f"    {line}\n")
 
     def _write(self, text: str, end: str = "") -> None:
-        # Whatever comes next replaces a line of progress.
-        sys.stdout.write(("\r\x1b[K" if self._terminal else "") + text + end)
-        sys.stdout.flush()
+        if self._closed:
+            return
+        try:
+            # Whatever comes next replaces a line of progress.
+            sys.stdout.write(("\r\x1b[K" if self._terminal else "") + text + end)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still in the buffer has to go somewhere when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._closed = True
+            raise Unread from None
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Note how long a part of the tour takes."""
+        began = time.monotonic()
+        yield
+        self.times[part] = self.times.get(part, 0.0) + time.monotonic() - began
 
     def run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Run a command, its output being progress.

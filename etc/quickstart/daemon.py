@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from quickstart.console import Console, Failed
+from quickstart.processes import Process, recall
 from quickstart.wire import SESSIONS, Call, Wire
 from sandbox.settings import variables
 
+#: Where the daemon that runs is written down, and what the `sandbox` command is told by; in the state directory.
+RECORD, CONFIGURATION = "daemon.json", "config.toml"
 DEFAULT_PORT = "4002"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
@@ -64,7 +67,7 @@ class Daemon:
     """A daemon that answers.
 
     :ivar log: what it writes.
-    :param process: the process, when it was started here rather than found running.
+    :param process: the process, when it was started here rather than left by ``--keep``.
     """
 
     def __init__(self, wire: Wire, log: Path, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -108,15 +111,22 @@ class Daemon:
                     time.sleep(0.2)
 
 
-def start(environment: Mapping[str, str], engine_url: str, state: Path, console: Console) -> Daemon:
+def start(
+    environment: Mapping[str, str], engine_url: str, state: Path, console: Console, *, kept: bool = False
+) -> Daemon:
     """The daemon that an earlier ``--keep`` left running, else a new one on ``PORT`` or a free port.
 
+    :param kept: whether an earlier run was to leave its daemon; else one that runs was left by a run that was killed,
+        and is ended.
     :raises Failed: with the end of its log when it does not start.
     """
-    key, log, address = key_file(state), state / "daemon.log", state / "daemon.json"
-    if (running := _running(address, key)) is not None:
-        console.done(f"the daemon of an earlier run answers at {running.url}")
+    key, log, address = key_file(state), state / "daemon.log", state / RECORD
+    if kept and (running := _running(address, key)) is not None:
+        console.done(f"the daemon that --keep left answers at {running.url}")
         return Daemon(running, log)
+    if (left := recall(address)) is not None:
+        left.end(STOP_TIMEOUT)
+        console.done("the daemon that a killed run left is ended")
     text = environment.get("PORT") or DEFAULT_PORT
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise Failed(f"PORT must be an integer from 0 to 65535, not {text!r}")
@@ -150,9 +160,19 @@ def start(environment: Mapping[str, str], engine_url: str, state: Path, console:
         process.kill()
         process.wait()
         raise
-    address.write_text(json.dumps({"url": daemon.wire.url, "pid": process.pid}))
+    if (written := Process.of(process.pid)) is not None:
+        written.write(address, url=daemon.wire.url)
+    _configure(state / CONFIGURATION, daemon.wire)
     console.done(f"the daemon answers at {daemon.wire.url}")
     return daemon
+
+
+def _configure(path: Path, wire: Wire) -> None:
+    """Have the ``sandbox`` command find the daemon: SANDBOX_CONFIG names the file, which its owner alone can read."""
+    key = wire.key_file.read_text().strip().partition(": ")[2]
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(f'url = "{wire.url}"\nkey = "{key}"\nuser = "quickstart"\n')
 
 
 def _answers(wire: Wire) -> bool:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import docker
-import docker.errors
-import requests.exceptions
 
 from quickstart.console import Console, Failed
+from quickstart.processes import Process
+from quickstart.requirements import PACKAGES, advise, distribution, engine_url, why_silent
 
-DEFAULT_URL = "unix:///var/run/docker.sock"
-#: The distribution's packages: docker.io only recommends iptables, without which containers have no network.
-PACKAGES = ("docker.io", "iptables")
+#: Where a dockerd that was started for the tour is written down, in the state directory.
+RECORD = "dockerd.json"
 #: Seconds that an engine may take to start.
 START_TIMEOUT = 60.0
 
@@ -25,21 +24,6 @@ START_TIMEOUT = 60.0
 def client(url: str, timeout: float = 60) -> docker.APIClient:
     """A blocking client of the engine; each read from it may take ``timeout`` seconds."""
     return docker.APIClient(base_url=url, version="auto", timeout=timeout)
-
-
-def why_silent(url: str) -> Exception | None:
-    """``None`` when an engine answers there; otherwise what happened instead."""
-    engine = None
-    try:
-        engine = client(url, timeout=10)
-        engine.ping()
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        failure: Exception = error
-        return failure
-    finally:
-        if engine is not None:
-            engine.close()
-    return None
 
 
 class Engine:
@@ -69,12 +53,12 @@ def ensure(environment: Mapping[str, str], console: Console, log: Path) -> Engin
     :param log: where a dockerd that is started here writes.
     :raises Failed: with the line to type where this is for the person to do.
     """
-    url = environment.get("DOCKER_HOST") or DEFAULT_URL
+    url = engine_url(environment)
     error = why_silent(url)
     if error is None:
         console.done(f"a Docker engine answers at {url}")
         return Engine(url)
-    advise(error, url, root=os.geteuid() == 0, distribution=_distribution())
+    advise(error, url, root=os.geteuid() == 0, distribution=distribution())
     console.say("No Docker engine answers, so one is started for you")
     if not all(map(shutil.which, ("dockerd", "iptables"))):
         install(PACKAGES, environment, console)
@@ -89,6 +73,8 @@ def ensure(environment: Mapping[str, str], console: Console, log: Path) -> Engin
         process = subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
+    if (known := Process.of(process.pid)) is not None:
+        known.write(log.with_name(RECORD))
     engine = Engine(url, process)
     try:
         _wait(url, lambda: _early_end(process, log))
@@ -108,41 +94,6 @@ def install(packages: Sequence[str], environment: Mapping[str, str], console: Co
     silent = {**environment, "DEBIAN_FRONTEND": "noninteractive"}
     console.run(["apt-get", "-q", "update"], silent)
     console.run(["apt-get", "-q", "install", "--yes", "--no-install-recommends", *packages], silent)
-
-
-def advise(error: Exception, url: str, *, root: bool, distribution: str) -> None:
-    """Give up when starting an engine is not for us to do.
-
-    :param distribution: the ``ID`` and ``ID_LIKE`` of os-release.
-    :raises Failed: with the line to type.
-    """
-    if "PermissionError" in repr(error) or "Permission denied" in str(error):
-        raise Failed(
-            f"This user may not speak to the Docker engine at {url}. Type, then log in again:\n"
-            '  sudo usermod --append --groups docker "$USER"'
-        )
-    if url != DEFAULT_URL:
-        raise Failed(f"No Docker engine answers at DOCKER_HOST={url}. For the default one type:\n  unset DOCKER_HOST")
-    if not {"debian", "ubuntu"} & set(distribution.split()):
-        raise Failed(
-            "No Docker engine answers. Install Docker for this system and start it; where systemd runs, type:\n"
-            "  sudo systemctl start docker"
-        )
-    if not root:
-        raise Failed(
-            "No Docker engine answers. Type, then log in again:\n"
-            f"  sudo apt-get install --no-install-recommends {' '.join(PACKAGES)} && "
-            'sudo usermod --append --groups docker "$USER"'
-        )
-
-
-def _distribution() -> str:
-    try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return ""
-    fields = dict(line.split("=", 1) for line in lines if "=" in line)
-    return f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', "")
 
 
 def _early_end(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -20,11 +19,10 @@ import urllib3.exceptions
 
 from quickstart.console import Console, Failed
 from quickstart.engine import client, install
+from quickstart.recipe import DEFAULT_IMAGE, RECIPE, RECIPE_LABEL, recipe_version
 
-RECIPE = Path(__file__).parents[1] / "image"
-DEFAULT_IMAGE = "sandbox-session:latest"
-#: The label that tells which recipe an image was made by; a changed recipe makes a new image.
-RECIPE_LABEL = "sandbox.image.recipe"
+__all__ = ["DEFAULT_IMAGE", "RECIPE", "SessionImage", "mmdebstrap_command", "recipe_version"]
+
 BASE_IMAGE = "debian:bookworm-slim"
 #: Seconds without a sign of life from a registry, and from a build, after which another way is tried.
 PULL_TIMEOUT = 20.0
@@ -33,14 +31,6 @@ BUILD_TIMEOUT = 180.0
 #: What a network that lets nothing through looks like, by way of the engine.
 _REFUSALS = (docker.errors.DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-
-
-def recipe_version(folder: Path = RECIPE) -> str:
-    """A digest of the recipe's files, 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

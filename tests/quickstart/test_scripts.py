@@ -10,6 +10,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.engine import ENGINE_URL
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -68,6 +70,43 @@ class ScriptTests(SynchronousTestCase):
         result = self.bash(f"make_environment {self.programs}/venv")
         self.assertEqual(result.returncode, 1)
         self.assertIn("sudo apt-get install --no-install-recommends python3-venv", result.stderr)
+
+    def quickstart(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the script of a copy of what it needs, in which nothing was made yet."""
+        copy = self.programs / "clone"
+        shutil.copytree(ROOT / "etc", copy / "etc", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "quickstart", copy)
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", **environment}
+        self.addCleanup(lambda: self.assertFalse((copy / ".venv").exists(), "nothing is made"))
+        return subprocess.run(
+            [copy / "quickstart", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def test_f24_the_engine_is_looked_for_before_anything_is_made(self) -> None:
+        """A user without the docker group does not wait for the environment to learn it."""
+        python = shutil.which("python3")
+        self.pretend("python3", f'case "$*" in *" venv "*) echo made >&2; exit 1 ;; *) exec {python} "$@" ;; esac')
+        result = self.quickstart(DOCKER_HOST="unix:///nowhere/docker.sock")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("No Docker engine answers at DOCKER_HOST=unix:///nowhere/docker.sock", result.stderr)
+        self.assertNotIn("made", result.stderr)
+
+    def test_f24_what_is_made_is_said_first(self) -> None:
+        python = shutil.which("python3")
+        self.pretend("python3", f'case "$*" in *" venv "*) exit 1 ;; *) exec {python} "$@" ;; esac')
+        result = self.quickstart(DOCKER_HOST=ENGINE_URL)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stdout, r"(?s)\A==> .*\.venv +Python packages.*Docker engine.*==> Making a virtual")
+
+    def test_f26_another_system_than_linux_is_refused(self) -> None:
+        self.pretend("uname", "echo Darwin")
+        result = self.quickstart()
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("the daemon needs Linux: this is Darwin", result.stderr)
+
+    def test_f24_stop_makes_nothing(self) -> None:
+        result = self.quickstart("--stop")
+        self.assertEqual((result.returncode, result.stdout), (0, "==> Nothing was started from this checkout\n"))
 
     def test_commands_explain_themselves(self) -> None:
         """``--help`` makes nothing; an argument that does not exist neither."""
