@@ -23,18 +23,68 @@ PAGE_FIELDS = (
     (b"x-content-type-options", b"nosniff"),
 )
 
-_ADVICE = {
-    "PREVIEW_NOT_REGISTERED": "Start an application in this session and register its port as the preview.",
-    "PREVIEW_UNREACHABLE": "The application is not answering yet. This page reloads itself until it does.",
-    "PREVIEW_BAD_ANSWER": "Something listens on the preview's port, but what it says is not HTTP.",
-    "PREVIEW_TIMEOUT": "The application took the request and did not answer. Look at its output, then try again.",
-    "CONTAINER_NOT_RUNNING": "The session's container is stopped. Start the session, then try again.",
-    "CONTAINER_PAUSED": "The session's container is paused. Start the session, then try again.",
-    "CONTAINER_NOT_FOUND": "The session has no container any more.",
-    "CROSS_ORIGIN": "Another page asked for this. Open the preview itself, then try again there.",
-    "OVERLOADED": "Too much is going on at once. Try again in a moment.",
+#: What happened and what a visitor can do, by code. Visitors rarely run the preview themselves: sessions and containers
+#: mean nothing to them. The contract's message stands below in small print, for the person who is asked for help.
+_WORDS = {
+    "PREVIEW_NOT_REGISTERED": (
+        "Nothing is shown at this address yet",
+        "If the preview is yours, start its application and register the port. Else ask the person who sent you here.",
+    ),
+    "PREVIEW_UNREACHABLE": (
+        "The preview is starting",
+        "The application is not answering yet. This page reloads itself until it does.",
+    ),
+    "PREVIEW_BAD_ANSWER": (
+        "The application does not answer with a web page",
+        "Trying again will hardly help. Tell the person who runs the application: what listens there is not HTTP.",
+    ),
+    "PREVIEW_TIMEOUT": (
+        "The application takes too long",
+        "It got your request and has not answered. Try again in a moment, or tell the person who runs it.",
+    ),
+    "PREVIEW_REFUSED": ("This preview cannot be shown", "Ask the person who sent you here for another address."),
+    "CONTAINER_NOT_RUNNING": (
+        "The preview is stopped",
+        "If it is yours, start its session, then reload this page. Else ask the person who sent you here to start it.",
+    ),
+    "CONTAINER_PAUSED": (
+        "The preview is paused",
+        "If it is yours, start its session, then reload this page. Else ask the person who sent you here to start it.",
+    ),
+    "CONTAINER_NOT_FOUND": (
+        "The preview is gone",
+        "What it showed was removed. Ask the person who sent you here for a new address.",
+    ),
+    "CONTAINER_NO_ADDRESS": (
+        "The preview cannot be reached",
+        "It has no network. If it is yours, stop and start its session. Else tell the person who sent you here.",
+    ),
+    "TOKEN_MISSING": (
+        "You need a link to see this preview",
+        "Open it from where you work on it, or by the link that you were sent: all of it, up to its last character.",
+    ),
+    "TOKEN_INVALID": (
+        "This link does not work",
+        "It may have been withdrawn, or a part of it got lost on the way. Ask the person who sent it for a new one.",
+    ),
+    "TOKEN_EXPIRED": ("This link has expired", "Ask the person who sent it for a new one."),
+    "ACCESS_DENIED": (
+        "This preview is private",
+        "You are not among those who may see it. Ask the person who sent you here for a link.",
+    ),
+    "CROSS_ORIGIN": (
+        "Another page asked for this",
+        "Open the preview itself, by its own address, then try again there.",
+    ),
+    "NOT_FOUND": ("There is nothing here", "Check the address, or ask the person who gave it to you."),
+    "TOO_MANY_PREVIEW_CONNECTIONS": (
+        "The preview is busy",
+        "Too many people or pages use it at once. Try again in a moment.",
+    ),
 }
-
+_OWN_FAULT = ("Something went wrong", "It is not your fault. Try again in a moment.")
+_UNAVAILABLE = ("The service is not available right now", "Try again in a moment.")
+_REFUSED = ("This cannot be shown", "Check the address, or ask the person who gave it to you.")
 _LATER = "Try again in a moment."
 
 # After 1, 2, 4 and then every 8 seconds. Its tries are counted where a reload keeps them and the address does not show
@@ -57,7 +107,7 @@ h1{{font-size:1.5rem;margin:0 0 .5rem}}
 p{{margin:.5rem 0}}
 small{{opacity:.7}}
 </style>{reload}
-<main><h1>{title}</h1><p>{message}</p><p>{advice}</p><small>{status} {phrase} &middot; {code}</small></main>
+<main><h1>{title}</h1><p>{advice}</p><small>{message} &middot; {status} {phrase} &middot; {code}</small></main>
 </html>
 """
 
@@ -88,19 +138,28 @@ def respond(request: Request, reply: Reply) -> None:
         request.respond(Reply(reply.status, reply.payload, (*reply.headers, (b"cache-control", b"no-store"))))
 
 
+def words(status: int, code: str) -> tuple[str, str]:
+    """What an error is called for a visitor, and what a visitor can do about it."""
+    if code in _WORDS:
+        return _WORDS[code]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _UNAVAILABLE
+    return _OWN_FAULT if status >= 500 else _REFUSED
+
+
 def page(reply: Reply, again: bool = True) -> bytes:
     """The page of an error reply. All that it shows is escaped, the message too: ids and words of others are in it.
 
     :param again: whether it may ask again by itself: a form is not to be sent twice.
     """
     payload = reply.payload or {}
-    code = str(payload.get("code", ""))
+    code, message = str(payload.get("code", "")), str(payload.get("message", ""))
     starting = code == "PREVIEW_UNREACHABLE"
-    message = str(payload.get("message", ""))
+    title, advice = words(reply.status, code)
     text = _PAGE.format(
-        title="The preview is starting" if starting else escape(message),
-        message=escape(message) if starting else "",
-        advice=escape(_ADVICE.get(code, _LATER if reply.status >= 500 else "") if again or not starting else _LATER),
+        title=escape(title),
+        advice=escape(_LATER if starting and not again else advice),
+        message=escape(f"{message} ({payload['incident']})" if "incident" in payload else message),
         status=reply.status,
         phrase=escape(HTTPStatus(reply.status).phrase),
         code=escape(code),

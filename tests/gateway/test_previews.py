@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
 from twisted.internet.ssl import CertificateOptions
 
 from sandbox import __version__
+from sandbox.domain import errors
 from sandbox.domain.errors import (
     ContainerNotFound,
     ContainerNotRunning,
@@ -20,8 +23,9 @@ from sandbox.domain.errors import (
     StoreUnavailable,
 )
 from sandbox.domain.host_verdicts import HostMode
+from sandbox.gateway import pages
 from sandbox.gateway.resource import GatewayOptions
-from sandbox.http.replies import Reply
+from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.policy.pooling import PoolLimits
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.contracts.client_wire import self_signed
@@ -156,12 +160,52 @@ class Errors(GatewayCase):
         page = answer.body.decode()
         self.assertIn("width=device-width", page)
         self.assertIn("No preview port registered for session none", page)
-        self.assertIn("register its port", page)
+        self.assertIn("<h1>Nothing is shown at this address yet</h1>", page)
+        self.assertIn("register the port", page)
         self.assertIn(b"default-src 'none'", answer.get(b"content-security-policy") or b"")
         for outside in ("http://", "https://", "src=", "href=", "@import"):
             self.assertNotIn(outside, page)
         self.assertNotIn("location.reload", page)
         self.assertLess(len(page), 3000)
+
+    def test_f28_every_error_of_previews_has_a_visitors_words_and_advice(self) -> None:
+        """The headline is no message of the contract's, and names no session, container, token or gateway."""
+        found = [
+            errors.PreviewNotRegistered("s1"),
+            errors.PreviewUnreachable(),
+            errors.PreviewMisbehaved(),
+            errors.PreviewTimedOut(),
+            errors.PreviewRefused("s1", "it is the host's"),
+            errors.ContainerNotFound("s1"),
+            errors.ContainerNotRunning("s1", "exited"),
+            errors.ContainerNotRunning("s1", "paused"),
+            errors.ContainerWithoutAddress("s1"),
+            *(errors.TokenRejected("x", code=code) for code in ("TOKEN_INVALID", *errors.TokenRejected.further)),
+            errors.AccessDenied(),
+            errors.CrossOriginDenied(),
+            errors.Overloaded("The daemon is starting", code="STARTING"),
+            errors.Overloaded("Too many connections", code="TOO_MANY_PREVIEW_CONNECTIONS"),
+            errors.AccessUnavailable(),
+            errors.EngineUnavailable("away"),
+        ]
+        seen = set()
+        for error in found:
+            reply = reply_to(error)
+            page = pages.page(reply).decode()
+            (headline,) = re.findall("<h1>(.*)</h1>", page)
+            (advice,) = re.findall("<p>(.*?)</p>", page)
+            (small,) = re.findall("<small>(.*)</small>", page)
+            self.assertNotRegex(headline, "(?i)session|container|token|gateway|authori|server")
+            self.assertGreater(len(advice), 15, error)
+            self.assertIn(html.escape(error.message), small, "for who is asked for help")
+            self.assertIn(error.reason_code, small)
+            seen.add(headline)
+        self.assertEqual(len(seen), len(found) - 2, "those that are not available share one")
+
+    def test_f28_an_unforeseen_error_names_its_incident(self) -> None:
+        page = pages.page(error_reply(500, "INTERNAL", "Internal server error", incident="abc123")).decode()
+        self.assertIn("<h1>Something went wrong</h1>", page)
+        self.assertIn("abc123", page)
 
     async def test_words_of_others_are_escaped(self) -> None:
         self.resolver.previews["s1"] = PreviewRefused("s1", "<script>alert(1)</script>")
