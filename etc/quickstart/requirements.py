@@ -121,7 +121,7 @@ def plan(environment: Mapping[str, str], root: Path = ROOT) -> list[tuple[str, s
         advise(error, url, root=os.geteuid() == 0, distribution=distribution())
         engine = f"none answers at {url}: {' and '.join(PACKAGES)} are installed if need be, and it is started"
     return [
-        (".venv", "there" if (root / ".venv" / ".installed").exists() else "Python packages from PyPI, about 20 s"),
+        (".venv", "there" if (root / ".venv" / ".installed").exists() else "Python packages from PyPI, 20 s or more"),
         ("Docker engine", engine),
         (environment.get("SESSION_IMAGE") or DEFAULT_IMAGE, _image(environment, url if error is None else None)),
         (".quickstart", "the service key, the database and the logs"),

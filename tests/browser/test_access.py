@@ -130,7 +130,7 @@ class Stories:
 
             def check(browser: Chromium, url: str = made[form], form: str = form) -> None:
                 browser.open(self.urls[form])
-                browser.see("h1", "Missing or invalid authorization token")
+                browser.see("h1", "You need a link to see this preview")
                 self.open_link(browser, url)
                 self.assert_clean(browser, url, "carol")
                 browser.driver.refresh()
@@ -144,9 +144,9 @@ class Stories:
                 self.revoke(made)
                 self.assertTrue(browser.soon(lambda: browser.text("#end") == "ended 1008", 5.0), browser.text("#end"))
                 browser.driver.refresh()
-                browser.see("h1", "Invalid token")
+                browser.see("h1", "This link does not work")
                 browser.open(made[form])
-                browser.see("h1", "Invalid token")
+                browser.see("h1", "This link does not work")
 
             self.in_browser(revoked)
 

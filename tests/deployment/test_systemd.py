@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -286,12 +287,29 @@ class Proxies(DeployedCase):
             websocket.send("through")
             self.assertEqual(websocket.recv(timeout=30), "through")
 
+    def _look_at_port_80(self, host: str) -> None:
+        """F29: only our own names are sent on to https; another host is not a place to send a browser to."""
+        for name in (host, "sandbox.example.com"):
+            connection = http.client.HTTPConnection(self.server.address, 80, timeout=30)
+            self.addCleanup(connection.close)
+            connection.request("GET", "/a?b", headers={"Host": name})
+            response = connection.getresponse()
+            self.assertEqual((response.status, response.getheader("Location")), (308, f"https://{name}/a?b"))
+        for name in ("evil.example", "sandbox.example.com.evil.example", self.server.address):
+            connection = http.client.HTTPConnection(self.server.address, 80, timeout=30)
+            self.addCleanup(connection.close)
+            connection.request("GET", "/a?b", headers={"Host": name})
+            with contextlib.suppress(ConnectionError):
+                self.assertIsNone(connection.getresponse().getheader("Location"), name)
+
     def test_nginx(self) -> None:
         self.through("nginx")
+        self._look_at_port_80("3000-proxied.preview.example.net")
         self.look()
 
     def test_caddy(self) -> None:
         self.through("caddy")
         validated = self.server.run("caddy validate --adapter caddyfile --config etc/Caddyfile-example")
         self.assertIn("Valid configuration", validated)
+        self._look_at_port_80("3000-proxied.preview.example.net")
         self.look()
