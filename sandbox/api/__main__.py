@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from sandbox.api.framework.page import render
+from sandbox.api.framework.page import page
 from sandbox.api.internal.api import description
 
 
@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m sandbox.api [json|html]\n")
         return 2
     if arguments == ["html"]:
-        sys.stdout.buffer.write(render(description()))
+        sys.stdout.buffer.write(page())
     else:
         sys.stdout.write(json.dumps(description(), indent=2, ensure_ascii=False) + "\n")
     return 0

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from sandbox.api.framework.endpoint import APP, OPERATIONS, Call, Page, endpoint, refuse_route
 from sandbox.api.framework.openapi import describe
 from sandbox.api.framework.operation import Answer
-from sandbox.api.framework.page import FIELDS, render
+from sandbox.api.framework.page import fields, page
 from sandbox.api.internal.previews import PreviewEndpoints
 from sandbox.api.internal.sessions import SessionEndpoints
 from sandbox.api.internal.undecorated_operations import UNDECORATED
@@ -35,12 +35,6 @@ from sandbox.protocols.hostnames import Addresses
 def description() -> dict[str, Any]:
     """The API's description, an OpenAPI 3.1 document."""
     return describe([*OPERATIONS, *UNDECORATED])
-
-
-@cache
-def page() -> bytes:
-    """The description as an HTML page; made once, because it takes some 20 ms."""
-    return render(description())
 
 
 class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
@@ -87,4 +81,4 @@ class InternalApi(SessionEndpoints, WorkspaceEndpoints, PreviewEndpoints):
     @endpoint("GET", "/docs", Answer(200, "A page, complete in itself.", text_type="text/html"), tag="description")
     async def api_page(self, call: Call) -> Page:
         """This description as a page to read."""
-        return Page(page(), b"text/html; charset=utf-8", FIELDS)
+        return Page(page(), b"text/html; charset=utf-8", fields())
