@@ -19,7 +19,7 @@ def _explain(variable: Variable) -> str:
         default = "required"
     else:
         default = f"default {variable.default}" if variable.default else "unset by default"
-    text = f"{variable.help} Accepts {variable.accepts}; {default}.{' Taken at SIGHUP.' if variable.live else ''}"
+    text = f"{variable.help} Accepts {variable.accepts}; {default}.{' Applied at SIGHUP.' if variable.live else ''}"
     indent = " " * 6
     return f"  {variable.name}\n" + textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent)
 
@@ -33,7 +33,7 @@ class Options(usage.Options):
     """
 
     synopsis = "Usage: twistd [twistd options] sandbox [options]"
-    longdesc = "Settings come from the environment, and from a file that goes before it:\n\n" + "\n".join(
+    longdesc = "Settings come from the environment, and from a file that overrides it:\n\n" + "\n".join(
         map(_explain, variables())
     )
 
@@ -48,8 +48,8 @@ class Options(usage.Options):
         self["listen"].append(endpoint)
 
     def opt_env_file(self, path: str) -> None:
-        """A file of variables, as systemd's EnvironmentFile= takes it; it goes before the environment, and is read
-        anew at SIGHUP."""
+        """A file of variables in the form of systemd's EnvironmentFile=; it overrides the environment, and is read
+        again at SIGHUP."""
         self["env-file"] = os.path.abspath(path)
 
     def getUsage(self, width: int | None = None) -> str:

@@ -37,7 +37,7 @@ def _default(each: Variable) -> str:
         text = "**Required.**"
     else:
         text = f"Default: `{each.default}`." if each.default else "Unset by default."
-    return text + (" A secret: never shown." if each.secret else "") + (" Taken at SIGHUP." if each.live else "")
+    return text + (" A secret: never shown." if each.secret else "") + (" Applied at SIGHUP." if each.live else "")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -16,7 +16,13 @@ from sandbox.cli.failures import Failure
 
 @click.command(cls=Group.command_class)
 @click.option("--page", is_flag=True, help="The page to read, in HTML, instead of the OpenAPI document.")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write it there.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to FILE instead of standard output.",
+)
 @click.option("--open", "show", is_flag=True, help="Show the page in a browser.")
 @pass_application
 def api(application: Application, page: bool, output: Path | None, show: bool) -> None:

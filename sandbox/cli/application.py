@@ -27,7 +27,7 @@ class Application:
 
     :ivar environment: the process's.
     :ivar as_json: whether results and errors are JSON.
-    :ivar url: ``--url``, which goes before environment and file.
+    :ivar url: ``--url``, which overrides environment and file.
     """
 
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ)
@@ -62,7 +62,7 @@ class Application:
 
     @property
     def lively(self) -> bool:
-        """Whether somebody watches: progress is drawn on a terminal's error stream only."""
+        """Whether to draw progress: only where the error stream is a terminal."""
         return not self.as_json and sys.stderr.isatty()
 
     @contextmanager

@@ -269,7 +269,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file at once: whoever reads it sees the old or the new bytes."""
+    """Replace a file atomically: readers see the old or the new bytes."""
     try:
         _make_directory(path.parent)
         part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")

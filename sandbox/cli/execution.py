@@ -29,7 +29,7 @@ TIMED_OUT, FAILED, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127
     type=click.FloatRange(0.001, 600),
     default=300,
     show_default=True,
-    help="When it and all it started are killed.",
+    help="Seconds until the command and all it started are killed.",
 )
 @pass_application
 def execute(

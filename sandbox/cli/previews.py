@@ -29,7 +29,7 @@ def preview() -> None:
 @click.option(
     "--access",
     type=click.Choice(["public", "owner", "link"]),
-    help="Who may see it: everybody, the session's owner, or also who holds a link. Default: the daemon's.",
+    help="Who may see it: everyone, the session's owner, or also holders of a link. Default: the daemon's.",
 )
 @click.option("--keep-prefix", is_flag=True, help="Leave /previews/ID in the paths that the application sees.")
 @click.option(
@@ -62,7 +62,12 @@ def _ttl(value: str) -> int:
 
 
 _ttl_option = click.option(
-    "--ttl", metavar="TIME", type=_ttl, default="1h", show_default=True, help="How long it opens: 90, 15m, 12h, 1d."
+    "--ttl",
+    metavar="TIME",
+    type=_ttl,
+    default="1h",
+    show_default=True,
+    help="The link's lifetime: 90, 15m, 12h, 1d.",
 )
 
 
@@ -70,7 +75,7 @@ _ttl_option = click.option(
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @_ttl_option
 @click.option("--user", metavar="USER", help="The user that the application sees.  [default: the session's own]")
-@click.option("--no-browser", is_flag=True, help="Print the URL, and start nothing.")
+@click.option("--no-browser", is_flag=True, help="Only print the URL.")
 @pass_application
 def open_(application: Application, session_id: str, ttl: int, user: str | None, no_browser: bool) -> None:
     """Open the preview in a browser, by a link for the session's own user, which works for every access; print its
@@ -104,7 +109,7 @@ def _owner(application: Application, session_id: str) -> str | None:
 )
 @pass_application
 def link(application: Application, session_id: str, ttl: int, user: str | None) -> None:
-    """Make a URL that opens the preview for whoever holds it, and print it; its id goes to the error stream."""
+    """Make a URL that opens the preview for its holder, and print it; the link's id goes to the error stream."""
     made = application.client.create_link(session_id, ttl_seconds=ttl, user_id=user)
     application.show(made, made.host_url or made.url)
     application.note(f"Link {made.id} works until {moment(made.expires_at)}.")
@@ -125,10 +130,12 @@ def revoke(application: Application, session_id: str, link_id: str) -> None:
 
 @preview.command()
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
-@click.option("--wait", metavar="SECONDS", type=click.FloatRange(0, 3600), default=0, help="Wait for it so long.")
+@click.option(
+    "--wait", metavar="SECONDS", type=click.FloatRange(0, 3600), default=0, help="Wait up to SECONDS until it answers."
+)
 @pass_application
 def health(application: Application, session_id: str, wait: float) -> None:
-    """Say whether the application answers; exit 1 when it does not."""
+    """Check whether the application answers; exit 1 when it does not."""
     end = time.monotonic() + wait
     found = application.client.preview_health(session_id)
     with application.busy(f"Waiting for port {found.port}"):

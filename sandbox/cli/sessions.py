@@ -62,7 +62,7 @@ def up(
     memory: int | None,
     cpus: float | None,
 ) -> None:
-    """Have a session run, and print its id: start the one that there is, else make one.
+    """Start a session, or create it when it does not exist, and print its id.
 
     Without ID a new session is made, and the daemon names it.
     """
@@ -84,7 +84,7 @@ def up(
                     user or _user(application), id=session_id, image=image, env=env or None, memory_mb=memory, cpus=cpus
                 )
             except SessionExists:
-                # Somebody else was quicker; or the container is another program's, and then this says so.
+                # Another client was quicker; or the container is another program's, and then this raises that.
                 session = existing()
                 if session is None:
                     raise
@@ -139,7 +139,7 @@ def stat(application: Application, place: Address | str) -> None:
 
 
 def _each(application: Application, doing: str, ids: Sequence[str], act: Callable[[str], Any]) -> None:
-    """Do something to several sessions; one that cannot does not keep the others from it."""
+    """Do something to several sessions; a failure for one does not stop the others."""
     results, failures = [], []
     for session_id in ids:
         try:
@@ -162,7 +162,7 @@ def _each(application: Application, doing: str, ids: Sequence[str], act: Callabl
 @click.argument("session_ids", metavar="ID...", type=SESSION_ID, nargs=-1, required=True)
 @pass_application
 def start(application: Application, session_ids: Sequence[str]) -> None:
-    """Start sessions; nothing happens to one that runs."""
+    """Start sessions; one that runs is left as it is."""
     _each(application, "Starting", session_ids, application.client.start_session)
 
 
@@ -179,7 +179,7 @@ def stop(application: Application, session_ids: Sequence[str]) -> None:
 @click.option("-f", "--force", is_flag=True, help="Do not ask, even on a terminal.")
 @pass_application
 def rm(application: Application, session_ids: Sequence[str], force: bool) -> None:
-    """Delete sessions with their containers and workspaces. Asks first when a terminal is there to answer."""
+    """Delete sessions with their containers and workspaces. On a terminal it asks first."""
     if not force and sys.stdin.isatty():
         names = ", ".join(session_ids)
         if not click.confirm(f"Delete {names} with all files in the workspace?", err=True):

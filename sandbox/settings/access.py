@@ -16,7 +16,7 @@ class Access:
         "ENABLE_PREVIEW_ACCESS_CONTROL",
         FLAG,
         "false",
-        "Ask for a JWT of the session's owner, or for a link, before a preview is shown, by path or by host.",
+        "Require a JWT of the session's owner, or a link, for every preview, by path and by host.",
     )
     jwt_secret: str | None = variable(
         "JWT_SECRET",
@@ -37,17 +37,17 @@ class Access:
         "ACCESS_CACHE_SECONDS",
         number(0.1, 3600),
         "30",
-        "Seconds that a session's owner is remembered; also how long access goes on while the database is away.",
+        "Seconds that a session's owner is cached; also how long access lasts while the database is away.",
     )
     access_negative_cache_seconds: float = variable(
         "ACCESS_NEGATIVE_CACHE_SECONDS",
         number(0.1, 3600),
         "2",
-        "Seconds that it is remembered that there is no such session.",
+        "Seconds that the absence of a session is cached.",
     )
     preview_cookie_seconds: int = variable(
         "PREVIEW_COOKIE_SECONDS",
         whole(10, 86_400),
         "1800",
-        "Seconds that the cookie of an opened preview link lasts; used, it is renewed up to the link's end.",
+        "Seconds that the cookie of an opened preview link lasts; use renews it up to the link's end.",
     )

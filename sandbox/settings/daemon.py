@@ -37,16 +37,16 @@ class Daemon:
         "TRUSTED_PROXIES",
         (peers, "addresses or networks, or unix, separated by commas"),
         "",
-        "Peers that are believed what their X-Forwarded-* and Forwarded fields say.",
+        "Peers whose X-Forwarded-* and Forwarded fields are trusted.",
     )
     public_url: str | None = variable(
         "PUBLIC_URL",
         (origin, "http://HOST or https://HOST, with :PORT or without, and nothing behind"),
         None,
-        "Where browsers reach the daemon, for the URLs it answers with; unset: http://localhost and the port.",
+        "The daemon's URL for browsers, used in the URLs of its answers; unset: http://localhost and the port.",
     )
     state_directory: str = variable(
-        "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Where the embedded database lives (systemd sets it)."
+        "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Directory of the embedded database (systemd sets it)."
     )
     health_timeout: float = variable(
         "HEALTH_TIMEOUT",

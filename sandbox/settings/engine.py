@@ -1,4 +1,4 @@
-"""The Docker engine, and how much is asked of it."""
+"""The Docker engine, and the limits of its use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Engine:
-    """The Docker engine, and how much is asked of it."""
+    """The Docker engine, and the limits of its use."""
 
     docker_host: str = variable(
         "DOCKER_HOST", (engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
@@ -19,7 +19,7 @@ class Engine:
         "ENGINE_THREADS", whole(1, 256), "8", "Threads for engine calls that create, start, stop and remove."
     )
     engine_query_threads: int = variable(
-        "ENGINE_QUERY_THREADS", whole(1, 256), "4", "Threads for engine calls that only look."
+        "ENGINE_QUERY_THREADS", whole(1, 256), "4", "Threads for engine calls that only read."
     )
     engine_queue: int = variable(
         "ENGINE_QUEUE",
@@ -31,7 +31,7 @@ class Engine:
         "ENGINE_HEARTBEAT",
         number(0.1, 3600),
         "10",
-        "Seconds between signs of life asked of the engine, and the wait for one.",
+        "Seconds between pings of the engine, and how long the daemon waits for an answer.",
     )
     engine_retry_max: float = variable(
         "ENGINE_RETRY_MAX",

@@ -49,7 +49,7 @@ def read_env_file(text: str) -> dict[str, Assignment]:
     >>> {name: (each.value, each.line) for name, each in found.items()}
     {'A': ('b c # no comment', 2), 'B': ('d"e', 3), 'C': ('fg', 5)}
 
-    :raises ValueError: naming the line that is wrong, and nothing of what stands in it.
+    :raises ValueError: naming the line that is wrong, and nothing of its content.
     """
     found: dict[str, Assignment] = {}
     position = 0
@@ -81,7 +81,7 @@ def _unescape(text: str) -> str:
 
 
 def parse_with_file(environment: Mapping[str, str], name: str, file: Mapping[str, Assignment]) -> Settings:
-    """Settings from an environment and a file that goes before it.
+    """Settings from an environment and a file that overrides it.
 
     :param name: what the file is called in errors.
     :raises SettingError: naming the file and the line where the file is to blame.

@@ -12,11 +12,11 @@ from sandbox.settings import GROUPS, REQUIRED
 from sandbox.settings.variable import Variable, declared
 
 _HEAD = """\
-# Every variable of the daemon. Under systemd this is /etc/sandbox/sandbox.env: the daemon's user's own, and readable by
-# nobody else. Lines are NAME=VALUE; quotes and backslashes mean what they mean to systemd's EnvironmentFile=, and a
-# comment is a line of its own. A variable that is commented out here has that value by default.
+# Every variable of the daemon. Under systemd this is /etc/sandbox/sandbox.env: owned by the daemon's user, and readable
+# by that user only. Lines are NAME=VALUE; quotes and backslashes have the meaning of systemd's EnvironmentFile=, and a
+# comment is a line of its own. The value of a variable that is commented out is its default.
 #
-# `systemctl reload sandbox` takes new values of the variables that say so; the others take `systemctl restart sandbox`.
+# `systemctl reload sandbox` applies new values of the variables that say so; others need `systemctl restart sandbox`.
 """
 
 
@@ -28,7 +28,7 @@ def _entry(variable: Variable) -> str:
     required = variable.default is REQUIRED
     words = [variable.help, f"Accepts {variable.accepts}{'; required' if required else ''}."]
     if variable.live:
-        words.append("Taken at a reload.")
+        words.append("Applied at a reload.")
     assignment = f"{variable.name}=" if required else f"#{variable.name}={variable.default or ''}"
     return f"{_comment(' '.join(words))}\n{assignment}\n"
 

@@ -19,7 +19,7 @@ class Execution:
         "EXEC_OUTPUT_GRACE",
         number(0, 60),
         "0.1",
-        "Seconds to go on collecting output after a command ended while a background child keeps its pipe open.",
+        "Seconds of further output after a command's end while a background child keeps its pipe open.",
     )
     exec_kill_timeout: float = variable(
         "EXEC_KILL_TIMEOUT",
@@ -64,5 +64,5 @@ class Execution:
         "IDEMPOTENCY_MEMORY", whole(0, 1 << 40), "67108864", "Bytes of output that kept outcomes may hold together."
     )
     agent_idle_timeout: float = variable(
-        "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is ended; 0 keeps it."
+        "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is stopped; 0: never."
     )

@@ -28,7 +28,7 @@ class Http:
         "HTTP_IDLE_TIMEOUT",
         number(0.1, 86_400),
         "75",
-        "Seconds that a client's connection is kept without a request, or without its reading anything.",
+        "Seconds that a client's connection is kept while it sends no request, or reads nothing of an answer.",
     )
     http_upload_timeout: float = variable(
         "HTTP_UPLOAD_TIMEOUT", number(0.1, 86_400), "60", "Seconds that an upload may stall (408)."

@@ -16,7 +16,7 @@ class Logs:
         "LOG_FORMAT",
         choice("auto", "text", "json"),
         "auto",
-        "How log lines look; auto: for people when they go to a terminal, one JSON object a line otherwise.",
+        "Format of log lines; auto: text on a terminal, otherwise one JSON object a line.",
     )
     log_level: str = variable(
         "LOG_LEVEL",
@@ -26,17 +26,20 @@ class Logs:
         live=True,
     )
     log_commands: bool = variable(
-        "LOG_COMMANDS", FLAG, "true", "Log the text of commands, which may hold secrets; else only the program's name."
+        "LOG_COMMANDS",
+        FLAG,
+        "true",
+        "Log the text of commands, which may contain secrets; else only the program's name.",
     )
     access_log: float = variable(
         "ACCESS_LOG",
         number(0, 1),
         "0.001",
-        "The part of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only failures and upgrades.",
+        "Fraction of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only failures and upgrades.",
     )
     access_log_rate: int = variable(
         "ACCESS_LOG_RATE",
         whole(0, 1_000_000),
         "20",
-        "Preview requests a second, and failures and upgrades, that are logged before ACCESS_LOG leaves any out.",
+        "Preview requests a second, and as many failures and upgrades, that are logged before ACCESS_LOG applies.",
     )

@@ -16,13 +16,13 @@ class Previews:
         "PREVIEW_DOMAIN",
         (domain, "a domain name of at most 110 bytes, without a port"),
         "localhost",
-        "What preview hosts end with: http://PORT-SESSION.PREVIEW_DOMAIN/.",
+        "Domain of the preview hosts: http://PORT-SESSION.PREVIEW_DOMAIN/.",
     )
     preview_path_form: bool = variable(
         "PREVIEW_PATH_FORM",
         FLAG,
         "on",
-        "Serve previews under /previews/ID/ too, where all of them share one origin; off leaves only preview hosts.",
+        "Serve previews under /previews/ID/ too, where all of them share one origin; off: only on preview hosts.",
     )
     max_previews: int = variable(
         "MAX_PREVIEWS", whole(1, 10_000_000), "100000", "Preview registrations kept at most; beyond it 503."
@@ -49,19 +49,19 @@ class Previews:
         "PREVIEW_CONNECT_TIMEOUT",
         number(0.1, 600),
         "5",
-        "Seconds until an application that does not take a connection counts as unreachable.",
+        "Seconds to wait for a connection to an application; beyond it 502.",
     )
     preview_response_timeout: float = variable(
         "PREVIEW_RESPONSE_TIMEOUT",
         SECONDS,
         "120",
-        "Seconds until an application that took a request must have begun to answer (504 beyond); 0: for ever.",
+        "Seconds until an application must begin its answer to a request; beyond it 504; 0: no limit.",
     )
     preview_continue_timeout: float = variable(
         "PREVIEW_CONTINUE_TIMEOUT",
         number(0, 600),
         "1",
-        "Seconds to wait for an application's 100 Continue before the daemon says it itself.",
+        "Seconds to wait for an application's 100 Continue before the daemon sends its own.",
     )
     preview_health_timeout: float = variable(
         "PREVIEW_HEALTH_TIMEOUT",
@@ -92,11 +92,11 @@ class Previews:
         "PREVIEW_IDLE_TIMEOUT",
         SECONDS,
         "4",
-        "Seconds that they are kept: less than the 5 after which common dev servers close theirs.",
+        "Seconds that idle connections are kept: less than the 5 after which common dev servers close theirs.",
     )
     preview_referer_fallback: bool = variable(
         "PREVIEW_REFERER_FALLBACK",
         FLAG,
         "true",
-        "Send requests that no route takes into the preview that their Referer lies in.",
+        "Redirect requests that match no route into the preview that their Referer names.",
     )

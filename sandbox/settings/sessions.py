@@ -25,16 +25,16 @@ class Sessions:
         "SESSION_COMMAND",
         (command, "a command line with quotes as in a shell"),
         "",
-        "What a session's container runs as its main process; unset: an idle process of ours, which any image can run.",
+        "Main process of a session's container; unset: the agent's idle process, which any image can run.",
     )
     session_network: str = variable(
         "SESSION_NETWORK",
         (network, "a Docker network's name, or none"),
         "sandbox",
-        "The network of session containers, made when it is missing; previews look for an address there first.",
+        "The network of session containers, created when missing; previews prefer a container's address on it.",
     )
     session_network_internal: bool = variable(
-        "SESSION_NETWORK_INTERNAL", FLAG, "false", "Make the session network without a way out to the world."
+        "SESSION_NETWORK_INTERNAL", FLAG, "false", "Create the session network without access to outside networks."
     )
     session_network_shared: bool = variable(
         "SESSION_NETWORK_SHARED",

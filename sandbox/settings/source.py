@@ -11,7 +11,7 @@ from sandbox.settings.unknown import Unknown, unknown_in_environment, unknown_in
 
 
 class Source:
-    """The environment that the process was given, and a file that goes before it and can be read again.
+    """The environment that the process was given, and a file that overrides it and can be read again.
 
     systemd's ``EnvironmentFile=`` may have put the file's own variables into the environment. So what the file named
     when it was first read is looked for in the file only: a line that is taken out of it unsets a variable.

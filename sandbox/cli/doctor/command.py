@@ -29,7 +29,7 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red"}
 )
 @pass_application
 def doctor(application: Application, env_file: Path | None) -> None:
-    """Look whether this machine is fit for the daemon; say what to do where it is not.
+    """Check whether this machine is fit for the daemon, and print what to do where it is not.
 
     Looks at settings, key, engine, network, image, store, permissions, port, versions and the daemon itself, with the
     daemon's own variables. Works while the daemon is down. Exits 1 when something will not work.
@@ -99,5 +99,5 @@ def _examine(application: Application, env_file: Path | None) -> Iterator[Findin
         try:
             yield from check()
         except Exception as error:
-            # A doctor who faints is of no use: the other checks may still tell what is wrong.
+            # A check that fails must not stop the others, which may still find what is wrong.
             yield failed(name, f"the check itself failed: {type(error).__name__}: {error}", "Please report this.")

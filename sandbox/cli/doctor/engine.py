@@ -38,12 +38,12 @@ def check_engine(patient: Patient) -> Iterator[Finding]:
 def _unreachable(url: str) -> Finding:
     scheme, _, path = url.partition("://")
     if scheme != "unix":
-        fix = f"Have it listen there, without TLS and reachable for nobody else; or: {_START}"
+        fix = f"Let it listen there, without TLS and reachable for the daemon only; or: {_START}"
         return failed("engine", f"no Docker engine answers at {url}", fix)
     if not os.path.exists(path):
         return failed("engine", f"there is no socket {path}: Docker is not installed or does not run", _START)
     if not os.access(path, os.R_OK | os.W_OK):
-        fix = "Add the daemon's user to the socket's group (usermod -aG docker USER), and log in anew."
+        fix = "Add the daemon's user to the socket's group (usermod -aG docker USER), and log in again."
         return failed("engine", f"{path} may not be used by this user", fix)
     return failed("engine", f"no Docker engine answers at {path}", _START)
 

@@ -58,13 +58,13 @@ def check_settings(errors: list[SettingError], unknown: Sequence[Unknown] = ()) 
 
 
 def check_key(environment: Mapping[str, str], settings: Settings, key: str | None) -> Iterator[Finding]:
-    """Whether there is a service key that nobody guesses, and the other secrets too."""
+    """Whether the service key and the other secrets are set and long enough."""
     own = environment.get(_KEY)
     found = own or key
     if found is None:
         yield failed("key", f"{_KEY} is not set: the daemon does not start, and clients are refused", _NEW_KEY)
     elif own and key and own != key:
-        fix = "Give both the same; the variable goes before the configuration file."
+        fix = "Give both the same; the variable overrides the configuration file."
         yield failed("key", "the daemon's key and the clients' are different ones", fix)
     elif len(found.encode("utf-8", "surrogateescape")) < STRONG:
         yield warning("key", f"{_KEY} has less than {STRONG} bytes: it can be guessed", _NEW_KEY)

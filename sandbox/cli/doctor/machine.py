@@ -155,7 +155,7 @@ def check_daemon(patient: Patient) -> Iterator[Finding]:
         client.list_sessions(limit=1)
     except errors.Unreachable:
         fix = "Start it: twistd -n sandbox; or correct SANDBOX_URL."
-        yield warning("daemon", f"nobody answers at {url}", fix)
+        yield warning("daemon", f"no daemon answers at {url}", fix)
         return
     except errors.Forbidden:
         fix = "Give clients the daemon's INTERNAL_SERVICE_KEY, by the variable or the configuration file."
