@@ -2,7 +2,7 @@
 
 The page is committed, as what the daemon serves; a test renders it anew and compares:
 
-    python docs/extensions/api_page.py > sandbox/api/page.html
+    python docs/extensions/api_page.py > sandbox/api/internal/page.html
 """
 
 from __future__ import annotations

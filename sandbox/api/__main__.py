@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from sandbox.api.framework.page import page
 from sandbox.api.internal.api import description
+from sandbox.api.internal.page import page
 
 
 def main(arguments: list[str]) -> int:

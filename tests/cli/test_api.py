@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sandbox.api.framework.page import render
 from sandbox.api.internal.api import description
+from sandbox.api.internal.page import render
 from tests.cli.command import CommandCase
 
 

@@ -376,8 +376,8 @@ class Monitored(SynchronousTestCase):
     def test_f21_alert_panel_and_reference_name_the_daemons_own_faults_and_no_others(self) -> None:
         board = json.loads((ROOT / "etc/grafana-dashboard.json").read_text())
         queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
-        (rules,) = [each.text for each in examples("how-to/monitor.md") if "alert:" in each.text]
-        found = [words.split("|") for text in (rules, *queries) for words in re.findall(r'code=~"([^"]*)"', text)]
+        alerts = [rule["expr"] for rule in rules()]
+        found = [words.split("|") for text in (*alerts, *queries) for words in re.findall(r'code=~"([^"]*)"', text)]
         self.assertEqual(found, [sorted(errors.OWN_FAULTS)] * 2)
         page = (
             (DOCS / "reference/metrics.md")

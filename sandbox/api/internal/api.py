@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from sandbox.api.framework.endpoint import APP, OPERATIONS, Call, Page, endpoint, refuse_route
 from sandbox.api.framework.openapi import describe
 from sandbox.api.framework.operation import Answer
-from sandbox.api.framework.page import fields, page
+from sandbox.api.internal.page import fields, page
 from sandbox.api.internal.previews import PreviewEndpoints
 from sandbox.api.internal.sessions import SessionEndpoints
 from sandbox.api.internal.undecorated_operations import UNDECORATED

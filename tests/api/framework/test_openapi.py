@@ -19,9 +19,9 @@ import sandbox
 from sandbox.api.framework.endpoint import OPERATIONS
 from sandbox.api.framework.openapi_view import operations as outlines
 from sandbox.api.framework.operation import Parameter
-from sandbox.api.framework.page import page
 from sandbox.api.framework.validation import compiled, load, read
 from sandbox.api.internal.api import description
+from sandbox.api.internal.page import page
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
 from sandbox.domain import errors
