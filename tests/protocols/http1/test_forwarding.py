@@ -15,7 +15,7 @@ from sandbox.protocols import hostnames
 from sandbox.protocols.http1 import forwarding, origins, rewriting
 from sandbox.protocols.http1.forwarding import read_forwarded, source_of
 from sandbox.protocols.http1.grammar import Fields, read_section
-from sandbox.protocols.http1.headers import crossing, request_lines
+from sandbox.protocols.http1.headers import forwarding_context, request_lines
 from sandbox.protocols.http1.rewriting import Rewriter
 
 PREFIX = b"/previews/s1"
@@ -52,7 +52,7 @@ def carried(
 ) -> Sent:
     fields, known = read_section(section)
     source = source_of(section, PEER.decode(), trusted, secure)
-    way = crossing(source=source, prefix=prefix, stripped=stripped, local=local, address="172.17.0.2", port=3000)
+    way = forwarding_context(source=source, prefix=prefix, stripped=stripped, local=local, address="172.17.0.2", port=3000)
     return Sent(list(read_section(request_lines(fields, known, way, upgrade) + b"\r\n")[0]), way.rewriter)
 
 
