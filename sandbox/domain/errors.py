@@ -118,6 +118,15 @@ class ImageUnknown(InvalidRequest):
         super().__init__(f"Image {image} is not known to the engine")
 
 
+class ImageUnusable(InvalidRequest):
+    """The engine has the image, but no session can be made of it."""
+
+    code = "IMAGE_UNUSABLE"
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"Image {image} cannot be used: {reason}")
+
+
 class ContainerNotFound(SandboxError):
     """No container carries the session's label."""
 
@@ -217,7 +226,6 @@ class ExecutionFailed(SandboxError):
     further = (
         "COMMAND_NOT_FOUND",
         "COMMAND_NOT_EXECUTABLE",
-        "CWD_UNUSABLE",
         "ARGUMENTS_TOO_LONG",
         "PROCESS_LIMIT",
         "NO_WORKSPACE",
@@ -229,8 +237,17 @@ class ExecutionFailed(SandboxError):
         *EngineError.further,
     )
 
-    def __init__(self, error: str, code: str | None = None) -> None:
-        super().__init__(f"Execution failed: {error}", code=code)
+    def __init__(self, error: str, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(f"Execution failed: {error}", code=code, details=details)
+
+
+class DirectoryUnusable(ExecutionFailed):
+    """The command's working directory could not be entered; the field `cwd` names it."""
+
+    code = "CWD_UNUSABLE"
+
+    def __init__(self, error: str, cwd: str) -> None:
+        super().__init__(f"cwd: {error}: {cwd}", details={"cwd": cwd})
 
 
 class ExecutionTimeout(SandboxError):
@@ -244,7 +261,7 @@ class ExecutionTimeout(SandboxError):
 
 
 class WorkspaceError(SandboxError):
-    """The container's file system or the engine refused, in its own words."""
+    """The container's file system or the engine refused, in its own words; the field `path` has the request's path."""
 
     code = "IO_ERROR"
     further = (

@@ -106,7 +106,11 @@ class Files:
                 )
                 if not isinstance(error, EngineError | WorkspaceError):
                     raise
-                raise WorkspaceError(f"Failed to {verb}: {error.message}", code=error.reason_code) from error
+                # What the engine says is not about the path.
+                about = f": {path}" if isinstance(error, WorkspaceError) else ""
+                raise WorkspaceError(
+                    f"Failed to {verb}: {error.message}{about}", code=error.reason_code, details={"path": path}
+                ) from error
             self.outcomes[verb, "done"] += 1
             _log.info(
                 "{verb} session={session} path={path!r} size={size}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from sandbox.api.internal.response_schemas import INCIDENT, PARTIAL_OUTPUT
+from sandbox.api.internal.response_schemas import DIRECTORY_FIELD, INCIDENT, PARTIAL_OUTPUT, PATH_FIELD
 from sandbox.api.internal.schemas import Schema
 from sandbox.domain import errors
 from sandbox.domain.errors import SandboxError
@@ -82,13 +82,14 @@ COMMAND: ErrorResponses = (
     error_response(errors.InvalidPath),
     _overloaded("TOO_MANY_EXECS"),
     error_response(errors.ExecutionFailed),
+    error_response(errors.DirectoryUnusable, details=DIRECTORY_FIELD),
     error_response(errors.ExecutionTimeout, details=PARTIAL_OUTPUT),
 )
 FILE: ErrorResponses = (
     *_INSIDE,
     error_response(errors.AnswerMemoryExhausted),
     error_response(errors.InvalidPath),
-    error_response(errors.WorkspaceError),
+    error_response(errors.WorkspaceError, details=PATH_FIELD),
 )
 #: Of what is asked of the application in a session.
 PREVIEW: ErrorResponses = (

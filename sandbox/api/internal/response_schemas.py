@@ -102,6 +102,10 @@ PARTIAL_OUTPUT: dict[str, Schema] = {
     },
 }
 
+#: Beside the error's own fields, when a command's directory could not be entered, or a file operation failed.
+DIRECTORY_FIELD: dict[str, Schema] = {"cwd": {"type": "string", "description": "The directory that was asked for."}}
+PATH_FIELD: dict[str, Schema] = {"path": {"type": "string", "description": "The path that was asked for."}}
+
 #: Beside an unforeseen error's own fields (contract section 1).
 INCIDENT: dict[str, Schema] = {
     "incident": {"type": "string", "description": "Stands in the daemon's log beside the traceback."}

@@ -8,7 +8,15 @@ from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer, Parameter
 from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import session_view
-from sandbox.domain.errors import Conflict, ContainerNotFound, EngineError, ImageUnknown, SessionExists, SessionNotFound
+from sandbox.domain.errors import (
+    Conflict,
+    ContainerNotFound,
+    EngineError,
+    ImageUnknown,
+    ImageUnusable,
+    SessionExists,
+    SessionNotFound,
+)
 from sandbox.domain.model import SessionStatus
 from sandbox.http.replies import Reply
 from sandbox.operations.sessions import Sessions
@@ -40,6 +48,7 @@ class SessionEndpoints:
         body=schemas.NEW_SESSION,
         errors=(
             error_response(ImageUnknown),
+            error_response(ImageUnusable),
             error_response(SessionExists),
             error_response(EngineError, "NETWORK_UNSAFE"),
             *error_responses.CHANGE,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from sandbox.domain.errors import ExecutionFailed, InvalidPath, SandboxError, WorkspaceError
+from sandbox.domain.errors import DirectoryUnusable, ExecutionFailed, InvalidPath, SandboxError, WorkspaceError
+from sandbox.domain.model import ExecSpec
+from sandbox.policy.paths import display_name
 from sandbox.runtimes.docker.protocol import Refusal
 
 # Stages and numbers of agent/agent.h.
@@ -80,7 +82,7 @@ def file_error(refusal: Refusal) -> SandboxError:
     return WorkspaceError(words(refusal.error), code=_FILE_CODES.get(refusal.error))
 
 
-def execution_error(refusal: Refusal, program: bytes) -> SandboxError:
+def execution_error(refusal: Refusal, spec: ExecSpec) -> SandboxError:
     """Why a command could not be run."""
     error, stage = refusal.error, refusal.stage
     if stage == STAGE_DIRECTORY and error == OUTSIDE:
@@ -89,7 +91,7 @@ def execution_error(refusal: Refusal, program: bytes) -> SandboxError:
         return ExecutionFailed("the container has no room for another process", "PROCESS_LIMIT")
     text, code = words(error), _OWN_CODES.get(error)
     if stage == STAGE_PROGRAM:
-        text, code = f"{program[:256].decode('utf-8', 'replace')}: {text}", _PROGRAM_CODES.get(error)
+        text, code = f"{spec.argv[0][:256].decode('utf-8', 'replace')}: {text}", _PROGRAM_CODES.get(error)
     elif stage == STAGE_DIRECTORY and error != NO_WORKSPACE:
-        text, code = f"cwd: {text}", "CWD_UNUSABLE"
+        return DirectoryUnusable(text, display_name(spec.cwd))
     return ExecutionFailed(text, code)

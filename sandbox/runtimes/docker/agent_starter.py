@@ -39,7 +39,7 @@ class Started:
     early: bytes
     user: str
     set_home: bool
-    groups: tuple[int, ...]
+    groups: tuple[str, ...]
 
 
 def start(client: docker.APIClient, container: Container, *, as_root: bool) -> Started:
@@ -53,15 +53,23 @@ def start(client: docker.APIClient, container: Container, *, as_root: bool) -> S
         raise ContainerNotRunning(container.session_id, state)
     config, host = described["Config"], described["HostConfig"]
     created = client.exec_create(
-        container.id, [program.path()], stdin=True, stdout=True, stderr=True, user="0:0" if as_root else ""
+        container.id,
+        [program.path()],
+        stdin=True,
+        stdout=True,
+        stderr=True,
+        user="0:0" if as_root else "",
+        # The container's own may be gone.
+        workdir="/",
     )
     connection, early = _take_over(client.exec_start(created["Id"], socket=True))
     return Started(
         connection=connection,
         early=early,
         user=config.get("User") or "",
-        set_home=not any(variable.startswith("HOME=") for variable in config.get("Env") or ()),
-        groups=tuple(int(group) for group in host.get("GroupAdd") or () if str(group).isdigit())[:64],
+        # The engine, too, takes an empty HOME for none.
+        set_home=not any(variable.startswith("HOME=") and variable != "HOME=" for variable in config.get("Env") or ()),
+        groups=tuple(map(str, host.get("GroupAdd") or ())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
@@ -167,12 +168,12 @@ class Agents:
                         container=container.id[:12],
                         count=outcome.survivors,
                     )
-                return running.command.result(outcome)
+                return running.command.result(outcome, self._elapsed_ms(begun))
             if isinstance(outcome, Refusal):
-                raise execution_error(outcome, spec.argv[0])
+                raise execution_error(outcome, spec)
             # Time is up and nothing was heard: the container was frozen, or is too busy to say.
             await self._starter.state(container, allowed=("running", "paused"))
-            return running.command.result_unconfirmed(round((self._reactor.seconds() - begun) * 1000))
+            return running.command.result_unconfirmed(self._elapsed_ms(begun))
         except LinkLost:
             if self._closing:
                 raise _stopping() from None
@@ -181,6 +182,9 @@ class Agents:
         finally:
             self._commands.discard(running)
             running.let_go()
+
+    def _elapsed_ms(self, begun: float) -> int:
+        return max(0, ceil((self._reactor.seconds() - begun) * 1000))
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -24,9 +24,6 @@ from sandbox.settings import Settings
 T = TypeVar("T")
 _log = Logger()
 
-#: Bytes of an archive that holds a user database.
-_ARCHIVE_LIMIT = workspaces.DATABASE_LIMIT + 10_240
-
 
 class Installer(Protocol):
     """What puts the agent into a container that was created and not yet started."""
@@ -198,13 +195,22 @@ class Containers:
                 # Within our maximum, and more than the engine's machine has.
                 raise InvalidRequest(f"Request body field 'cpus' is refused by the engine: {error.message}") from error
             raise
+        foreign = not workspaces.is_root(user)
+
+        def check(client: docker.APIClient) -> None:
+            workspaces.check(client, container_id, spec.image)
+            if foreign and settings.session_command:
+                workspaces.open_to_all(client, container_id)
+
+        await self._do(check, "check workspace")
         await delay_cancellation(self._agents.install(container_id))
-        if not workspaces.is_root(user):
-            await self._give_workspace(container_id, user)
 
         def start(client: docker.APIClient) -> Container:
             client.start(container_id)
-            return self._found(client, container_id)
+            found = self._found(client, container_id)
+            if foreign and found.running:
+                workspaces.give(client, container_id, user)
+            return found
 
         container = await self._do(start, "start")
         if not container.running:
@@ -212,19 +218,6 @@ class Containers:
         if container.address is None and settings.session_network != "none":
             raise EngineError(f"the engine gave it no address on network {settings.session_network}")
         return container
-
-    async def _give_workspace(self, container_id: str, user: str) -> None:
-        def work(client: docker.APIClient) -> None:
-            passwd = group = ""
-            if workspaces.needs_database(user):
-                passwd = _text_file(client, container_id, "/etc/passwd")
-                group = _text_file(client, container_id, "/etc/group")
-            owner = workspaces.owner_of(user, passwd, group)
-            if owner is not None:
-                parent, _, name = isolation.WORKSPACE.rpartition("/")
-                client.put_archive(container_id, parent or "/", workspaces.directory_archive(name, owner))
-
-        await self._do(work, "give workspace")
 
     async def _take_back(self, session_id: str, error: BaseException) -> None:
         try:
@@ -272,22 +265,3 @@ def _remove_container(client: docker.APIClient, container_id: str) -> None:
         # Somebody else is removing it already.
         with suppress(docker.errors.NotFound):
             client.wait(container_id, timeout=client.timeout, condition="removed")
-
-
-def _text_file(client: docker.APIClient, container_id: str, path: str) -> str:
-    try:
-        chunks, about = client.get_archive(container_id, path)
-        if about.get("linkTarget"):
-            chunks.close()
-            chunks, _ = client.get_archive(container_id, about["linkTarget"])
-    except docker.errors.NotFound:
-        return ""
-    archive = bytearray()
-    try:
-        for chunk in chunks:
-            archive += chunk
-            if len(archive) > _ARCHIVE_LIMIT:
-                return ""
-    finally:
-        chunks.close()
-    return workspaces.single_file(bytes(archive))

@@ -53,14 +53,17 @@ class Command(Exchange[Exit | Refusal]):
         kept, self._output[kind] = self._output[kind], bytearray()
         return bytes(kept)
 
-    def result(self, ended: Exit) -> ExecResult:
-        """The whole outcome, after the exit; to be asked for once."""
+    def result(self, ended: Exit, elapsed_ms: int) -> ExecResult:
+        """The whole outcome, after the exit; to be asked for once.
+
+        :param elapsed_ms: milliseconds since the command was asked for: it cannot have run for longer.
+        """
         return ExecResult(
             exit_code=128 + ended.status if ended.signalled else ended.status,
             signal=signal_name(ended.status) if ended.signalled else None,
             stdout=self._take_output(protocol.STDOUT),
             stderr=self._take_output(protocol.STDERR),
-            duration_ms=ended.duration_us // 1000,
+            duration_ms=min(ended.duration_us // 1000, elapsed_ms),
             truncated=ended.truncated or bool(self._truncated),
             timed_out=ended.timed_out,
             oom_killed=ended.oom,

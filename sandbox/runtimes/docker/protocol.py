@@ -7,13 +7,13 @@ comes from a container is trusted: lengths are bounded and every field is checke
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
 from sandbox.domain.model import Entry, EntryType
 
-VERSION = 1
+VERSION = 2
 
 #: Bytes of a request's payload that the agent takes.
 MAX_REQUEST = 4 << 20
@@ -36,6 +36,17 @@ _TYPES = dict(zip(b"fdlo", (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLI
 #: Pieces in which content is sent.
 _PIECE = 64 << 10
 
+#: Upper bounds of fields that Linux bounds itself. An agent that exceeds one lies, and its stream is closed.
+_MAX_ERROR = 4095
+_MAX_STAGE = 5
+_MAX_SIGNAL = 64
+_MAX_EXIT_CODE = 255
+_MAX_FLAGS = 15
+_MAX_PROCESSES = 1 << 22
+_MAX_SIZE = (1 << 63) - 1
+#: 285 years; of a command's duration the daemon believes no more than it measured itself.
+_MAX_DURATION_US = 1 << 53
+
 
 class ProtocolError(ValueError):
     """The other end does not speak this protocol, or breaks it."""
@@ -56,16 +67,20 @@ def _text(value: bytes) -> bytes:
     return struct.pack(">I", len(value)) + value + b"\0"
 
 
-def hello(user: str, *, lease: int, set_home: bool, groups: Sequence[int] = ()) -> bytes:
+def _texts(values: Iterable[bytes]) -> bytes:
+    texts = [_text(value) for value in values]
+    return struct.pack(">I", len(texts)) + b"".join(texts)
+
+
+def hello(user: str, *, lease: int, set_home: bool, groups: Sequence[str] = ()) -> bytes:
     """The first request's payload.
 
     :param user: the container's configured user, as in ``Config.User``.
     :param lease: seconds of silence after which an agent with nothing to do ends by itself; 0 is for ever.
     :param set_home: whether ``HOME`` is the user's home, because the container's environment does not set it.
-    :param groups: further group ids.
+    :param groups: further groups, by name or number, as in ``HostConfig.GroupAdd``.
     """
-    numbers = struct.pack(f">H{len(groups)}I", len(groups), *groups)
-    return struct.pack(">BIB", VERSION, lease, set_home) + _text(user.encode()) + numbers
+    return struct.pack(">BIB", VERSION, lease, set_home) + _text(user.encode()) + _texts(map(str.encode, groups))
 
 
 def execution(
@@ -80,8 +95,7 @@ def execution(
 ) -> bytes:
     """The payload of EXEC: ``env`` are ``NAME=value`` texts that are set over the container's environment."""
     head = struct.pack(">IIIQ", timeout_ms, grace_ms, kill_ms, output_limit)
-    lists = (struct.pack(">I", len(texts)) + b"".join(map(_text, texts)) for texts in (argv, env))
-    return head + _text(cwd) + b"".join(lists)
+    return head + _text(cwd) + _texts(argv) + _texts(env)
 
 
 def stat(path: bytes) -> bytes:
@@ -139,6 +153,11 @@ def parse_exit(payload: bytes) -> Exit:
     :raises ProtocolError: when it is none.
     """
     signalled, status, flags, survivors, duration_us = _unpack(_EXIT, payload)
+    _check("signalled", signalled, 0, 1)
+    _check("status", status, *((1, _MAX_SIGNAL) if signalled else (0, _MAX_EXIT_CODE)))
+    _check("flags", flags, 0, _MAX_FLAGS)
+    _check("survivors", survivors, 0, _MAX_PROCESSES)
+    _check("duration", duration_us, 0, _MAX_DURATION_US)
     return Exit(
         signalled=bool(signalled),
         status=status,
@@ -156,7 +175,10 @@ def parse_refusal(payload: bytes) -> Refusal:
 
     :raises ProtocolError: when it is none.
     """
-    return Refusal(*_unpack(_FAILURE, payload))
+    stage, error = _unpack(_FAILURE, payload)
+    _check("stage", stage, 0, _MAX_STAGE)
+    _check("error", error, 1, _MAX_ERROR)
+    return Refusal(stage, error)
 
 
 def parse_metadata(payload: bytes, name: bytes = b"") -> Entry:
@@ -165,8 +187,10 @@ def parse_metadata(payload: bytes, name: bytes = b"") -> Entry:
     :raises ProtocolError: when it is none.
     """
     kind, size, seconds, nanoseconds = _unpack(_METADATA, payload)
-    if kind not in _TYPES or nanoseconds >= 10**9:
-        raise ProtocolError("no metadata")
+    if kind not in _TYPES:
+        raise ProtocolError("no type of an entry")
+    _check("size", size, 0, _MAX_SIZE)
+    _check("nanoseconds", nanoseconds, 0, 10**9 - 1)
     return Entry(name=name, type=_TYPES[kind], size=size, modified_ns=seconds * 10**9 + nanoseconds)
 
 
@@ -185,6 +209,11 @@ def parse_entries(payload: bytes) -> Iterator[Entry]:
         if not name or len(name) != size or b"/" in name or b"\0" in name or name in (b".", b".."):
             raise ProtocolError("no name of an entry")
         yield parse_metadata(fixed, name)
+
+
+def _check(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ProtocolError(f"{field} is out of range")
 
 
 def _unpack(layout: struct.Struct, payload: bytes) -> tuple[int, ...]:

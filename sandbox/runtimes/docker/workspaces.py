@@ -1,22 +1,23 @@
-"""Who owns a new workspace: the user whom the image names, by the image's own user database. Pure."""
+"""A new container's workspace: checked before the first start, then given to the image's user; blocking calls.
+
+Who that user is, the agent decides, by the same rule that it runs commands by.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 
-import attrs
+import docker
+from docker.utils import decode_json_header
 
-#: Bytes of a user database that are looked at; ids past them count as unknown.
-DATABASE_LIMIT = 1 << 20
+from sandbox.domain.errors import EngineError, ImageUnusable
+from sandbox.runtimes.docker import agent_errors, program
+from sandbox.runtimes.docker.isolation import WORKSPACE
 
-
-@attrs.frozen
-class Owner:
-    """A user and a group by number."""
-
-    uid: int
-    gid: int
+#: What the root directory calls it.
+_NAME = WORKSPACE.lstrip("/")
 
 
 def is_root(user: str) -> bool:
@@ -24,62 +25,48 @@ def is_root(user: str) -> bool:
     return user.partition(":")[0] in ("", "0", "root")
 
 
-def needs_database(user: str) -> bool:
-    """Whether ``/etc/passwd`` and ``/etc/group`` are needed to know the numbers of a ``Config.User``."""
-    uid, _, gid = user.partition(":")
-    return not (uid.isdigit() and gid.isdigit())
+def check(client: docker.APIClient, container_id: str, image: str) -> None:
+    """Look at ``/workspace`` in a container that was created.
 
-
-def owner_of(user: str, passwd: str, group: str) -> Owner | None:
-    """The numbers of ``Config.User`` (``uid``, ``uid:gid``, by name or number), as the engine itself resolves them.
-
-    A number that the database does not have stands for itself, its group then being 0. ``None`` for an unknown name:
-    the engine will refuse to start such a container and say why.
-
-    >>> owner_of("app", "app:x:1000:1001::/:/bin/sh", "")
-    Owner(uid=1000, gid=1001)
+    :raises ImageUnusable: when it is a symbolic link: the volume would be elsewhere, and the agent follows no link there.
     """
-    wanted, _, wanted_group = user.partition(":")
-    found = next((row for row in _rows(passwd, 4) if wanted in (row[0], row[2])), None)
-    if found is not None:
-        uid, gid = int(found[2]), int(found[3])
-    elif wanted.isdigit():
-        uid, gid = int(wanted), 0
-    else:
-        return None
-    if wanted_group:
-        named = next((row for row in _rows(group, 3) if wanted_group in (row[0], row[2])), None)
-        if named is not None:
-            gid = int(named[2])
-        elif wanted_group.isdigit():
-            gid = int(wanted_group)
-        else:
-            return None
-    return Owner(uid, gid)
+    url = client._url("/containers/{0}/archive", container_id)
+    answer = client.head(url, params={"path": WORKSPACE}, timeout=client.timeout)
+    client._raise_for_status(answer)
+    if decode_json_header(answer.headers["x-docker-container-path-stat"]).get("linkTarget"):
+        raise ImageUnusable(image, f"{WORKSPACE} is a symbolic link in it")
 
 
-def _rows(database: str, columns: int) -> list[list[str]]:
-    rows = [line.split(":") for line in database.splitlines()]
-    return [row for row in rows if len(row) >= columns and all(cell.isdigit() for cell in row[2:columns])]
+def open_to_all(client: docker.APIClient, container_id: str) -> None:
+    """Let any user write to the workspace of a container that was created, until :func:`give`.
+
+    A main process of the session's own may write as soon as the container starts, which :func:`give` cannot precede.
+    """
+    client.put_archive(container_id, "/", directory_archive(_NAME, 0o777))
 
 
-def directory_archive(name: str, owner: Owner) -> bytes:
-    """An uncompressed tar of one directory entry: extracted over a directory, it changes the owner and leaves the rest.
+def give(client: docker.APIClient, container_id: str, user: str) -> None:
+    """Make the image's user the owner of the workspace of a container that runs.
+
+    :raises EngineError: when the agent does not say who that is.
+    """
+    execution = client.exec_create(container_id, [program.path(), "user", user], user="0:0", workdir="/")["Id"]
+    said = client.exec_start(execution).decode("utf-8", "replace").strip()
+    succeeded = client.exec_inspect(execution)["ExitCode"] == 0
+    if not (succeeded and (ids := re.fullmatch(r"([0-9]{1,10}) ([0-9]{1,10})", said, re.ASCII))):
+        reason = agent_errors.words(int(said)) if re.fullmatch(r"[0-9]{1,4}", said, re.ASCII) else said[:500]
+        raise EngineError(f"the workspace cannot be given to user {user}: {reason}", code="AGENT_UNAVAILABLE")
+    client.put_archive(container_id, "/", directory_archive(_NAME, 0o755, uid=int(ids[1]), gid=int(ids[2])))
+
+
+def directory_archive(name: str, mode: int, uid: int = 0, gid: int = 0) -> bytes:
+    """An uncompressed tar of one directory: extracted over it, it changes mode and owner and leaves the rest.
 
     Uncompressed always: the engine unpacks a compressed one with programs of the container's (CVE-2026-41567).
     """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         entry = tarfile.TarInfo(name)
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-        entry.uid, entry.gid = owner.uid, owner.gid
+        entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, uid, gid
         tar.addfile(entry)
     return stream.getvalue()
-
-
-def single_file(archive: bytes) -> str:
-    """The text of the regular file that an archive of one entry holds; empty when it holds none."""
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
-        entry = tar.next()
-        content = tar.extractfile(entry) if entry is not None and entry.isreg() else None
-        return content.read().decode("utf-8", "replace") if content is not None else ""

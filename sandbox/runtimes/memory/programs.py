@@ -9,9 +9,10 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from sandbox.domain.errors import AnswerMemoryExhausted, ContainerNotRunning, ExecutionFailed
+from sandbox.domain.errors import AnswerMemoryExhausted, ContainerNotRunning, DirectoryUnusable, ExecutionFailed
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.policy.budget import STEP, Growth, Share
+from sandbox.policy.paths import display_name
 from sandbox.runtimes.memory.workspace import Workspace
 
 T = TypeVar("T")
@@ -168,7 +169,7 @@ class MemoryAgents:
             return
         found = self.workspace(container.id).stat(cwd + b"/")
         if found is None:
-            raise ExecutionFailed("cwd: No such file or directory", "CWD_UNUSABLE")
+            raise DirectoryUnusable("No such file or directory", display_name(cwd))
 
     def _kill(self, runs: Sequence[_Run], reason: str) -> None:
         for run in runs:

@@ -96,7 +96,7 @@ class Workspace:
             if place.wants_directory and not isinstance(node, Directory):
                 node = None
         except WorkspaceError as error:
-            if error.reason_code not in ("FILE_NOT_FOUND", "NOT_A_DIRECTORY"):
+            if error.reason_code == "TOO_MANY_LINKS" and not (walk.links and not path.endswith(b"/")):
                 raise
         if node is None and walk.links and not path.endswith(b"/"):
             node = walk.links[0]

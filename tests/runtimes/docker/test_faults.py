@@ -132,8 +132,8 @@ class ImageFaults(FaultsTestCase):
             "echo hello",
             "cat /dev/urandom",
             "cat /dev/zero",
-            r"read -n 9 x; printf '\0\0\0\1\0\0\0\1h\2'",  # another version
-            r"read -n 9 x; printf '\0\0\0\1\0\0\0\1h\1'; cat /dev/zero",  # endless frames after a good greeting
+            r"read -n 9 x; printf '\0\0\0\1\0\0\0\1h\1'",  # another version
+            r"read -n 9 x; printf '\0\0\0\1\0\0\0\1h\2'; cat /dev/zero",  # endless frames after a good greeting
         ):
             container_id = self.lab.container()
             self.lab.run(
@@ -144,7 +144,7 @@ class ImageFaults(FaultsTestCase):
 
     async def test_more_output_than_was_asked_for_ends_the_link(self) -> None:
         # The greeting, then for request 2 frames of stdout without end.
-        greeting, output = r"\0\0\0\1\0\0\0\1h\1", r"\0\0\0\4\0\0\0\2oabcd"
+        greeting, output = r"\0\0\0\1\0\0\0\1h\2", r"\0\0\0\4\0\0\0\2oabcd"
         script = f"#!/bin/sh\nread -n 9 x; printf '{greeting}'; while :; do printf '{output}' || exit; done"
         self.lab.run(self.container_id, f"cat > {program.path()} <<'E'\n{script}\nE\nchmod 755 {program.path()}")
         spec = ExecSpec(argv=[b"/bin/true"], output_limit=1000)

@@ -1,4 +1,4 @@
-/* From the fork to the program: what a command finds when it starts. */
+/* The child between fork and exec: descriptors, limits, environment, user and working directory of a command. */
 #include "agent.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 
 struct rlimit command_files;
 
-static void be_the_first_to_go(void)
+static void raise_oom_score(void)
 {
-    /* When memory runs out the kernel should take the command, not its supervisor. */
+    /* On memory exhaustion the kernel should kill the command, not its supervisor. */
     char text[16];
     user_lift(true);
     int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
@@ -22,7 +22,7 @@ static void be_the_first_to_go(void)
         int score = atoi(text) + 100;
         int length = snprintf(text, sizeof text, "%d", score < 1000 ? score : 1000);
         if (pwrite(fd, text, (size_t)length, 0) < 0)
-            errno = 0; /* no matter */
+            errno = 0; /* best effort */
     }
     user_lift(false);
 }
@@ -65,7 +65,7 @@ _Noreturn void become_command(struct cursor request, const int output[2], int re
         failure.error = errno;
         goto failed;
     }
-    be_the_first_to_go();
+    raise_oom_score();
     setrlimit(RLIMIT_NOFILE, &command_files);
     char *directory = take_text(&request);
     uint32_t count = take_u32(&request);

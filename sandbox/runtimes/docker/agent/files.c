@@ -1,4 +1,4 @@
-/* Reading: stat, content, listings. Only regular files are ever opened. */
+/* Reading: stat, file content, listings. Opens regular files and directories only. */
 #include "agent.h"
 
 #include <dirent.h>
@@ -12,27 +12,28 @@ void file_stat(uint32_t id, struct cursor request, struct reply *answer)
     struct place place;
     const char *path = take_text(&request);
     int error = request.bad ? E_MALFORMED : walk(path, false, &place);
-    /* Nothing there is an answer too; a link to nothing is itself, unless the path asked for a directory. */
+    /* A link without a target (dangling, a loop, a name that cannot exist) is described itself, as in a listing, unless
+     * the path asks for a directory. ENOENT without one tells the daemon that nothing is there. */
     bool missing = error == ENOENT || error == ENOTDIR || (!error && place.fd < 0);
-    if (error && !missing) {
-        put_failure(answer, id, STAGE_FILE, error);
-    } else if (missing && (!place.through_link || path[strlen(path) - 1] == '/')) {
-        put_failure(answer, id, STAGE_FILE, ENOENT);
-    } else {
+    bool endless = error == ELOOP || error == ENAMETOOLONG;
+    bool is_link = (missing || endless) && place.through_link && path[strlen(path) - 1] != '/';
+    if (is_link || (!error && !missing)) {
         reply_begin(answer, id, REPLY_STAT);
-        put_stat(answer, missing ? &place.link : &place.st);
+        put_stat(answer, is_link ? &place.link : &place.st);
+    } else {
+        put_failure(answer, id, STAGE_FILE, missing ? ENOENT : error);
     }
     walk_end();
 }
 
-static _Noreturn void finish(uint32_t id, int leash)
+static _Noreturn void finish(uint32_t id, int lifeline)
 {
     struct reply done;
     reply_begin(&done, id, REPLY_DONE);
-    answer_and_exit(&done, leash);
+    answer_and_exit(&done, lifeline);
 }
 
-_Noreturn void file_read(uint32_t id, struct cursor request, int leash)
+_Noreturn void file_read(uint32_t id, struct cursor request, int lifeline)
 {
     struct place place;
     struct reply r;
@@ -49,10 +50,10 @@ _Noreturn void file_read(uint32_t id, struct cursor request, int leash)
     if (!error && fd < 0)
         error = errno;
     if (error)
-        answer_failure(id, leash, STAGE_FILE, error);
+        answer_failure(id, lifeline, STAGE_FILE, error);
     reply_begin(&r, id, REPLY_STAT);
     put_stat(&r, &place.st);
-    if (!reply_send(&r, leash))
+    if (!reply_send(&r, lifeline))
         _exit(0);
     for (;;) {
         reply_begin(&r, id, REPLY_DATA);
@@ -60,20 +61,20 @@ _Noreturn void file_read(uint32_t id, struct cursor request, int leash)
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0)
-            answer_failure(id, leash, STAGE_FILE, errno);
+            answer_failure(id, lifeline, STAGE_FILE, errno);
         if (size == 0)
             break;
-        /* What its size said is no promise: it may be growing, or endless like a file of /proc. */
+        /* st_size is a hint only: the file may grow, or be endless as some of /proc are. */
         if ((total += (uint64_t)size) > limit)
-            answer_failure(id, leash, STAGE_FILE, E_FILE_TOO_LARGE);
+            answer_failure(id, lifeline, STAGE_FILE, E_FILE_TOO_LARGE);
         r.size += (size_t)size;
-        if (!reply_send(&r, leash))
+        if (!reply_send(&r, lifeline))
             _exit(0);
     }
-    finish(id, leash);
+    finish(id, lifeline);
 }
 
-_Noreturn void file_list(uint32_t id, struct cursor request, int leash)
+_Noreturn void file_list(uint32_t id, struct cursor request, int lifeline)
 {
     struct place place;
     struct reply r;
@@ -89,14 +90,14 @@ _Noreturn void file_list(uint32_t id, struct cursor request, int leash)
     if (!error && !directory)
         error = errno;
     if (error)
-        answer_failure(id, leash, STAGE_FILE, error);
+        answer_failure(id, lifeline, STAGE_FILE, error);
     reply_begin(&r, id, REPLY_ENTRIES);
     for (;;) {
         struct stat st;
         errno = 0;
         struct dirent *entry = readdir(directory);
         if (!entry && errno)
-            answer_failure(id, leash, STAGE_FILE, errno);
+            answer_failure(id, lifeline, STAGE_FILE, errno);
         if (!entry)
             break;
         const char *name = entry->d_name;
@@ -104,14 +105,14 @@ _Noreturn void file_list(uint32_t id, struct cursor request, int leash)
             continue;
         if (fstatat(dirfd(directory), name, &st, AT_SYMLINK_NOFOLLOW)) {
             if (errno == ENOENT)
-                continue; /* it went away meanwhile */
-            answer_failure(id, leash, STAGE_FILE, errno);
+                continue; /* removed since readdir */
+            answer_failure(id, lifeline, STAGE_FILE, errno);
         }
         if (++count > limit)
-            answer_failure(id, leash, STAGE_FILE, E_DIRECTORY_TOO_LARGE);
+            answer_failure(id, lifeline, STAGE_FILE, E_DIRECTORY_TOO_LARGE);
         size_t size = strlen(name);
         if (reply_room(&r) < size + 23) {
-            if (!reply_send(&r, leash))
+            if (!reply_send(&r, lifeline))
                 _exit(0);
             reply_begin(&r, id, REPLY_ENTRIES);
         }
@@ -119,7 +120,7 @@ _Noreturn void file_list(uint32_t id, struct cursor request, int leash)
         put_u16(&r, (uint16_t)size);
         put_bytes(&r, name, size);
     }
-    if (!reply_send(&r, leash))
+    if (!reply_send(&r, lifeline))
         _exit(0);
-    finish(id, leash);
+    finish(id, lifeline);
 }

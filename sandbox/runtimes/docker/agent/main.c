@@ -1,4 +1,4 @@
-/* The agent's main process: reads requests, forks workers, and never waits for one. */
+/* The agent's main process: reads requests and forks workers; never blocks on one. */
 #include "tasks.h"
 
 #include <errno.h>
@@ -18,21 +18,17 @@ static int64_t lease_ms, last_heard;
 static void hello(uint32_t id, struct cursor c)
 {
     struct reply r;
-    uint32_t groups[64];
     uint8_t version = take_u8(&c);
     lease_ms = (int64_t)take_u32(&c) * 1000;
     bool set_home = take_u8(&c);
     const char *spec = take_text(&c);
-    uint16_t count = take_u16(&c);
-    for (int i = 0; i < count && i < 64; i++)
-        groups[i] = take_u32(&c);
-    if (greeted || c.bad || count > 64 || version != PROTOCOL_VERSION) {
+    if (greeted || c.bad || version != PROTOCOL_VERSION) {
         refuse(id, STAGE_REQUEST, E_MALFORMED);
         return;
     }
-    int error = user_adopt(spec, set_home, groups, count);
+    int error = user_adopt(spec, set_home, &c);
     if (error) {
-        refuse(id, STAGE_USER, error);
+        refuse(id, error == E_MALFORMED ? STAGE_REQUEST : STAGE_USER, error);
         return;
     }
     greeted = true;
@@ -77,22 +73,22 @@ static void continue_write(struct task *t, struct cursor c)
 
 static void commit(struct task *t)
 {
-    int leash;
+    int lifeline;
     struct stat st;
     if (fstat(t->content, &st) || (uint64_t)st.st_size != t->size) {
         refuse(t->id, STAGE_REQUEST, E_MALFORMED);
         forget(t);
         return;
     }
-    if (fork_worker(t, &leash))
-        file_write(t->id, t->path, t->content, leash);
+    if (fork_worker(t, &lifeline))
+        file_write(t->id, t->path, t->content, lifeline);
 }
 
 static void dispatch(uint32_t id, uint8_t type, struct cursor c)
 {
     struct task *t = find_task(id);
     struct reply r;
-    int leash;
+    int lifeline;
     if (type == REQUEST_HELLO) {
         hello(id, c);
     } else if (!greeted) {
@@ -103,9 +99,9 @@ static void dispatch(uint32_t id, uint8_t type, struct cursor c)
     } else if (type == REQUEST_WRITE) {
         begin_write(id, c);
     } else if (type == REQUEST_KILL || type == REQUEST_DATA || type == REQUEST_COMMIT) {
-        /* For one that has answered meanwhile, or was refused, there is nothing to do. */
+        /* A task that has replied or was refused is gone: ignore the request. */
         if (t && type == REQUEST_KILL)
-            slip(t);
+            cancel_task(t);
         else if (t && !t->pid && type == REQUEST_DATA)
             continue_write(t, c);
         else if (t && !t->pid)
@@ -116,20 +112,20 @@ static void dispatch(uint32_t id, uint8_t type, struct cursor c)
         t->command = type == REQUEST_EXEC;
         if (t->command)
             t->patience += exec_kill_ms(c);
-        if (!fork_worker(t, &leash))
+        if (!fork_worker(t, &lifeline))
             return;
         if (type == REQUEST_EXEC)
-            supervise(id, c, leash);
+            supervise(id, c, lifeline);
         else if (type == REQUEST_READ)
-            file_read(id, c, leash);
+            file_read(id, c, lifeline);
         else
-            file_list(id, c, leash);
+            file_list(id, c, lifeline);
     } else {
         refuse(id, STAGE_REQUEST, E_MALFORMED);
     }
 }
 
-/* Reads what there is of the current frame, and acts on it when it is whole. */
+/* Reads what is available of the current frame; dispatches the request once it is complete. */
 static void read_request(void)
 {
     static uint8_t header[HEADER], *payload;
@@ -151,7 +147,7 @@ static void read_request(void)
         id = take_u32(&c);
         payload = size <= MAX_REQUEST ? malloc(size + 1) : NULL;
         if (!payload) {
-            disconnect(); /* there is no way to find the next frame */
+            disconnect(); /* the next frame's start cannot be found */
             return;
         }
     }
@@ -170,11 +166,11 @@ static void watch(void)
     int64_t now = now_ms(), wait = -1;
     fds[0] = (struct pollfd){connected ? STDIN_FILENO : -1, POLLIN, 0};
     for (int i = 0; i < task_count; i++)
-        fds[1 + i] = (struct pollfd){tasks[i].leash, POLLIN, 0};
+        fds[1 + i] = (struct pollfd){tasks[i].lifeline, POLLIN, 0};
     if (connected && lease_ms && !task_count)
         wait = last_heard + lease_ms > now ? last_heard + lease_ms - now : 0;
     for (int i = 0; i < task_count; i++)
-        if (tasks[i].slipped && !tasks[i].answered)
+        if (tasks[i].cancelled && !tasks[i].answered)
             wait = CHECK_MS;
     if (sweeping)
         wait = SWEEP_MS;
@@ -185,9 +181,9 @@ static void watch(void)
     for (int i = watched - 1; i >= 0; i--) {
         char word;
         if (fds[1 + i].revents) {
-            /* A word, or the end of one that will be reaped in a moment. */
-            tasks[i].answered = read(tasks[i].leash, &word, 1) == 1;
-            close_end(&tasks[i].leash);
+            /* The supervisor has replied (a byte), or the worker has ended (end of file). */
+            tasks[i].answered = read(tasks[i].lifeline, &word, 1) == 1;
+            close_end(&tasks[i].lifeline);
         }
     }
     if (fds[0].revents)
@@ -212,7 +208,7 @@ static void prepare(void)
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0);
-    /* Paths may be a thousand directories deep; commands get the limit back. */
+    /* A walk holds one descriptor a directory; commands get the original limit. */
     if (!getrlimit(RLIMIT_NOFILE, &command_files))
         setrlimit(RLIMIT_NOFILE, &(struct rlimit){command_files.rlim_max, command_files.rlim_max});
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -223,8 +219,8 @@ static void end(int number)
     _exit(128 + number);
 }
 
-/* `agent idle`: the main process of a container that has nothing else to run; any image has room for it. As process 1
- * it would be deaf to SIGTERM without a handler. */
+/* `agent idle`: a main process for containers that run nothing else. The kernel ignores SIGTERM for process 1 unless it
+ * has a handler. */
 static _Noreturn void idle(void)
 {
     signal(SIGTERM, end);
@@ -237,6 +233,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "idle") == 0)
         idle();
+    if (argc == 3 && strcmp(argv[1], "user") == 0)
+        return user_print(argv[2]);
     prepare();
     last_heard = now_ms();
     for (;;) {
@@ -249,7 +247,7 @@ int main(int argc, char **argv)
         if (!connected) {
             for (int i = task_count - 1; i >= 0; i--)
                 if (!tasks[i].answered)
-                    slip(&tasks[i]);
+                    cancel_task(&tasks[i]);
             if (!task_count && !sweeping)
                 return 0;
         }

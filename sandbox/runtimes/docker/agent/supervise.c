@@ -1,8 +1,8 @@
-/* The worker of one command: starts it, passes on its output, and kills everything it started when its time is up, the
- * daemon says so, or the daemon is gone.
+/* The worker of one command: starts it, forwards its output, and kills its whole process tree on timeout, on the
+ * daemon's request, or when the main process is gone.
  *
- * After the answer it lives on, letting go of the daemon's stream, until the last process below it has ended: background
- * children keep a reader for their output, and nobody leaves a zombie behind. */
+ * After the reply it closes the daemon's stream and runs until its last descendant has ended: background children keep
+ * a reader for their output, and are reaped. */
 #include "agent.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A reader that takes nothing this long after a command's end gets no answer. */
+/* Limit on sending the remaining output and the reply after a command's end. */
 enum { GIVE_UP_MS = 30000, REKILL_MS = 1000 };
 
 static struct {
@@ -26,16 +26,16 @@ static struct {
     pid_t command;
     int status;
     bool ended, timed_out, killed, truncated[2];
-    int leash, started;
-    int pipe[2];       /* stdout, stderr; -1 after their end */
-    uint64_t kept[2];  /* bytes passed on */
-    struct reply held; /* a reply that waits for room in the stream */
+    int lifeline, started;
+    int pipe[2];       /* stdout, stderr; -1 after end of file */
+    uint64_t kept[2];  /* bytes forwarded */
+    struct reply held; /* a reply to send when the stream has room */
     bool holding;
     struct start_failure failure;
     long long oom_kills;
 } run;
 
-/* The container's count of OOM kills, by either version of cgroups; -1 when it cannot be read. */
+/* The container's OOM kill counter, from cgroup v2 or v1; -1 when it cannot be read. */
 static long long count_oom_kills(void)
 {
     static const char *const paths[] = {"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"};
@@ -58,11 +58,11 @@ static void start(struct cursor request)
 {
     int out[2], err[2], report[2];
     if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC) || pipe2(report, O_CLOEXEC))
-        answer_failure(run.id, run.leash, STAGE_PROCESS, errno);
+        answer_failure(run.id, run.lifeline, STAGE_PROCESS, errno);
     run.begun_us = now_us();
     run.command = fork();
     if (run.command < 0)
-        answer_failure(run.id, run.leash, STAGE_PROCESS, errno);
+        answer_failure(run.id, run.lifeline, STAGE_PROCESS, errno);
     if (run.command == 0)
         become_command(request, (int[]){out[1], err[1]}, report[1]);
     close(out[1]);
@@ -91,7 +91,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* Reads once from a stream; what is within the limit is held for sending. False when there was nothing to read. */
+/* Reads once from a stream and holds what is within the limit for sending. False when there was nothing to read. */
 static bool read_output(int which)
 {
     struct reply *r = &run.held;
@@ -114,7 +114,7 @@ static bool read_output(int which)
     return true;
 }
 
-/* False when the stream to the daemon is gone. */
+/* False when the stream to the daemon is closed. */
 static bool send_held(void)
 {
     int sent = run.holding ? reply_try(&run.held) : 1;
@@ -128,7 +128,7 @@ static void wait_for_events(int64_t until_ms)
     sigset_t none;
     sigemptyset(&none);
     struct pollfd fds[] = {
-        {run.leash, POLLIN, 0},
+        {run.lifeline, POLLIN, 0},
         {run.started, POLLIN, 0},
         {run.holding ? -1 : run.pipe[0], POLLIN, 0},
         {run.holding ? -1 : run.pipe[1], POLLIN, 0},
@@ -136,7 +136,7 @@ static void wait_for_events(int64_t until_ms)
     };
     int64_t left = until_ms - now_ms();
     struct timespec timeout = {left > 0 ? left / 1000 : 0, left > 0 ? left % 1000 * 1000000 : 0};
-    /* SIGCHLD is blocked but for here, so that none is missed between reaping and waiting. */
+    /* SIGCHLD is unblocked only here, so that none is missed between reaping and waiting. */
     if (ppoll(fds, 5, &timeout, &none) <= 0)
         return;
     if (fds[0].revents)
@@ -151,8 +151,8 @@ static void wait_for_events(int64_t until_ms)
             read_output(which);
 }
 
-/* Until the command has ended and its output is in, or it has to be killed. */
-static void follow(void)
+/* Returns when the command has ended and its output is read, or when it must be killed. */
+static void run_until_exit(void)
 {
     for (;;) {
         tree_reap(reaped);
@@ -165,7 +165,7 @@ static void follow(void)
             if (run.started < 0 && (over || now >= until))
                 return;
             if (now >= until)
-                until = now + 1000; /* the start report is a moment away */
+                until = now + 1000; /* the start report is about to arrive */
         } else if (now >= run.deadline_ms) {
             run.timed_out = true;
         }
@@ -175,7 +175,7 @@ static void follow(void)
     }
 }
 
-/* Sends what is held or given; waits, but not for ever. */
+/* Sends a reply; waits for room until a deadline. */
 static void deliver(struct reply *r, int64_t until_ms)
 {
     int sent;
@@ -192,7 +192,7 @@ static void collect_rest(int64_t until_ms)
             if (run.holding)
                 deliver(&run.held, until_ms);
             run.holding = false;
-            /* A background child may go on writing as fast as we read: past the limit there is nothing to learn. */
+            /* A background child may write as fast as this reads: stop at the limit. */
             if (run.pipe[which] < 0 || run.truncated[which] || !read_output(which))
                 break;
         }
@@ -217,7 +217,7 @@ static void answer(int survivors)
         return;
     }
     if (!run.ended) {
-        run.status = SIGKILL; /* what it was sent, though it has not obeyed */
+        run.status = SIGKILL; /* the signal that was sent, though the process still exists */
         run.ended_us = now_us();
     }
     reply_begin(&r, run.id, REPLY_EXIT);
@@ -230,17 +230,17 @@ static void answer(int survivors)
     deliver(&r, until);
 }
 
-/* Reads on for background children, and goes on killing what did not die, until nothing is left. */
-static _Noreturn void live_on(bool killing)
+/* Drains the output of background children and, when killing, repeats the kill, until no descendant is left. */
+static _Noreturn void reap_descendants(bool killing)
 {
     static char dropped[64 << 10];
     sigset_t none;
     sigemptyset(&none);
     dup2(STDIN_FILENO, STDOUT_FILENO); /* /dev/null */
     dup2(STDIN_FILENO, STDERR_FILENO);
-    if (write(run.leash, "", 1) < 0)
+    if (write(run.lifeline, "", 1) < 0)
         errno = 0; /* the main process is gone */
-    close(run.leash);
+    close(run.lifeline);
     while (tree_reap(NULL)) {
         struct pollfd fds[] = {{run.pipe[0], POLLIN, 0}, {run.pipe[1], POLLIN, 0}};
         struct timespec again = {REKILL_MS / 1000, 0};
@@ -260,25 +260,25 @@ uint32_t exec_kill_ms(struct cursor request)
     return take_u32(&request);
 }
 
-_Noreturn void supervise(uint32_t id, struct cursor request, int leash)
+_Noreturn void supervise(uint32_t id, struct cursor request, int lifeline)
 {
     int survivors = 0;
     run.id = id;
-    run.leash = leash;
+    run.lifeline = lifeline;
     uint32_t timeout_ms = take_u32(&request);
     run.grace_ms = take_u32(&request);
     run.kill_ms = take_u32(&request);
     run.limit = take_u64(&request);
     if (request.bad)
-        answer_failure(id, leash, STAGE_REQUEST, E_MALFORMED);
+        answer_failure(id, lifeline, STAGE_REQUEST, E_MALFORMED);
     run.oom_kills = count_oom_kills();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     run.deadline_ms = now_ms() + timeout_ms;
     start(request);
-    follow();
+    run_until_exit();
     bool killing = run.timed_out || run.killed;
     if (killing)
         survivors = tree_kill(now_ms() + run.kill_ms, reaped);
     answer(survivors);
-    live_on(killing);
+    reap_descendants(killing);
 }

@@ -1,8 +1,8 @@
-/* The requests that are not over yet, and the workers that carry them out.
+/* Pending requests and the workers that serve them.
  *
- * The main process holds one end of a socket pair for each worker, the leash. A worker that sees its leash hang up,
- * because the daemon asked for it or because the main process died, however it died, kills what it started. A
- * supervisor that has answered says so on its leash, and is then only waited for. */
+ * The main process holds one end of a socket pair for each worker: the lifeline. It hangs up when the task is cancelled
+ * and when the main process dies, in whatever way; the worker then kills what it started. A supervisor that has replied
+ * writes a byte to its lifeline; from then on the main process only waits for its exit. */
 #include "tasks.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ void close_end(int *fd)
 
 void forget(struct task *t)
 {
-    close_end(&t->leash);
+    close_end(&t->lifeline);
     close_end(&t->content);
     free(t->path);
     *t = tasks[--task_count];
@@ -75,11 +75,11 @@ struct task *add_task(uint32_t id)
         refuse(id, STAGE_PROCESS, EAGAIN);
         return NULL;
     }
-    tasks[task_count] = (struct task){.id = id, .leash = -1, .content = -1, .patience = PATIENCE_MS};
+    tasks[task_count] = (struct task){.id = id, .lifeline = -1, .content = -1, .patience = PATIENCE_MS};
     return &tasks[task_count++];
 }
 
-bool fork_worker(struct task *t, int *leash)
+bool fork_worker(struct task *t, int *lifeline)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) {
@@ -89,16 +89,16 @@ bool fork_worker(struct task *t, int *leash)
     }
     pid_t pid = fork();
     if (pid == 0) {
-        /* Other workers' leashes must hang up when the main process lets go: nobody else may hold them. */
+        /* A lifeline hangs up only when the main process holds its last descriptor: close the inherited ones. */
         for (int i = 0; i < task_count; i++)
-            close_end(&tasks[i].leash);
+            close_end(&tasks[i].lifeline);
         close(ends[1]);
         dup2(null, STDIN_FILENO);
-        *leash = ends[0];
+        *lifeline = ends[0];
         return true;
     }
     close(ends[0]);
-    t->leash = ends[1];
+    t->lifeline = ends[1];
     t->pid = pid;
     close_end(&t->content);
     if (pid < 0) {
@@ -108,19 +108,19 @@ bool fork_worker(struct task *t, int *leash)
     return false;
 }
 
-void slip(struct task *t)
+void cancel_task(struct task *t)
 {
     if (!t->pid) {
         refuse(t->id, STAGE_REQUEST, ECANCELED);
         forget(t);
         return;
     }
-    if (t->slipped)
+    if (t->cancelled)
         return;
-    t->slipped = now_ms();
-    shutdown(t->leash, SHUT_WR); /* its own word can still come */
+    t->cancelled = now_ms();
+    shutdown(t->lifeline, SHUT_WR); /* the byte of a supervisor that has replied can still arrive */
     if (!t->command)
-        kill(t->pid, SIGTERM); /* its answer, if none is on its way, comes when it is reaped */
+        kill(t->pid, SIGTERM); /* if it dies without a reply, reaped() sends one */
 }
 
 void reaped(pid_t pid, int status)
@@ -128,13 +128,13 @@ void reaped(pid_t pid, int status)
     for (int i = 0; i < task_count; i++) {
         if (tasks[i].pid != pid)
             continue;
-        /* Workers exit with 0 after their answer. One that did not was killed: by us, by the kernel, or by a root user
-         * inside; whatever it had started has become our child. */
+        /* Workers exit with 0 after their reply. Otherwise the worker was killed: by this process, by the kernel, or by
+         * a root user in the container; the processes that it had started are reparented to this one. */
         if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
             char word;
             sweeping = true;
-            if (!tasks[i].answered && (tasks[i].leash < 0 || recv(tasks[i].leash, &word, 1, MSG_DONTWAIT) != 1))
-                refuse(tasks[i].id, STAGE_PROCESS, tasks[i].slipped && !tasks[i].command ? ECANCELED : E_WORKER_LOST);
+            if (!tasks[i].answered && (tasks[i].lifeline < 0 || recv(tasks[i].lifeline, &word, 1, MSG_DONTWAIT) != 1))
+                refuse(tasks[i].id, STAGE_PROCESS, tasks[i].cancelled && !tasks[i].command ? ECANCELED : E_WORKER_LOST);
         }
         forget(&tasks[i]);
         return;
@@ -149,7 +149,7 @@ void sweep(void)
 void escalate(void)
 {
     for (int i = 0; i < task_count; i++) {
-        if (tasks[i].slipped && !tasks[i].answered && now_ms() - tasks[i].slipped > tasks[i].patience)
+        if (tasks[i].cancelled && !tasks[i].answered && now_ms() - tasks[i].cancelled > tasks[i].patience)
             kill(tasks[i].pid, SIGKILL);
     }
 }

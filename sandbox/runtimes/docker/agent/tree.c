@@ -1,7 +1,7 @@
-/* Everything below a process, found in /proc.
+/* The descendants of a process, found in /proc.
  *
- * The worker of a command is a child subreaper: whatever the command starts, orphaned or in another session, stays
- * below it. So "I have no children left" is proof that all are gone, and the scan only has to find whom to signal. */
+ * The worker of a command is a child subreaper: orphans and processes in sessions of their own remain its descendants.
+ * So ECHILD from waitpid proves that all have ended; the scan only finds which processes to signal. */
 #include "agent.h"
 
 #include <dirent.h>
@@ -33,7 +33,7 @@ static bool read_process(const char *pid, struct process *p)
     ssize_t size = read(fd, text, sizeof text - 1);
     close(fd);
     text[size > 0 ? size : 0] = 0;
-    char *after_name = strrchr(text, ')'); /* the name may hold anything, ')' too */
+    char *after_name = strrchr(text, ')'); /* the name may contain any byte, ')' included */
     int parent;
     if (!after_name || sscanf(after_name + 1, " %c %d", &p->state, &parent) != 2)
         return false;
@@ -41,7 +41,7 @@ static bool read_process(const char *pid, struct process *p)
     return true;
 }
 
-/* All processes; NULL (and *count 0) when there is no memory or no /proc. */
+/* All processes; NULL (and *count 0) without memory or /proc. */
 static struct process *scan(size_t *count)
 {
     struct process *all = NULL;
@@ -74,7 +74,7 @@ static int by_pid(const void *a, const void *b)
 static void mark(struct process *all, size_t count, pid_t root, bool (*spared)(pid_t))
 {
     qsort(all, count, sizeof *all, by_pid);
-    /* Parents mostly have the smaller numbers, so that a round or two are enough. */
+    /* Parents mostly have smaller pids than their children, so one or two rounds suffice. */
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ bool tree_reap(void (*reaped)(pid_t, int))
 {
     for (;;) {
         int status;
-        /* __WALL: children that were cloned without SIGCHLD as their last signal count too. */
+        /* __WALL: include children that were cloned with another exit signal than SIGCHLD. */
         pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
         if (pid < 0 && errno == EINTR)
             continue;
@@ -129,8 +129,8 @@ int tree_kill(int64_t deadline_ms, void (*reaped)(pid_t, int))
 {
     const struct timespec pause = {0, 2000000};
     pid_t self = getpid();
-    /* Stop first, kill when nobody runs any more: a fork bomb at its process limit could refill every place that a
-     * kill makes free, but none that a stopped process keeps. */
+    /* Stop all processes before killing any: a fork bomb at its process limit could replace each killed process, but
+     * a stopped process keeps its slot. */
     for (int round = 0; round < 50; round++) {
         bool restless = false;
         tree_signal(self, NULL, SIGSTOP, &restless);

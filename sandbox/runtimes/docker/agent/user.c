@@ -1,14 +1,14 @@
-/* As whom commands run and files are touched: the container's configured user, as the engine itself would resolve it.
+/* The identity with which commands run and files are accessed: the container's configured user, resolved as the engine
+ * resolves it for `docker exec` (moby, oci_linux.go and libcontainer/user), groups of --group-add included.
  *
  * Started as root, the agent keeps root's user id, so that the commands' user can neither kill nor trace it, and takes
- * that user's identity for the file system alone: the kernel then checks the user's rights on every path. */
+ * the user's identity for file access only: the kernel then checks the user's rights on every path. */
 #include "agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,84 +16,187 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_GROUPS = 256 };
+enum { MAX_DATABASE = 16 << 20, MAX_ID = INT32_MAX };
 
 static struct {
     uid_t uid;
     gid_t gid;
-    gid_t groups[MAX_GROUPS];
+    gid_t groups[NGROUPS_MAX];
     size_t group_count;
     char home[PATH_MAX];
     bool set_home, drop;
 } user;
 
+/* /etc/passwd or /etc/group; NULL counts as an empty one. */
 static FILE *open_database(const char *path)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+    if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > MAX_DATABASE)) {
         close(fd);
         fd = -1;
     }
     return fd < 0 ? NULL : fdopen(fd, "r");
 }
 
-static bool is_number(const char *text, uint32_t *number)
+struct line {
+    char *text;
+    size_t room;
+    char *fields[6]; /* missing ones are "" */
+};
+enum { NAME = 0, ID = 2, GROUP = 3, MEMBERS = 3, HOME = 5 };
+
+/* The next line that is not blank, cut at its colons; white space around it is ignored. False at the end. */
+static bool next_line(FILE *file, struct line *line)
 {
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    *number = (uint32_t)value;
-    return *text >= '0' && *text <= '9' && !*end && !errno && value < UINT32_MAX;
+    static const char space[] = " \t\n\v\f\r";
+    while (file && getline(&line->text, &line->room, file) >= 0) {
+        char *rest = line->text + strspn(line->text, space), *end = rest + strlen(rest);
+        while (end > rest && strchr(space, end[-1]))
+            *--end = 0;
+        if (!*rest)
+            continue;
+        for (int i = 0; i < 6; i++)
+            line->fields[i] = rest ? strsep(&rest, ":") : end;
+        return true;
+    }
+    return false;
+}
+
+static void end_lines(FILE *file, struct line *line)
+{
+    free(line->text);
+    if (file)
+        fclose(file);
+}
+
+enum kind { NO_NUMBER, NUMBER, OUT_OF_RANGE };
+
+static enum kind parse_id(const char *text, uint32_t *id)
+{
+    const char *digits = text + (*text == '+' || *text == '-');
+    *id = 0;
+    if (!*digits || digits[strspn(digits, "0123456789")])
+        return NO_NUMBER;
+    long long value = strtoll(text, NULL, 10);
+    if (value < 0 || value > MAX_ID)
+        return OUT_OF_RANGE;
+    *id = (uint32_t)value;
+    return NUMBER;
+}
+
+/* A database's field: what is not a number counts as 0. */
+static uint32_t field_id(const char *text)
+{
+    uint32_t id;
+    return parse_id(text, &id) == OUT_OF_RANGE ? UINT32_MAX : id;
 }
 
 static int find_user(const char *name, char *login, size_t room)
 {
     FILE *file = open_database("/etc/passwd");
-    uint32_t number = 0;
-    bool numeric = is_number(name, &number), found = false;
-    for (struct passwd *entry; file && !found && (entry = fgetpwent(file));) {
-        found = !strcmp(entry->pw_name, name) || (numeric && entry->pw_uid == number);
+    struct line line = {0};
+    uint32_t id;
+    enum kind kind = parse_id(name, &id);
+    bool found = false;
+    while (kind != OUT_OF_RANGE && !found && next_line(file, &line)) {
+        uint32_t uid = field_id(line.fields[ID]);
+        found = *name && kind == NO_NUMBER ? !strcmp(line.fields[NAME], name) : uid == id;
         if (!found)
             continue;
-        user.uid = entry->pw_uid;
-        user.gid = entry->pw_gid;
-        snprintf(user.home, sizeof user.home, "%s", entry->pw_dir);
-        snprintf(login, room, "%s", entry->pw_name);
+        user.uid = uid;
+        user.gid = field_id(line.fields[GROUP]);
+        snprintf(login, room, "%s", line.fields[NAME]);
     }
-    if (file)
-        fclose(file);
-    if (!found && numeric)
-        user.uid = number;
-    return found || numeric ? 0 : E_USER_UNKNOWN;
+    end_lines(file, &line);
+    if (!found)
+        user.uid = id;
+    if (kind == OUT_OF_RANGE || user.uid == UINT32_MAX || user.gid == UINT32_MAX)
+        return E_USER_UNKNOWN;
+    return found || !*name || kind == NUMBER ? 0 : E_USER_UNKNOWN;
 }
 
-static void add_group(gid_t gid)
+/* HOME belongs to the user id, whichever name was asked for. */
+static void find_home(void)
 {
-    if (user.group_count < MAX_GROUPS)
-        user.groups[user.group_count++] = gid;
+    FILE *file = open_database("/etc/passwd");
+    struct line line = {0};
+    bool found = false;
+    strcpy(user.home, "/");
+    while (!found && next_line(file, &line)) {
+        found = field_id(line.fields[ID]) == user.uid;
+        if (found)
+            snprintf(user.home, sizeof user.home, "%s", line.fields[HOME]);
+    }
+    end_lines(file, &line);
 }
 
-/* With `name`, that group becomes the primary one; without, those that list `login` are added. */
-static int find_groups(const char *name, const char *login)
+static int find_group(const char *name, gid_t *gid)
 {
     FILE *file = open_database("/etc/group");
-    uint32_t number = 0;
-    bool numeric = name && is_number(name, &number), found = false;
-    for (struct group *entry; file && (entry = fgetgrent(file));) {
-        if (name && !found && !strcmp(entry->gr_name, name)) {
-            found = true;
-            user.gid = entry->gr_gid;
-        }
-        for (char **member = entry->gr_mem; !name && *login && *member; member++)
-            if (!strcmp(*member, login))
-                add_group(entry->gr_gid);
+    struct line line = {0};
+    enum kind kind = parse_id(name, gid);
+    bool found = kind != NO_NUMBER;
+    while (!found && next_line(file, &line)) {
+        found = *line.fields[NAME] != '#' && !strcmp(line.fields[NAME], name);
+        if (found)
+            *gid = field_id(line.fields[ID]);
     }
-    if (file)
-        fclose(file);
-    if (!found && numeric)
-        user.gid = number;
-    return !name || found || numeric ? 0 : E_USER_UNKNOWN;
+    end_lines(file, &line);
+    return found && kind != OUT_OF_RANGE && *gid != UINT32_MAX ? 0 : E_USER_UNKNOWN;
+}
+
+static int add_group(gid_t gid)
+{
+    for (size_t i = 0; i < user.group_count; i++)
+        if (user.groups[i] == gid)
+            return 0;
+    if (user.group_count == NGROUPS_MAX)
+        return E2BIG;
+    user.groups[user.group_count++] = gid;
+    return 0;
+}
+
+/* The groups that list `login` as a member. */
+static int add_memberships(const char *login)
+{
+    FILE *file = open_database("/etc/group");
+    struct line line = {0};
+    int error = 0;
+    while (!error && next_line(file, &line)) {
+        char *rest = line.fields[MEMBERS], *member;
+        bool listed = false;
+        while (*line.fields[NAME] != '#' && !listed && (member = strsep(&rest, ",")))
+            listed = !strcmp(member, login);
+        gid_t gid = field_id(line.fields[ID]);
+        if (listed && gid != UINT32_MAX)
+            error = add_group(gid);
+    }
+    end_lines(file, &line);
+    return error;
+}
+
+int user_resolve(const char *spec, struct cursor *more)
+{
+    char name[512], login[512] = "";
+    if ((size_t)snprintf(name, sizeof name, "%s", spec) >= sizeof name)
+        return E_USER_UNKNOWN;
+    char *group = name, *login_asked = strsep(&group, ":");
+    group = strsep(&group, ":");
+    int error = find_user(login_asked, login, sizeof login);
+    if (!error && group && *group)
+        error = find_group(group, &user.gid);
+    if (!error)
+        error = add_group(user.gid);
+    if (!error && *login && !(group && *group))
+        error = add_memberships(login);
+    for (uint32_t count = take_u32(more); !error && !more->bad && count; count--) {
+        gid_t gid;
+        const char *text = take_text(more);
+        if (!more->bad && !(error = find_group(text, &gid)))
+            error = add_group(gid);
+    }
+    return more->bad ? E_MALFORMED : error;
 }
 
 static bool has_capability(int number)
@@ -103,26 +206,16 @@ static bool has_capability(int number)
     return !syscall(SYS_capget, &header, data) && data[number / 32].effective & 1u << number % 32;
 }
 
-int user_adopt(const char *spec, bool set_home, const uint32_t *more_groups, size_t more)
+int user_adopt(const char *spec, bool set_home, struct cursor *more)
 {
-    char name[256], login[256] = "";
-    if ((size_t)snprintf(name, sizeof name, "%s", spec) >= sizeof name)
-        return E_USER_UNKNOWN;
-    char *group = strchr(name, ':');
-    if (group)
-        *group++ = 0;
-    user.set_home = set_home;
-    strcpy(user.home, "/");
-    int error = find_user(*name ? name : "0", login, sizeof login);
-    if (!error)
-        error = find_groups(group && *group ? group : NULL, login);
+    int error = user_resolve(spec, more);
     if (error)
         return error;
-    for (size_t i = 0; i < more; i++)
-        add_group(more_groups[i]);
+    find_home();
+    user.set_home = set_home;
     user.drop = user.uid != 0;
     if (geteuid() != 0) {
-        /* Started as the container's own user: there is nothing to change into. */
+        /* Started as the container's user: the engine has set its identity. */
         user.uid = geteuid();
         user.drop = false;
         return 0;
@@ -133,6 +226,18 @@ int user_adopt(const char *spec, bool set_home, const uint32_t *more_groups, siz
         return errno;
     user_lift(false);
     return 0;
+}
+
+int user_print(const char *spec)
+{
+    uint8_t none[4] = {0};
+    struct cursor more = {none, none + sizeof none, false};
+    int error = user_resolve(spec, &more);
+    if (error)
+        printf("%d", error);
+    else
+        printf("%u %u", user.uid, user.gid);
+    return error ? 1 : 0;
 }
 
 void user_lift(bool on)

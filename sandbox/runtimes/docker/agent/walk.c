@@ -1,9 +1,9 @@
-/* Where a path under /workspace leads, one segment at a time.
+/* Path resolution under /workspace, one segment at a time.
  *
- * Every directory on the way is held open by a descriptor that was reached from its parent's without following a link,
- * and links are read and followed here. So nothing that happens to names meanwhile can lead the walk outside; ".." in
- * a link's text goes back to the descriptor that we came from, never to what the directory's ".." is by now. It needs
- * no openat2, which old kernels and gVisor lack. */
+ * Each directory on the path is held open by a descriptor that was opened relative to its parent's without following a
+ * link; symbolic links are read and followed here. So concurrent renames cannot lead the walk outside. ".." in a link's
+ * text returns to the parent's descriptor, never to what the directory's ".." has become. openat2 would do this in the
+ * kernel, but old kernels and gVisor lack it. */
 #include "agent.h"
 
 #include <errno.h>
@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char ROOT[] = "/workspace";
 
 static int stack[MAX_DEPTH];
 static int depth;
@@ -55,7 +53,7 @@ void walk_undo(void)
     }
 }
 
-/* Replaces what is left of the path by a link's text and what follows it. */
+/* Sets the remaining path to a link's text followed by `rest`. */
 static int prepend(const char *text, const char *rest)
 {
     size_t size = strlen(text), rest_size = strlen(rest);
@@ -69,8 +67,8 @@ static int prepend(const char *text, const char *rest)
     return 0;
 }
 
-/* Where a link leads: 0, or why not. */
-static int follow(int link, const char *rest)
+/* Continues the walk at a link's target; 0, an errno or an own_error. */
+static int follow_link(int link, const char *rest)
 {
     char text[PATH_MAX];
     ssize_t size = readlinkat(link, "", text, sizeof text - 1);
@@ -80,8 +78,8 @@ static int follow(int link, const char *rest)
     if (text[0] != '/')
         return prepend(text, rest);
     char *inside = text + strspn(text, "/");
-    size_t root = sizeof ROOT - 2; /* the name without its slash */
-    if (strncmp(inside, ROOT + 1, root) || (inside[root] && inside[root] != '/'))
+    size_t root = sizeof WORKSPACE - 2; /* without its slash */
+    if (strncmp(inside, &WORKSPACE[1], root) || (inside[root] && inside[root] != '/'))
         return E_OUTSIDE;
     cut(1);
     inside += root;
@@ -106,7 +104,7 @@ static int make_directory(const char *name)
     return 0;
 }
 
-/* The path's end is the directory that the walk stands in. */
+/* The path ends in the current directory. */
 static int end_here(struct place *place)
 {
     place->dir = place->fd = stack[depth - 1];
@@ -135,7 +133,7 @@ int walk(const char *path, bool make, struct place *place)
     if (strlen(path) >= sizeof pending)
         return ENAMETOOLONG;
     strcpy(pending, path);
-    int root = open(ROOT, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int root = open(WORKSPACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (root < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? E_NO_WORKSPACE : errno;
     if ((error = push(root)))
@@ -183,7 +181,7 @@ int walk(const char *path, bool make, struct place *place)
                 place->through_link = true;
                 place->link = st;
             }
-            error = ++links > MAX_LINKS ? ELOOP : follow(fd, at);
+            error = ++links > MAX_LINKS ? ELOOP : follow_link(fd, at);
             close(fd);
             if (error)
                 return error;

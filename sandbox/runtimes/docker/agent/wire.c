@@ -1,4 +1,4 @@
-/* Fields of frames, and getting replies out through a pipe that everybody shares. */
+/* Encoding and decoding of frames, and writing replies to the shared pipe. */
 #include "agent.h"
 
 #include <errno.h>
@@ -27,7 +27,6 @@ static uint64_t take_number(struct cursor *c, size_t size)
 }
 
 uint8_t take_u8(struct cursor *c) { return (uint8_t)take_number(c, 1); }
-uint16_t take_u16(struct cursor *c) { return (uint16_t)take_number(c, 2); }
 uint32_t take_u32(struct cursor *c) { return (uint32_t)take_number(c, 4); }
 uint64_t take_u64(struct cursor *c) { return take_number(c, 8); }
 
@@ -63,7 +62,7 @@ size_t reply_room(const struct reply *r) { return sizeof r->bytes - r->size; }
 
 void reply_begin(struct reply *r, uint32_t id, enum reply_type type)
 {
-    r->size = 4; /* the length is known when it is sent */
+    r->size = 4; /* reply_try fills in the length */
     put_u32(r, id);
     put_u8(r, (uint8_t)type);
 }
@@ -99,13 +98,13 @@ int reply_try(struct reply *r)
     }
 }
 
-bool reply_send(struct reply *r, int leash)
+bool reply_send(struct reply *r, int lifeline)
 {
     for (;;) {
         int sent = reply_try(r);
         if (sent)
             return sent > 0;
-        struct pollfd fds[] = {{STDOUT_FILENO, POLLOUT, 0}, {leash, 0, 0}};
+        struct pollfd fds[] = {{STDOUT_FILENO, POLLOUT, 0}, {lifeline, 0, 0}};
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return false;
         if (fds[1].revents || fds[0].revents & (POLLERR | POLLNVAL))
@@ -113,19 +112,19 @@ bool reply_send(struct reply *r, int leash)
     }
 }
 
-_Noreturn void answer_and_exit(struct reply *r, int leash)
+_Noreturn void answer_and_exit(struct reply *r, int lifeline)
 {
     sigset_t terminate;
     sigemptyset(&terminate);
     sigaddset(&terminate, SIGTERM);
     sigprocmask(SIG_BLOCK, &terminate, NULL);
-    reply_send(r, leash);
+    reply_send(r, lifeline);
     _exit(0);
 }
 
-_Noreturn void answer_failure(uint32_t id, int leash, enum stage stage, int error)
+_Noreturn void answer_failure(uint32_t id, int lifeline, enum stage stage, int error)
 {
     struct reply failure;
     put_failure(&failure, id, stage, error);
-    answer_and_exit(&failure, leash);
+    answer_and_exit(&failure, lifeline);
 }

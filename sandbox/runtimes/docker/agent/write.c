@@ -1,6 +1,7 @@
-/* Writing: the new bytes go into a file that has no name yet, which takes the old one's place in one step.
+/* Writing: the content goes into a new file without a name, which then replaces the old one by a rename.
  *
- * A reader sees the old or the new bytes, never a part; whatever fails before that step leaves the old file as it was. */
+ * A reader sees the old or the new content, never a part of it, and a failure leaves the old file unchanged. Where the
+ * file system or the user's rights forbid the replacement, but not writing to the file, the file is rewritten in place. */
 #include "agent.h"
 
 #include <errno.h>
@@ -11,16 +12,26 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* A name in use for the moment, for the signal that ends this worker to take away again. */
+/* Whether `temporary` names a file in `directory` that has to be removed. */
 static volatile sig_atomic_t named;
 static int directory;
 static char temporary[64];
 
-static void forsake(int number)
+static void remove_temporary(void)
+{
+    if (!named)
+        return;
+    /* The file may belong to another user by now, and its directory be sticky. */
+    user_lift(true);
+    unlinkat(directory, temporary, 0);
+    user_lift(false);
+    named = false;
+}
+
+static void cancelled(int number)
 {
     (void)number;
-    if (named)
-        unlinkat(directory, temporary, 0);
+    remove_temporary();
     _exit(1);
 }
 
@@ -32,7 +43,7 @@ static void choose_name(void)
     snprintf(temporary, sizeof temporary, ".sandbox-write-%016llx", (unsigned long long)random);
 }
 
-/* A new file in `directory`: without a name where the file system can do that. */
+/* A new file in `directory`: without a name where the file system supports that. */
 static int open_new(void)
 {
     int fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
@@ -61,31 +72,13 @@ static int copy(int from, int to)
     }
 }
 
-/* May this user write the old file, as an ordinary write would need to? Replacing it needs only the directory. */
+/* Checks the user's right to write to the old file, as any write needs it; a rename needs only the directory's. */
 static int check_writable(int old)
 {
     int fd = reopen(old, O_WRONLY);
     if (fd >= 0)
         close(fd);
     return fd >= 0 || errno == ETXTBSY ? 0 : errno;
-}
-
-static int inherit(int fd, const struct stat *old)
-{
-    struct stat st;
-    if (fstat(fd, &st))
-        return errno;
-    int error = 0;
-    if (st.st_uid != old->st_uid || st.st_gid != old->st_gid) {
-        user_lift(true); /* giving a file to its old owner is root's right */
-        error = fchown(fd, old->st_uid, old->st_gid) ? errno : 0;
-    }
-    /* A write by anybody but root takes the set-id bits away; so do we. */
-    mode_t mode = old->st_mode & (user_is_root() ? 07777 : 01777);
-    if (!error && fchmod(fd, mode))
-        error = errno;
-    user_lift(false);
-    return error;
 }
 
 static int link_as(int fd, const char *name)
@@ -119,16 +112,67 @@ static int sync_directory(void)
 {
     int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return errno == EACCES ? 0 : errno; /* one that may be written but not read */
+        return errno == EACCES ? 0 : errno; /* a directory that may be written but not read */
     int error = fsync(fd) ? errno : 0;
     close(fd);
     return error;
 }
 
-static int replace(const char *path, int content)
+static int replace(const struct place *place, int content)
+{
+    bool exists = place->fd >= 0;
+    directory = place->dir;
+    int fd = open_new();
+    int error = fd < 0 ? errno : copy(content, fd);
+    if (!error && exists)
+        error = metadata_copy(place->fd, &place->st, fd);
+    if (!error && fsync(fd))
+        error = errno;
+    if (!error)
+        error = publish(fd, place->name, exists);
+    if (!error)
+        error = sync_directory();
+    if (fd >= 0)
+        close(fd);
+    remove_temporary();
+    return error;
+}
+
+/* Errors of replace() about the directory, the mount or the old file's metadata: writing to the file may succeed. */
+static bool is_forbidden(int error)
+{
+    return error == EACCES || error == EPERM || error == EROFS || error == EBUSY || error == ENOTSUP;
+}
+
+/* As a shell redirection writes: not atomic. */
+static int rewrite(const struct place *place, int content)
+{
+    struct stat st;
+    sigset_t terminate;
+    int fd = reopen(place->fd, O_WRONLY);
+    if (fd < 0)
+        return errno;
+    /* Once begun, it is completed: a cancelled request must not leave a part. */
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    sigprocmask(SIG_BLOCK, &terminate, NULL);
+    int error = fstat(content, &st) ? errno : 0;
+    /* A full disk is found here, before the old content is touched. */
+    if (!error && st.st_size && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, st.st_size))
+        error = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? errno : 0;
+    if (error) {
+        ftruncate(fd, place->st.st_size); /* releases what was allocated */
+    } else if (!(error = copy(content, fd)) && (ftruncate(fd, st.st_size) || fsync(fd))) {
+        error = errno;
+    }
+    close(fd);
+    return error;
+}
+
+static int write_path(const char *path, int content)
 {
     struct place place;
-    int error = walk(path, true, &place), fd = -1;
+    int error = walk(path, true, &place);
     bool exists = !error && place.fd >= 0;
     if (!error && (!place.name[0] || (exists ? S_ISDIR(place.st.st_mode) : place.wants_directory)))
         error = EISDIR;
@@ -136,33 +180,23 @@ static int replace(const char *path, int content)
         error = E_NOT_A_FILE;
     else if (exists)
         error = check_writable(place.fd);
-    directory = place.dir;
-    if (!error && (fd = open_new()) < 0)
-        error = errno;
-    if (!error)
-        error = copy(content, fd);
-    if (!error && exists)
-        error = inherit(fd, &place.st);
-    if (!error && fsync(fd))
-        error = errno;
-    if (!error)
-        error = publish(fd, place.name, exists);
-    if (!error)
-        error = sync_directory();
-    if (error && named)
-        unlinkat(directory, temporary, 0);
+    if (!error) {
+        error = replace(&place, content);
+        if (exists && is_forbidden(error))
+            error = rewrite(&place, content);
+    }
     if (error)
         walk_undo();
     return error;
 }
 
-_Noreturn void file_write(uint32_t id, const char *path, int content, int leash)
+_Noreturn void file_write(uint32_t id, const char *path, int content, int lifeline)
 {
     struct reply done;
-    signal(SIGTERM, forsake);
-    int error = replace(path, content);
+    signal(SIGTERM, cancelled);
+    int error = write_path(path, content);
     if (error)
-        answer_failure(id, leash, STAGE_FILE, error);
+        answer_failure(id, lifeline, STAGE_FILE, error);
     reply_begin(&done, id, REPLY_DONE);
-    answer_and_exit(&done, leash);
+    answer_and_exit(&done, lifeline);
 }
