@@ -101,6 +101,14 @@ class ExecContract:
             await self.shell("nothing", cwd=b"no/such/directory")
         self.assertEqual(caught.exception.reason_code, "CWD_UNUSABLE")
 
+    async def test_f22_a_directory_that_is_missing_is_named(self: Any) -> None:
+        with self.assertRaises(ExecutionFailed) as caught:
+            await self.shell("nothing", cwd=b"no/such/directory")
+        self.assertEqual(
+            caught.exception.message, "Execution failed: cwd: No such file or directory: no/such/directory"
+        )
+        self.assertEqual(caught.exception.details, {"cwd": "no/such/directory"})
+
     async def test_a_directory_inside_the_workspace_is_one(self: Any) -> None:
         await self.runtime.write_file(self.container, b"some/where/file", b"")
         self.assertEqual((await self.shell("three", cwd=b"some/where")).exit_code, 3)

@@ -339,8 +339,19 @@ class FilesContract:
         self.scene.link(b"b", b"a")
         self.scene.link(b"self", b"self/x")
         for path in (b"a", b"b/file", b"self"):
-            for operation in (self.read, self.write, self.list, self.stat):
+            for operation in (self.read, self.write, self.list):
                 await self.refused(operation(path), "TOO_MANY_LINKS")
+        for path in (b"b/file", b"a/", b"self/"):
+            await self.refused(self.stat(path), "TOO_MANY_LINKS")
+
+    async def test_f13_a_link_that_never_ends_is_itself_to_stat_as_in_a_listing(self: Any) -> None:
+        self.scene.link(b"a", b"b")
+        self.scene.link(b"b", b"a")
+        self.scene.link(b"self", b"self/x")
+        listed = {entry.name: entry.type for entry in await self.list()}
+        for path in (b"a", b"b", b"self"):
+            self.assertIs((await self.stat(path)).type, EntryType.SYMLINK)
+            self.assertIs(listed[path], EntryType.SYMLINK)
 
     async def test_forty_links_are_followed_and_no_more(self: Any) -> None:
         await self.write(b"link0", b"end")

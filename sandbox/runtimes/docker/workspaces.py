@@ -28,7 +28,7 @@ def is_root(user: str) -> bool:
 def check(client: docker.APIClient, container_id: str, image: str) -> None:
     """Look at ``/workspace`` in a container that was created.
 
-    :raises ImageUnusable: when it is a symbolic link: the volume would be elsewhere, and the agent follows no link there.
+    :raises ImageUnusable: when it is a symbolic link: the volume would be elsewhere, and the agent does not follow it.
     """
     url = client._url("/containers/{0}/archive", container_id)
     answer = client.head(url, params={"path": WORKSPACE}, timeout=client.timeout)

@@ -53,7 +53,7 @@ class Files(ApiCase):
     async def test_a_file_that_is_not_utf8(self) -> None:
         self.agents.workspace(self.container).write(b"binary", b"\xff\xfe")
         answer = await self.get("files", "binary")
-        self.assert_refused(answer, 500, "Failed to read file: the file is not UTF-8 text", "NOT_UTF8")
+        self.assert_refused(answer, 500, "Failed to read file: the file is not UTF-8 text: binary", "NOT_UTF8")
 
     async def test_a_name_that_is_not_utf8_is_listed_and_read_with_its_escapes(self) -> None:
         self.agents.workspace(self.container).write(b"odd\xff", b"x")
@@ -115,6 +115,20 @@ class Files(ApiCase):
         onto = await self.write("dir", "x")
         self.assertEqual((onto.status, onto.json["code"]), (500, "IS_A_DIRECTORY"))
         self.assertTrue(onto.json["message"].startswith("Failed to write file: "))
+
+    async def test_f22_errors_name_the_path(self) -> None:
+        await self.write("dir/file", "x")
+        for what, path, reason in (
+            ("files", "a/nope", "No such file or directory"),
+            ("dirs", "dir/file", "Not a directory"),
+            ("files", "odd\udcff", "No such file or directory"),
+        ):
+            answer = await self.call("GET", f"sessions/s1/{what}?path={quote(path, errors='surrogateescape')}")
+            self.assertEqual(answer.json["message"], f"Failed to {VERBS[what]}: {reason}: {path}")
+            self.assertEqual(answer.json["path"], path)
+        onto = await self.write("dir/", "x")
+        self.assertEqual(onto.json["message"], "Failed to write file: Is a directory: dir/")
+        self.assertEqual(onto.json["path"], "dir/")
 
     async def test_no_container_and_one_that_does_not_run(self) -> None:
         self.runtime.containers.pause(self.container)

@@ -168,7 +168,7 @@ class TruthTests(CommandsTestCase):
         result = await self.shell("id; pwd; echo $HOME; umask; ulimit -n; cat /proc/self/oom_score_adj")
         usual = self.lab.run(self.container_id, "ulimit -n; cat /proc/self/oom_score_adj", user="session").split()
         who, *rest = result.stdout.decode().splitlines()
-        self.assertEqual(who, "uid=1000(session) gid=1000(session) groups=2000(extra)")
+        self.assertEqual(who, "uid=1000(session) gid=1000(session) groups=1000(session),2000(extra)")
         self.assertEqual(rest, ["/workspace", "/workspace", "0022", usual[0], str(int(usual[1]) + 100)])
 
     async def test_a_command_has_no_more_descriptors_than_its_three(self) -> None:

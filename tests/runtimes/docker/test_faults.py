@@ -15,6 +15,7 @@ from sandbox.domain.errors import (
     EngineUnavailable,
     ExecutionFailed,
     SandboxError,
+    WorkspaceError,
 )
 from sandbox.domain.model import Container, ExecResult, ExecSpec
 from sandbox.runtimes.docker import program
@@ -104,6 +105,14 @@ class ContainerFaults(FaultsTestCase):
         ):
             await self.fails(operation, ContainerNotRunning, "CONTAINER_NOT_RUNNING")
 
+    async def test_f45_the_containers_working_directory_is_gone(self) -> None:
+        container_id = self.lab.container(user="session")
+        self.lab.run(container_id, "rmdir /workspace")
+        container = self.described(container_id)
+        result = await self.runtime.execute(container, shell("pwd", cwd=b"/tmp"))
+        self.assertEqual((result.exit_code, result.stdout), (0, b"/tmp\n"))
+        await self.fails(self.runtime.stat(container, b"."), WorkspaceError, "NO_WORKSPACE")
+
 
 class ImageFaults(FaultsTestCase):
     """The container gives the agent nothing to work with, or its user is hostile to it."""
@@ -149,6 +158,21 @@ class ImageFaults(FaultsTestCase):
         self.lab.run(self.container_id, f"cat > {program.path()} <<'E'\n{script}\nE\nchmod 755 {program.path()}")
         spec = ExecSpec(argv=[b"/bin/true"], output_limit=1000)
         await self.fails(self.runtime.execute(self.container, spec), ExecutionFailed, "SUPERVISOR_LOST")
+
+    async def test_f44_fields_out_of_range_end_the_link(self) -> None:
+        # The greeting, then to request 2 a failure whose errno is 2^31, or an exit after 2^63 microseconds.
+        greeting = r"\0\0\0\1\0\0\0\1h\2"
+        for reply in (
+            r"\0\0\0\5\0\0\0\2f\5\200\0\0\0",
+            r"\0\0\0\17\0\0\0\2x\0\0\0\0\0\0\0\200\0\0\0\0\0\0\0",
+        ):
+            container_id = self.lab.container()
+            script = f"#!/bin/sh\nread -n 9 x; printf '{greeting}'; sleep 1; printf '{reply}'; sleep 100"
+            self.lab.run(container_id, f"cat > {program.path()} <<'E'\n{script}\nE\nchmod 755 {program.path()}")
+            await self.fails(
+                self.runtime.execute(self.described(container_id), TRUE), ExecutionFailed, "SUPERVISOR_LOST"
+            )
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_a_user_that_is_gone_is_said(self) -> None:
         container_id = self.lab.container(user="session")

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from sandbox.domain.errors import EngineError
+from sandbox.domain.errors import EngineError, ImageUnusable
 from sandbox.domain.model import Container, ContainerSpec, ExecSpec
 from tests.runtimes.docker.site import SiteTestCase
 
@@ -15,7 +15,13 @@ PASSWD = b"root:x:0:0::/:/bin/sh\napp:x:1500:1501::/:/bin/sh\n"
 GROUP = b"root:x:0:\napp:x:1501:\nstaff:x:1502:app\n"
 
 
-def image_tar(workspace_owner: int | None, passwd: bytes | None, link: bool = False, shell: bool = True) -> bytes:
+def image_tar(
+    workspace_owner: int | None,
+    passwd: bytes | None,
+    link: bool = False,
+    shell: bool = True,
+    workspace_link: str = "",
+) -> bytes:
     """An image's files: busybox, a user database, and a workspace or none."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -34,6 +40,8 @@ def image_tar(workspace_owner: int | None, passwd: bytes | None, link: bool = Fa
         if workspace_owner is not None:
             add("workspace", 0o700, None, workspace_owner)
             add("workspace/template", 0o644, b"from the image", workspace_owner)
+        if workspace_link:
+            add("workspace", 0o777, b"", target=workspace_link)
         if shell:
             add("bin/busybox", 0o755, Path("/bin/busybox").read_bytes())
             for applet in ("sh", "id", "cat", "touch", "stat"):
@@ -105,6 +113,34 @@ class WorkspaceOwnerTests(SiteTestCase):
         with self.assertRaisesRegex(EngineError, "nobody-there"):
             await self.runtime.create(ContainerSpec(session_id=session_id, image=image))
         self.assertEqual(self.site.traces(session_id), [])
+
+    async def test_f7_a_user_database_that_only_the_engine_understood(self) -> None:
+        passwd = b"root:x:0:0::/:/bin/sh\n  app:x:1500:1501\n"
+        for user, owner in (("app", "1500:1501"), ("1500", "1500:1501"), ("app:staff", "1500:1502")):
+            image = await self.image_for(user, passwd=passwd)
+            self.assertEqual(await self.owner_of_what_is_written(image), owner, user)
+
+    async def test_f9_a_workspace_that_is_a_link_is_refused_and_leaves_nothing(self) -> None:
+        for target in ("/store", "/nowhere"):
+            for user in ("app", ""):
+                session_id = self.site.session_id()
+                image = await self.image_for(user, workspace_link=target)
+                with self.assertRaises(ImageUnusable) as caught:
+                    await self.runtime.create(ContainerSpec(session_id=session_id, image=image))
+                self.assertEqual(
+                    caught.exception.message, f"Image {image} cannot be used: /workspace is a symbolic link in it"
+                )
+                self.assertEqual(self.site.traces(session_id), [])
+
+    async def test_a_main_process_finds_its_workspace_writable_when_it_starts(self) -> None:
+        command = "/bin/sh -c 'touch /workspace/first && while :; do read x; done'"
+        runtime = await self.opened(self.site.settings(SESSION_COMMAND=command))
+        container = await runtime.create(
+            ContainerSpec(session_id=self.site.session_id(), image=await self.image_for("app"))
+        )
+        script = b"stat -c '%u:%g %a' /workspace; stat -c %u /workspace/first"
+        result = await runtime.execute(container, ExecSpec(argv=[b"/bin/sh", b"-c", script]))
+        self.assertEqual(result.stdout, b"1500:1501 755\n1500\n")
 
     async def test_an_image_without_a_shell_or_anything_else(self) -> None:
         container = await self.create(await self.image_for("", shell=False, passwd=None))

@@ -16,12 +16,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_DATABASE = 16 << 20, MAX_ID = INT32_MAX };
+enum { MAX_DATABASE = 16 << 20, MAX_ID = INT32_MAX, MAX_GROUPS = 65536 };
 
 static struct {
     uid_t uid;
     gid_t gid;
-    gid_t groups[NGROUPS_MAX];
+    gid_t groups[MAX_GROUPS];
     size_t group_count;
     char home[PATH_MAX];
     bool set_home, drop;
@@ -151,7 +151,7 @@ static int add_group(gid_t gid)
     for (size_t i = 0; i < user.group_count; i++)
         if (user.groups[i] == gid)
             return 0;
-    if (user.group_count == NGROUPS_MAX)
+    if (user.group_count == MAX_GROUPS)
         return E2BIG;
     user.groups[user.group_count++] = gid;
     return 0;
