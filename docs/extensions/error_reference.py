@@ -33,6 +33,7 @@ MEANINGS = {
     "EXECUTION_TIMEOUT": "The command's time was up; `stdout` and `stderr` have what came until then.",
     "FILE_NOT_FOUND": "There is no such file or directory.",
     "FILE_TOO_LARGE": "The file is larger than may be read or written.",
+    "IMAGE_UNUSABLE": "The engine has the image, but its `/workspace` is a symbolic link.",
     "INVALID_PATH": "A path that is empty, absolute or too long, or that leads out of the workspace.",
     "INVALID_REQUEST": "A field of the body, the query or the id is wrong; the message names it.",
     "IS_A_DIRECTORY": "A file was asked for.",

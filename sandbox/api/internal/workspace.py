@@ -112,7 +112,16 @@ class WorkspaceEndpoints:
     async def write_file(self, call: Call) -> Reply:
         """Create or atomically replace a text file; parents are made.
 
-        A reader sees the old bytes or the new ones, never a part. An existing file keeps its mode and owner.
+        A reader sees the old bytes or the new ones, never a part. An existing file keeps its mode, owner, extended
+        attributes and access control lists.
+
+        Each write makes a new file under the old name. A program that has the old file open keeps that one: `tail -f`,
+        `node --watch` and `fs.watch` of a file do not see the new one. Let it watch the directory, or follow the name
+        (`tail -F`).
+
+        Where a file may be written but not replaced (its directory may not be changed, or is sticky and the file another
+        user's; the file is a mount) it is rewritten in place, as a shell's redirection does: a reader may then see a part,
+        and a failure may leave one.
         """
         path = call.body["path"]
         try:

@@ -184,7 +184,8 @@ class Agents:
             running.let_go()
 
     def _elapsed_ms(self, begun: float) -> int:
-        return max(0, ceil((self._reactor.seconds() - begun) * 1000))
+        elapsed: float = self._reactor.seconds() - begun
+        return max(0, ceil(elapsed * 1000))
 
     # -- files -----------------------------------------------------------------------------------------------------
 
