@@ -159,9 +159,10 @@ def read_file(session_id: str, path: str) -> Call[File]:
 def write_file(session_id: str, path: str, content: str) -> Call[WrittenFile]:
     """Create or atomically replace a text file; parents are made.
 
-    Each write makes a new file under the old name, so a program that has the old one open (``tail -f``, ``node --watch``,
-    ``fs.watch`` of a file) keeps the old one: let it watch the directory, or follow the name (``tail -F``). Where the
-    directory may not be changed, or the file is a mount, the file is rewritten in place, and a reader may see a part.
+    Each write makes a new file under the old name, so a program that has the old one open (``tail -f``,
+    ``node --watch``, ``fs.watch`` of a file) keeps the old one: let it watch the directory, or follow the name
+    (``tail -F``). Where the directory may not be changed, or the file is a mount, the file is rewritten in place, and
+    a reader may see a part.
     """
     return Call(
         method="POST",

@@ -119,9 +119,9 @@ class WorkspaceEndpoints:
         `node --watch` and `fs.watch` of a file do not see the new one. Let it watch the directory, or follow the name
         (`tail -F`).
 
-        Where a file may be written but not replaced (its directory may not be changed, or is sticky and the file another
-        user's; the file is a mount) it is rewritten in place, as a shell's redirection does: a reader may then see a part,
-        and a failure may leave one.
+        Where a file may be written but not replaced (its directory may not be changed, or is sticky and the file
+        another user's; the file is a mount) it is rewritten in place, as a shell's redirection does: a reader may then
+        see a part, and a failure may leave one.
         """
         path = call.body["path"]
         try:
