@@ -52,7 +52,9 @@ def carried(
 ) -> Sent:
     fields, known = read_section(section)
     source = source_of(section, PEER.decode(), trusted, secure)
-    way = forwarding_context(source=source, prefix=prefix, stripped=stripped, local=local, address="172.17.0.2", port=3000)
+    way = forwarding_context(
+        source=source, prefix=prefix, stripped=stripped, local=local, address="172.17.0.2", port=3000
+    )
     return Sent(list(read_section(request_lines(fields, known, way, upgrade) + b"\r\n")[0]), way.rewriter)
 
 
