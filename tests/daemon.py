@@ -33,7 +33,10 @@ class Daemon:
     """One run of the daemon on the engine that the tests use, with a state directory and an instance of its own.
 
     :param environment: variables beside the key, the port and the state directory.
+    :ivar twistd_options: what twistd is told beside ``-n``.
     """
+
+    twistd_options: Sequence[str] = ()
 
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -56,7 +59,11 @@ class Daemon:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = twistd(
-                ["-n", "sandbox", *arguments], self.environment, self.directory, stdout=log, stderr=log
+                ["-n", *self.twistd_options, "sandbox", *arguments],
+                self.environment,
+                self.directory,
+                stdout=log,
+                stderr=log,
             )
         self.wait_until_ready()
 

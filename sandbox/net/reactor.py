@@ -1,4 +1,8 @@
-"""Twisted's epoll reactor, with an batch and without a logging context for each event.
+"""Twisted's epoll reactor, with a clock that never steps, an batch, and no logging context for each event.
+
+Twisted measures time by the wall clock. When that steps by an hour, a command that runs is killed as timed out, or no
+timed call comes for an hour, the service manager's watchdog included. Here the clock is the monotonic one. What needs
+dates asks the wall clock (:func:`time.time`, :meth:`datetime.now`), never the reactor.
 
 ``EPollReactor`` copies the logging context for every socket that has something to say, so that the old logging system
 can name the protocol in front of a line. Nobody reads that name here, and at two events a request it is a tenth of what
@@ -14,6 +18,7 @@ from time import monotonic
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
@@ -31,6 +36,8 @@ class Reactor(EPollReactor):
 
     :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     """
+
+    seconds = staticmethod(monotonic)
 
     def __init__(self) -> None:
         self.batch = WriteBatch()
@@ -83,6 +90,11 @@ class Reactor(EPollReactor):
             self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]
 
 
+def use_monotonic_clock(reactor: IReactorTime) -> None:
+    """Have any reactor measure time by the monotonic clock; before anything is scheduled on it."""
+    reactor.seconds = monotonic  # type: ignore[method-assign]
+
+
 def install() -> None:
     """Make it this process's reactor, unless there is one already: ``twistd --reactor`` has been obeyed by then.
 
@@ -90,7 +102,9 @@ def install() -> None:
     """
     if "twisted.internet.reactor" in sys.modules:
         return
-    reactor = Reactor()
+    reactor: EPollReactor = Reactor()
     used = ("_selectables", "_poller", "_doReadOrWrite", "_disconnectSelectable")
-    known = all(hasattr(reactor, name) for name in used)
-    installReactor(reactor if known else EPollReactor())
+    if not all(hasattr(reactor, name) for name in used):
+        reactor = EPollReactor()
+        use_monotonic_clock(reactor)
+    installReactor(reactor)

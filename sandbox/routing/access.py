@@ -60,7 +60,8 @@ class Grant:
     :ivar credential: what was accepted.
     :ivar consumed: the texts of the request's tokens that are ours, accepted or not: none may reach the container.
     :ivar authorization: what the request leans on; ``None`` where everybody may see.
-    :ivar until: the clock's time up to which the same credentials get the same grant, as long as nothing changes.
+    :ivar until: the clock's time up to which what is remembered of owner and link holds.
+    :ivar ends: the wall clock's time at which the credential ends, or its cookie is due.
     :ivar epoch: what has changed before; see :meth:`Access.holds`.
     """
 
@@ -70,6 +71,7 @@ class Grant:
     consumed: Sequence[bytes] = ()
     authorization: Authorization | None = None
     until: float = math.inf
+    ends: float = math.inf
     epoch: int = 0
 
 
@@ -145,7 +147,7 @@ class Access:
 
     def holds(self, grant: Grant) -> bool:
         """Whether the same credentials would get the same grant again. It may be used again then, by any number."""
-        return grant.epoch == self._epoch and self._seconds() < grant.until
+        return grant.epoch == self._epoch and self._seconds() < grant.until and self._now() < grant.ends
 
     def cookie_for(self, session_id: str, holder: Holder) -> tuple[str, int] | None:
         """The cookie to hand to a holder's browser, and its lifetime in seconds; ``None`` while it has a good one."""
@@ -218,7 +220,8 @@ class Access:
             raise refusal or missing()
         grant.consumed = consumed
         grant.authorization = self._authorizations.make(session_id, grant.holder.link_id, grant.holder.ends)
-        grant.until = self._seconds() + self._steady(session_id, mode, grant.holder)
+        grant.until = self._seconds() + self._kept(session_id, mode, grant.holder)
+        grant.ends = self._steady_until(grant.holder)
         return grant
 
     async def _decide_later(
@@ -281,17 +284,19 @@ class Access:
         owner = self._owners.get(session_id) if mode is Mode.OWNER else None
         return admit_link(mode, session_id, link, owner, self._now())
 
-    def _steady(self, session_id: str, mode: Mode, holder: Holder) -> float:
-        """Seconds that a holder is treated as now: until it ends, its cookie is due, or an answer is too old."""
-        now = self._now()
-        times = [] if holder.ends is None else [holder.ends - now]
-        if holder.cookie is not None:
-            last = holder.cookie.expires == holder.cookie.ends
-            times.append(holder.cookie.expires - now - (0 if last else self._cookie_lifetime / 2))
-        if holder.link_id is not None:
-            times.append(self._links.left((session_id, holder.link_id)))
+    def _kept(self, session_id: str, mode: Mode, holder: Holder) -> float:
+        """Seconds until an answer that a holder was admitted by is too old."""
+        times = [] if holder.link_id is None else [self._links.left((session_id, holder.link_id))]
         if holder.link_id is None or mode is Mode.OWNER:
             times.append(self._owners.left(session_id))
+        return min(times)
+
+    def _steady_until(self, holder: Holder) -> float:
+        """When a holder is treated otherwise than now, by the wall clock: it ends, or its cookie is due."""
+        times = [math.inf if holder.ends is None else holder.ends]
+        if holder.cookie is not None:
+            last = holder.cookie.expires == holder.cookie.ends
+            times.append(holder.cookie.expires - (0 if last else self._cookie_lifetime / 2))
         return min(times)
 
     def _is_fresh(self, cookie: SessionCookie, now: int) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,19 @@ class Choice(TestCase):
 
     def test_another_one_that_was_asked_for_is_taken(self) -> None:
         self.assertIn(b"PollReactor", self.reactor_of("--reactor", "poll"))
+
+    def test_f31_its_clock_is_the_monotonic_one_and_so_is_that_of_twisteds_own(self) -> None:
+        """Where what ours uses of Twisted's is not there any more, Twisted's is taken."""
+        self.assertIs(Reactor.seconds, time.monotonic)
+        program = (
+            "import time, sandbox.net.reactor as ours\n"
+            "ours.Reactor = type('Reactor', (), {})\n"
+            "ours.install()\n"
+            "from twisted.internet import reactor\n"
+            "print(type(reactor).__name__, reactor.seconds is time.monotonic)\n"
+        )
+        out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+        self.assertEqual(out.stdout.split(), ["EPollReactor", "True"])
 
     def test_where_there_is_a_reactor_it_stays(self) -> None:
         program = "from twisted.internet import reactor; import sandbox.plugin; print(type(reactor).__module__)"

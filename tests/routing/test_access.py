@@ -11,12 +11,16 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from sandbox.policy.access import Credential, Mode, Place
-from sandbox.routing.access import Access, Keys
+from sandbox.routing.access import Access, Grant, Keys
 from sandbox.stores.interface import Work
+from sandbox.stores.memory import MemoryStore
 from sandbox.stores.memory.store import MemoryStore
+from sandbox.stores.postgres import PostgresStore
 from sandbox.stores.postgres.store import PostgresStore
+from sandbox.stores.sqlite import SqliteStore
 from sandbox.stores.sqlite.store import SqliteStore
-from tests.contracts.access import AccessContract
+from tests.contracts.access import NOW, AccessContract
+from tests.contracts.store import session
 from tests.policy.jwts import SECRET, token
 from tests.postgres import server
 
@@ -53,6 +57,32 @@ class OnPostgres(AccessContract, TestCase):
         finally:
             server().thaw()
         self.assertEqual((await self.grant(credential)).user_id, "alice")
+
+
+class TwoClocks(TestCase):
+    """What is remembered grows old by one clock, credentials end by the other (F31)."""
+
+    async def test_f31_a_wall_clock_that_steps_ends_a_token_and_keeps_no_answer(self) -> None:
+        wall = [float(NOW)]
+        clock = Clock()
+        store = MemoryStore()
+        await store.open()
+        await store.add(session("s1", user_id="alice"))
+        access = Access(clock, store, Keys([SECRET], b"s" * 32), now=lambda: wall[0], keep=30)
+        self.addCleanup(access.close)
+
+        async def grant() -> Grant:
+            found = access.admit("s1", Mode.OWNER, [Credential.of(Place.HEADER, token(exp=NOW + 600))])
+            return await found if isinstance(found, Deferred) else found
+
+        granted = await grant()
+        self.assertTrue(access.holds(granted))
+        wall[0] += 3600
+        self.assertFalse(access.holds(granted))
+        wall[0] -= 2 * 3600
+        self.assertTrue(access.holds(granted))
+        clock.advance(31)
+        self.assertFalse(access.holds(granted))
 
 
 class Counting(MemoryStore):

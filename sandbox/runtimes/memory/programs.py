@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import time_ns
 from typing import TypeVar
 
 import attrs
@@ -79,7 +80,7 @@ class MemoryAgents:
     def workspace(self, container_id: str) -> Workspace:
         """A container's files; a test sets scenes there."""
         if container_id not in self._workspaces:
-            self._workspaces[container_id] = Workspace(lambda: round(self._clock.seconds() * 1e9))
+            self._workspaces[container_id] = Workspace(time_ns)
         return self._workspaces[container_id]
 
     def drop(self, container_id: str) -> None:
