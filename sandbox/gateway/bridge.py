@@ -12,8 +12,9 @@ from sandbox.gateway.ends import End
 from sandbox.gateway.websocket_handshake import close_frame, ping_frame
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER, Deadlines
+from sandbox.net.fairness import RunQueue
 
-GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+GOING_AWAY, POLICY_VIOLATION = 1001, 1008  # RFC 6455 section 7.4.1
 _TOKEN_BYTES = 8
 
 
@@ -61,6 +62,7 @@ class Bridge:
     def __init__(self, deadlines: Deadlines, timing: Timing, ended: Callable[[Bridge], None]) -> None:
         self.seconds = deadlines.seconds
         self._deadlines = deadlines
+        self.run_queue = RunQueue.of(deadlines.clock)
         self._timing = timing
         self._ended = ended
         self.opened = self._pinged = self.seconds()
@@ -121,6 +123,10 @@ class Bridge:
     def parting(self) -> bool:
         """Whether our own Close is on its way, so that an end's frames go no further than the one under way."""
         return self.phase is Phase.CLOSING
+
+    def flooded(self) -> None:
+        """One end sends frames without a payload, without an end."""
+        self.close(POLICY_VIOLATION, "Too many empty frames")
 
     def both_closed(self) -> None:
         """The closing handshake is complete; the application has to close its connection now."""

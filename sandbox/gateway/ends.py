@@ -11,10 +11,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sandbox.net import write_coalescing
+from sandbox.net.fairness import Intake
 from sandbox.protocols.websocket import FrameTracker
 
 if TYPE_CHECKING:
     from sandbox.gateway.bridge import Bridge
+
+# Frames that are carried at once: about a quarter of a millisecond's work when they are tiny.
+_FRAMES = 512
+#: Frames without a payload that one side may send in a second.
+EMPTY_FRAMES = 1000
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -41,6 +47,8 @@ class End(Protocol):
     finished = False
     lost = False
     received = 0
+    _intake: Intake | None = None
+    _empty_since = 0.0
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
@@ -59,13 +67,18 @@ class End(Protocol):
         bridge = self.bridge
         self.heard = bridge.seconds()
         self.received += len(data)
-        data = self.frames.feed(data)
+        frames = self.frames
+        data = frames.feed(data, _FRAMES)
         if bridge.parting:
             self._receive_parting(data)
         else:
             write_coalescing.write(self.other.transport, data)
-            if self.frames.closing and self.other.frames.closing:
+            if frames.closing and self.other.frames.closing:
                 bridge.both_closed()
+        if frames.empty:
+            self._count_empty()
+        if frames.behind:
+            self._made_intake().fall_behind()
 
     def readConnectionLost(self) -> None:
         """This side has said all that it will say."""
@@ -87,12 +100,12 @@ class End(Protocol):
     def pauseProducing(self) -> None:
         """The other side does not keep up."""
         if not self.finished:
-            self.transport.pauseProducing()
+            self._made_intake().pause()
 
     def resumeProducing(self) -> None:
         """It does again."""
-        if not self.finished:
-            self.transport.resumeProducing()
+        if not self.finished and self._intake is not None:
+            self._intake.resume()
 
     def stopProducing(self) -> None:
         """The other side is lost; the bridge decides what this means here."""
@@ -155,9 +168,29 @@ class End(Protocol):
         if self.frames.closing and self.frames.between:
             self.close()  # Section 7.1.1: after both Close frames the server closes; the application does by itself.
 
+    def _count_empty(self) -> None:
+        """Empty frames carry nothing and cost as much as others: a flood of them ends the WebSocket."""
+        if self.heard >= self._empty_since + 1:
+            self._empty_since, self.frames.empty = self.heard, 1
+        elif self.frames.empty > EMPTY_FRAMES:
+            self.frames.empty = 0
+            self.bridge.flooded()
+
+    def _catch_up(self) -> None:
+        self.dataReceived(b"")
+
+    def _made_intake(self) -> Intake:
+        if self._intake is None:
+            self._intake = Intake(self.bridge.run_queue, self.transport, self._catch_up)
+        return self._intake
+
     def _finish(self) -> None:
         if self.finished:
             return
+        if self._intake is not None:
+            self._intake.close()
+        while self.frames.behind:
+            self._catch_up()
         self.finished = True
         rest = self.frames.flush()
         if rest and not self.muted and not self.other.lost:

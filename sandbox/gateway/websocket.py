@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved, PreviewUnreachable
 from sandbox.domain.host_verdicts import HostVerdict
-from sandbox.gateway.bridge import GOING_AWAY, Bridge, Timing
+from sandbox.gateway.bridge import GOING_AWAY, POLICY_VIOLATION, Bridge, Timing
 from sandbox.gateway.interfaces import UpstreamRequest
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.gateway.upstream.pool import Pool
@@ -28,7 +28,6 @@ from sandbox.protocols.http1.headers import VIA, field_lines, response_lines
 
 _log = Logger()
 
-POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 SERVICE_RESTART = 1012  # IANA's registry of close codes
 
 

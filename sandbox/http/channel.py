@@ -19,9 +19,11 @@ from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
 from sandbox.protocols.http1.framing import keeps_alive, request_framing
 from sandbox.protocols.http1.grammar import (
+    MAX_EMPTY_LINES,
     Malformed,
     check_partial_head,
     head_too_large,
+    leading_empty_lines,
     parse_request_head,
     uri_too_long,
 )
@@ -30,6 +32,9 @@ from sandbox.protocols.http1.headers import REQUEST_ID
 #: Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
 #: the only way to see that the client left.
 _HELD = 64 * 1024
+# Requests of one connection that are begun in one turn of the reactor, and seconds after which no other is.
+_REQUESTS = 8
+_SLICE = 0.001
 
 
 def may_be_frames(data: bytes) -> bool:
@@ -52,6 +57,7 @@ class Channel(Receiver):
     _request: Request | None = None
     _linger_until = NEVER
     _searched = 0
+    _empty_lines = 0
     _keep_alive = True
     _parsing = False
 
@@ -75,7 +81,8 @@ class Channel(Receiver):
         state = self._state
         if state is HEAD:
             self._buffer = self._buffer + data if self._buffer else data
-            self._parse()
+            if not self._paused:
+                self._parse()
         elif state is BODY:
             if self._sink is None:
                 self._hold(data)
@@ -103,6 +110,8 @@ class Channel(Receiver):
         self._state = CLOSING
         self._sink = None
         self._buffer = b""
+        if self._intake is not None:
+            self._intake.close()
         request, self._request = self._request, None
         if request is not None:
             request.connectionLost(reason)
@@ -131,40 +140,64 @@ class Channel(Receiver):
     # Heads.
 
     def _parse(self) -> None:
-        """Begin every request whose turn has come."""
+        """Begin the requests whose turn has come, as many as one turn of the reactor has room for."""
         if self._parsing:
             return
         self._parsing = True
         head = b""
+        # Others that are behind come first: whoever joins them gets what a client without pipelining needs.
+        left, end = 1 if len(self.site.run_queue) else _REQUESTS, NEVER
         try:
             while self._buffer and self._state is HEAD:
-                while self._buffer.startswith(b"\r\n"):
-                    self._buffer = self._buffer[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored.
+                if not left or (end is not NEVER and self._seconds() >= end):
+                    self._fall_behind()
+                    return
                 head = self._buffer
-                end = head.find(b"\r\n\r\n", self._searched)
-                if end < 0:
+                if head.startswith(b"\r\n"):
+                    self._skip_empty_lines()
+                    head = self._buffer
+                found = head.find(b"\r\n\r\n", max(0, self._searched - 3))
+                if found < 0:
                     self._await_head()
                     return
-                self._searched = 0
-                head, self._buffer = head[: end + 4], head[end + 4 :]
+                self._searched = self._empty_lines = 0
+                head, self._buffer = head[: found + 4], head[found + 4 :]
                 self._begin(head)
+                left -= 1
+                if end is NEVER and self._buffer:
+                    end = self._seconds() + _SLICE
         except Malformed as error:
             self._refuse(error_reply(error.status, error.code, error.reason), head)
         finally:
             self._parsing = False
 
+    def _skip_empty_lines(self) -> None:
+        size = leading_empty_lines(self._buffer)
+        self._empty_lines += size // 2
+        if self._empty_lines > MAX_EMPTY_LINES:
+            raise Malformed("Too many empty lines before a request")
+        self._buffer = self._buffer[size:]
+        self._searched = 0
+
     def _await_head(self) -> None:
-        """Check what there is of a head, and give the rest of it its time."""
+        """Check what is new of a head, and give the rest of it its time."""
         buffer = self._buffer
         if not buffer:
             return
-        check_partial_head(buffer, self._limits.line)
+        check_partial_head(buffer, self._limits.line, self._searched)
         if len(buffer) > self._limits.head:
             raise head_too_large()
         if not self._searched:
             self.deadline = self._seconds() + self._limits.head_timeout
-        # Zero stands for "nothing looked through yet", so at least one byte counts as looked through.
-        self._searched = max(1, len(buffer) - 3)
+        self._searched = len(buffer)
+
+    def _catch_up(self) -> None:
+        if self._state is HEAD:
+            # In case that nothing but empty lines is left.
+            self.deadline = self._seconds() + self._limits.idle_timeout
+            self._parse()
+        else:
+            super()._catch_up()
 
     def _begin(self, data: bytes) -> None:
         limits = self._limits

@@ -22,6 +22,7 @@ from sandbox.http.responses import error_code
 from sandbox.http.streaming import one_piece_a_turn
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
+from sandbox.net.fairness import RunQueue
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
 
@@ -112,6 +113,7 @@ class Site(TwistedSite):
         self.limits = limits or Limits()
         self.admit = admit or self._buffer
         self.deadlines = Deadlines(reactor)
+        self.run_queue = RunQueue.of(reactor)
         self.counters = Counters()
         self.ids = ids or RequestIds(TrustedProxies())
         self.traffic = traffic or Traffic()

@@ -22,25 +22,32 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
+from sandbox.net.fairness import RunQueue
 from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
 # Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
 _TOGETHER = 0.001
-# Events of one turn: when thousands of clients leave in the same moment, timed calls do not wait for all of them.
+# Events that are asked for at once, and seconds after which timed calls come before the rest of them: when thousands of
+# clients leave in the same moment, or have much to say, the watchdog's sign does not wait for all of them.
 _EVENTS = 256
+_TURN = 0.005
 
 
 class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
     :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
+    :ivar run_queue: what is put off to later turns, see :mod:`sandbox.net.fairness`.
     """
 
     seconds = staticmethod(monotonic)
 
     def __init__(self) -> None:
         self.batch = WriteBatch()
+        self.run_queue = RunQueue(self)
+        # Events that the last turn had no time for. One that is always ready must not come before them again.
+        self._unserved: list[tuple[Any, int, int]] = []
         super().__init__()  # type: ignore[no-untyped-call]
 
     def doPoll(self, timeout: float | None) -> None:
@@ -48,18 +55,15 @@ class Reactor(EPollReactor):
 
         :param timeout: seconds to wait at most; ``None``: until something happens.
         """
-        selectables, batch = self._selectables, self.batch
+        selectables, reads, batch = self._selectables, self._reads, self.batch
         if batch.held:
             batch.send()
-        try:
-            events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
-        except InterruptedError:
-            return
-        begun = monotonic()
-        for number, event in events:
-            # One event's work may have closed the socket of a later one.
+        events = self._events(timeout)
+        begun = collected = monotonic()
+        for index, (number, event) in enumerate(events):
+            # One event's work may have closed the socket of a later one, or stopped the reading from it.
             selectable = selectables.get(number)
-            if selectable is None:
+            if selectable is None or (event == EPOLLIN and number not in reads):
                 continue
             try:
                 if event == EPOLLIN:
@@ -70,14 +74,32 @@ class Reactor(EPollReactor):
                 raise
             except BaseException:
                 _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
-            if batch.held and monotonic() - begun >= _TOGETHER:
+            now = monotonic()
+            if now - begun >= _TURN:
+                rest = events[index + 1 :]
+                self._unserved = [(selectables.get(number), number, event) for number, event in rest]
+                break
+            if batch.held and now - collected >= _TOGETHER:
                 batch.send()
-                begun = monotonic()
+                collected = now
         # Now, since the timed calls that come next look at what could not be sent.
         if batch.held:
             batch.send()
 
     doIteration = doPoll
+
+    def _events(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Those that had to wait, else what epoll tells."""
+        if self._unserved:
+            # What a timed call closed meanwhile may have left its number to another socket.
+            held, known = self._unserved, self._selectables
+            events = [(number, event) for selectable, number, event in held if known.get(number) is selectable]
+            self._unserved = []
+            return events
+        try:
+            return self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
+        except InterruptedError:
+            return []
 
     def _read(self, selectable: Any) -> None:
         """Nearly every event: there is something to read, and nothing else."""
@@ -103,7 +125,7 @@ def install() -> None:
     if "twisted.internet.reactor" in sys.modules:
         return
     reactor: EPollReactor = Reactor()
-    used = ("_selectables", "_poller", "_doReadOrWrite", "_disconnectSelectable")
+    used = ("_selectables", "_reads", "_poller", "_doReadOrWrite", "_disconnectSelectable")
     if not all(hasattr(reactor, name) for name in used):
         reactor = EPollReactor()
         use_monotonic_clock(reactor)

@@ -29,6 +29,8 @@ class StreamDemultiplexer:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The pieces of payload in ``data``, each with its stream's number, as they come: frames are not joined.
 
+        A frame without a payload is an empty piece, so that whoever takes them can count what they cost.
+
         :raises FrameError: at a header that Docker does not send.
         """
         at = 0
@@ -40,6 +42,8 @@ class StreamDemultiplexer:
                 if len(self._header) == _HEADER:
                     self._begin(self._header)
                     self._header = b""
+                    if not self._left:
+                        yield self._stream, b""
                 continue
             piece = data[at : at + self._left]
             at += len(piece)

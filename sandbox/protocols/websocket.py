@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 _CLOSE = 0x8
 _FINAL_PONG = 0x8A
 _MASKED = 0x80
@@ -16,16 +18,20 @@ class FrameTracker:
     :ivar boundary: an offset into what :meth:`feed` returned last where no frame is under way, the last such one;
         ``None`` when all of it lies inside one frame.
     :ivar closing: whether a Close frame has begun; after it nothing may be sent in this direction (section 5.5.1).
+    :ivar behind: whether it holds bytes that it has not looked at, because there were too many frames at once.
+    :ivar empty: frames without a payload, ever; who counts them sets it back.
     :ivar awaited: the payload of the pong that answers our own ping and goes no further; empty when there is none.
     """
 
-    __slots__ = ("_left", "_waiting", "awaited", "boundary", "closing")
+    __slots__ = ("_left", "_waiting", "awaited", "behind", "boundary", "closing", "empty")
 
     def __init__(self) -> None:
         self._waiting = b""
         self._left = 0
         self.boundary: int | None = 0
         self.closing = False
+        self.behind = False
+        self.empty = 0
         self.awaited = b""
 
     @property
@@ -33,19 +39,25 @@ class FrameTracker:
         """Whether what was returned so far ends where a frame ends: the only place where another may begin."""
         return self._left == 0
 
-    def feed(self, data: bytes) -> bytes:
-        """Account for the bytes that came; gives those to pass on now."""
+    def feed(self, data: bytes, limit: int = sys.maxsize) -> bytes:
+        """Account for the bytes that came; gives those to pass on now.
+
+        :param limit: frames after which it stops and is :attr:`behind`; feed it ``b""`` to go on.
+        """
         if self._waiting:
             data = self._waiting + data
             self._waiting = b""
         end = len(data)
         at = self._left
+        self.behind = False
         if at > end:
             self._left = at - end
             self.boundary = None
             return data
         boundary = at
-        while at + 2 <= end:
+        empty = 0
+        while at + 2 <= end and limit > 0:
+            limit -= 1
             boundary = at
             second = data[at + 1]
             length = second & 0x7F
@@ -57,6 +69,7 @@ class FrameTracker:
                 length = int.from_bytes(data[at + 2 : payload], "big")
             if second & _MASKED:
                 payload += 4
+            empty += not length
             after = payload + length
             if self.awaited and data[at] == _FINAL_PONG and second == _MASKED | len(self.awaited):
                 if after > end:
@@ -69,6 +82,8 @@ class FrameTracker:
             if data[at] & 0x0F == _CLOSE:
                 self.closing = True
             at = after
+        self.empty += empty
+        self.behind = limit <= 0 and at + 2 <= end
         if at > end:
             self._left = at - end
         else:

@@ -20,6 +20,7 @@ from sandbox.http.admission import STREAM
 from sandbox.http.identity import RequestIds
 from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
+from sandbox.protocols.http1.framing import ChunkedDecoder, last_chunk
 from sandbox.protocols.http1.headers import TrustedProxies
 
 REQUESTS = {
@@ -49,7 +50,7 @@ RESPONSES = {
     "bad chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\nx\r\n",
 }
 _DATE = re.compile(rb"\r\n[Dd]ate: [^\r]*")
-_CHUNK = re.compile(rb"\r\n[0-9a-f]+\r\n")
+_CHUNKED_HEAD = re.compile(rb"\r\nTransfer-Encoding: chunked\r\n(?:[^\r]+\r\n)*\r\n")
 
 
 class Transport(StringTransport):
@@ -122,7 +123,18 @@ def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, 
         upstreams[0].connectionLost(Failure(ConnectionDone()))
     seen = b"|".join(transport.value() for transport in applications)
     answered = _DATE.sub(b"", client.value())
-    return _CHUNK.sub(b"", seen), _CHUNK.sub(b"", answered), client.ended
+    return without_sizes(seen), without_sizes(answered), client.ended
+
+
+def without_sizes(message: bytes) -> bytes:
+    """A message with the data of its chunks instead of these, and with the end of its body, if that is there."""
+    head = _CHUNKED_HEAD.search(message)
+    if head is None:
+        return message
+    decoder = ChunkedDecoder()
+    data = b"".join(decoder.feed(message[head.end() :]))
+    end = b"\r\n" + last_chunk(decoder.trailers) + decoder.rest if decoder.done else b""
+    return message[: head.end()] + data + end
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

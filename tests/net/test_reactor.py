@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -80,6 +81,28 @@ class Answering(Reader):
         return []
 
 
+class Unread(Reader):
+    """A reader that is ready again at once."""
+
+    def doRead(self) -> None:
+        self.reads += 1
+
+
+class Pausing(Reader):
+    """A reader that has no other read any more, but written to, when it is read."""
+
+    def __init__(self, reactor: Any, others: list[Reader]) -> None:
+        super().__init__()
+        self._reactor, self._others = reactor, others
+
+    def doRead(self) -> None:
+        super().doRead()
+        for other in self._others:
+            if other is not self:
+                self._reactor.addWriter(other)
+                self._reactor.removeReader(other)
+
+
 class Removing(Reader):
     """A reader that takes all others off the reactor when it is read."""
 
@@ -99,6 +122,8 @@ class Events(SynchronousTestCase):
         self.reactor: Any = Reactor()  # type: ignore[no-untyped-call]
         self.readers: list[Reader] = []
         self.addCleanup(self._close)
+        # A turn takes no time, but where a test says so.
+        self.patch(sandbox.net.reactor, "monotonic", lambda: 0.0)
 
     def _close(self) -> None:
         self.reactor.removeAll()
@@ -125,6 +150,50 @@ class Events(SynchronousTestCase):
         self.assertTrue(200 < read < 300, read)
         self.reactor.doIteration(5)
         self.assertEqual([reader.reads for reader in readers], [1] * 400)
+
+    def test_f32_timed_calls_come_after_some_milliseconds_and_then_those_that_had_to_wait(self) -> None:
+        times = itertools.count()  # Two milliseconds an event.
+        self.patch(sandbox.net.reactor, "monotonic", lambda: next(times) * 0.002)
+        readers = [Unread() for _ in range(10)]
+        order = []
+        for _ in range(8):
+            before = [reader.reads for reader in readers]
+            self.read(*([] if self.readers else readers))
+            now = [reader.reads for reader in readers]
+            order.append([index for index in range(10) if now[index] > before[index]])
+        # All of them are ready all the time, and none is read twice before all have been read once.
+        self.assertTrue(all(1 <= len(turn) <= 3 for turn in order), order)
+        self.assertEqual(sorted(itertools.chain(*order[:4])), list(range(10)))
+        self.assertEqual(sorted(itertools.chain(*order[4:])), list(range(10)))
+
+    def test_f32_a_number_that_another_socket_has_by_then_is_left_alone(self) -> None:
+        times = itertools.count()
+        self.patch(sandbox.net.reactor, "monotonic", lambda: next(times) * 0.010)
+        first, second = Unread(), Unread()
+        self.assertEqual(sorted(self.read(first, second)), [0, 1])
+        waiting, served = (first, second) if second.reads else (second, first)
+        number = waiting.fileno()
+        self.reactor.removeReader(waiting)
+        waiting.close()
+        self.reactor.removeReader(served)
+        other = Reader()
+        self.addCleanup(other.close)
+        if other.fileno() != number:
+            os.dup2(other.fileno(), number)
+            other.socket.close()
+            other.socket = socket.socket(fileno=number)
+        self.reactor._selectables[number] = other
+        self.reactor._reads.add(number)
+        self.reactor.doIteration(0)
+        self.assertEqual((waiting.reads, other.reads), (0, 0))
+        self.reactor._reads.discard(number)
+        del self.reactor._selectables[number]
+
+    def test_f32_one_that_is_not_to_be_read_any_more_is_not_read_in_the_same_turn(self) -> None:
+        """Though it is to be written to, so that the reactor still knows it."""
+        readers: list[Reader] = []
+        readers.extend(Pausing(self.reactor, readers) for _ in range(5))
+        self.assertEqual(sum(self.read(*readers)), 1)
 
     def test_what_one_does_wrong_is_logged_and_harms_no_other(self) -> None:
         self.assertEqual(self.read(Failing(), Reader(), Failing(), Reader()), [1, 1, 1, 1])

@@ -85,6 +85,22 @@ class FrameTrackerTests(SynchronousTestCase):
         self.assertEqual(tracker.feed(stream) + tracker.flush(), stream)
         self.assertEqual(tracker.between, len(stream) in ends)
 
+    @given(FRAMES, st.lists(st.integers(0), max_size=12), st.integers(1, 4))
+    def test_f32_as_many_frames_at_once_as_it_is_told(self, frames: list[Frame], places: list[int], limit: int) -> None:
+        stream = b"".join(frame.bytes() for frame in frames)
+        ends = [0, *itertools.accumulate(len(frame.bytes()) for frame in frames)]
+        tracker = FrameTracker()
+        passed = b""
+        for piece in cut(stream, places):
+            passed += tracker.feed(piece, limit)
+            while tracker.behind:
+                self.assertTrue(tracker.between and tracker.boundary is not None)
+                before = len(passed)
+                passed += tracker.feed(b"", limit)
+                self.assertLessEqual(sum(before < end <= len(passed) for end in ends), limit)
+        self.assertEqual((passed, tracker.flush()), (stream, b""))
+        self.assertEqual(tracker.empty, sum(not frame.payload for frame in frames))
+
     def test_every_cut_of_every_length_form_gives_the_same(self) -> None:
         frames = [
             Frame(0x82, b"", b"abcd"),

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
+from sandbox.net.fairness import Intake
 from sandbox.protocols.http1.framing import (
     CHUNKS,
     CLOSE,
@@ -33,6 +34,8 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 500
 #: 1xx responses before the final one; Go's limit on them was a late fix too.
 MAX_INTERIM = 32
+# Chunks of a body that are taken at once: about half a millisecond's work when they are tiny.
+_CHUNKS = 256
 
 
 class Exchange(Protocol):
@@ -85,6 +88,7 @@ class Upstream(TwistedProtocol):
     _buffer = b""
     _searched = 0
     closing = False
+    _intake: Intake | None = None
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -113,7 +117,17 @@ class Upstream(TwistedProtocol):
         """Close at once; whoever waits is told that it broke."""
         self._pool.forget(self)
         self.closing = True
+        self._close_intake()
         self.transport.abortConnection()
+
+    def pause(self) -> None:
+        """Read no more of the response until :meth:`resume`."""
+        self._made_intake().pause()
+
+    def resume(self) -> None:
+        """Read the response again."""
+        if self._intake is not None:
+            self._intake.resume()
 
     def stale(self) -> bool:
         """Whether the other end has closed it, or spoken out of turn, though the reactor has not told us yet."""
@@ -161,6 +175,9 @@ class Upstream(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._pool.lost(self)
+        self._close_intake()
+        while self._exchange is not None and self._decoder is not None and self._decoder.behind:
+            self._catch_up()
         if self._exchange is None:
             return
         if self._coding is CLOSE and self._head is not None and reason.check(error.ConnectionDone):
@@ -184,12 +201,11 @@ class Upstream(TwistedProtocol):
         if self._buffer:
             data = self._buffer + data
         while self._exchange is not None:
-            end = data.find(b"\r\n\r\n", self._searched)
+            end = data.find(b"\r\n\r\n", max(0, self._searched - 3))
             if end < 0:
-                if len(data) > MAX_HEAD or not _may_be_http(data):
+                if len(data) > MAX_HEAD or not _may_be_http(data, self._searched):
                     raise Malformed("The response's head is too large, or none")
-                self._buffer = data
-                self._searched = max(0, len(data) - 3)
+                self._buffer, self._searched = data, len(data)
                 return
             self._buffer, self._searched = b"", 0
             head_bytes, data = data[: end + 4], data[end + 4 :]
@@ -249,13 +265,33 @@ class Upstream(TwistedProtocol):
             else:
                 self._end([data[:left]], [], data[left:])
         elif self._decoder is not None:
-            pieces = self._decoder.feed(data)
-            if self._decoder.done:
-                self._end(pieces, self._decoder.trailers, self._decoder.rest)
+            decoder = self._decoder
+            pieces = decoder.feed(data, _CHUNKS)
+            if decoder.done:
+                self._end(pieces, decoder.trailers, decoder.rest)
             else:
                 exchange.received(pieces, None)
+                if decoder.behind and self._decoder is decoder:
+                    self._made_intake().fall_behind()
         else:
             exchange.received([data] if data else [], None)
+
+    def _catch_up(self) -> None:
+        """Go on with the chunks that were read and left."""
+        if self._exchange is not None and self._decoder is not None:
+            try:
+                self._read_body(b"")
+            except Malformed:
+                self._fail(PreviewMisbehaved())
+
+    def _close_intake(self) -> None:
+        if self._intake is not None:
+            self._intake.close()
+
+    def _made_intake(self) -> Intake:
+        if self._intake is None:
+            self._intake = Intake(self._pool.run_queue, self.transport, self._catch_up)
+        return self._intake
 
     # Ends.
 
@@ -269,6 +305,7 @@ class Upstream(TwistedProtocol):
         self._interim = 0
         if reusable and not self.closing and self.transport.connected:
             self.reused = True
+            self.resume()
             self._pool.release(self)
         else:
             self.abort()
@@ -284,6 +321,6 @@ class Upstream(TwistedProtocol):
             exchange.broken(error)
 
 
-def _may_be_http(data: bytes) -> bool:
+def _may_be_http(data: bytes, searched: int = 0) -> bool:
     begins_well = data.startswith(b"HTTP/1.") if len(data) >= 7 else b"HTTP/1.".startswith(data)
-    return begins_well and not has_broken_line(data)
+    return begins_well and not has_broken_line(data, searched)

@@ -12,6 +12,7 @@ from sandbox.domain.errors import Overloaded, PreviewUnreachable
 from sandbox.domain.model import Target
 from sandbox.gateway.upstream.connection import Upstream
 from sandbox.net.deadlines import NEVER, Deadlines
+from sandbox.net.fairness import RunQueue
 from sandbox.policy.pooling import Key, PoolLimits, PoolState
 from sandbox.settings import Settings
 
@@ -44,6 +45,7 @@ class Pool:
     ) -> None:
         self._reactor = reactor
         self._deadlines = deadlines
+        self.run_queue = RunQueue.of(reactor)
         self._limits = limits or PoolLimits()
         self._connect_timeout = connect_timeout
         self._response_timeout = response_timeout

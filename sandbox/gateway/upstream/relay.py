@@ -218,7 +218,9 @@ class Relay:
             self._upstream = None
         written, self._pending = self._pending, []
         if self._chunked:
-            written += [chunk(piece) for piece in pieces]
+            if pieces:
+                # Those of one read as one: an application that sends a byte a chunk has them all sent on by themselves.
+                written += [b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"]
             if trailers is not None:
                 written.append(last_chunk(relayed_trailers(trailers, self._known)))
         else:
@@ -252,12 +254,12 @@ class Relay:
     def pauseProducing(self) -> None:
         """The client does not keep up."""
         if self._upstream is not None:
-            self._upstream.transport.pauseProducing()
+            self._upstream.pause()
 
     def resumeProducing(self) -> None:
         """It does again."""
         if self._upstream is not None:
-            self._upstream.transport.resumeProducing()
+            self._upstream.resume()
 
     def stopProducing(self) -> None:
         """It left; :meth:`_client_lost` hears of that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import sys
 from typing import NamedTuple
 
 from sandbox.protocols.http1.grammar import (
@@ -117,6 +118,7 @@ class LengthDecoder:
     """Takes the bytes of a body of known length in any pieces; the same interface as :class:`ChunkedDecoder`."""
 
     __slots__ = ("_left", "done", "rest", "trailers")
+    behind = False
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -124,7 +126,7 @@ class LengthDecoder:
         self.trailers: Fields = []
         self.rest = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes, limit: int = 1) -> list[bytes]:
         """The piece of the body that ``data`` begins with."""
         piece, self.rest = data[: self._left], data[self._left :]
         self._left -= len(piece)
@@ -135,33 +137,42 @@ class LengthDecoder:
 class ChunkedDecoder:
     """Takes chunked bytes in any pieces and gives the data they carry. Pure: it holds bytes and counts.
 
+    :ivar behind: whether it holds bytes that it has not looked at, because there were too many chunks at once.
     :ivar done: whether the last chunk and the trailer section have been read.
     :ivar trailers: the trailer fields, once done.
     :ivar rest: what came after the end, once done.
     """
 
-    __slots__ = ("_buffer", "_in_trailers", "_left", "done", "rest", "trailers")
+    __slots__ = ("_buffer", "_in_trailers", "_left", "_searched", "behind", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._searched = 0  # bytes of an unfinished trailer section that hold neither its end nor a broken line
         self._left = 0  # bytes of the current chunk that are missing, its final CR LF (2) counted
         self._in_trailers = False
+        self.behind = False
         self.done = False
         self.trailers: Fields = []
         self.rest = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes, limit: int = sys.maxsize) -> list[bytes]:
         """The pieces of data in ``data``, in order, none empty.
 
+        :param limit: pieces after which it stops and is :attr:`behind`; feed it ``b""`` to go on.
         :raises Malformed: when it is not the chunked coding, or a line is longer than its limit.
         """
         pieces: list[bytes] = []
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
+        self.behind = False
         position, end = 0, len(data)
         while position < end and not self.done:
             if self._left:
+                if len(pieces) >= limit:
+                    self._buffer = data[position:]
+                    self.behind = True
+                    break
                 position = self._take(data, position, pieces)
             elif self._in_trailers:
                 position = self._finish(data, position)
@@ -214,13 +225,15 @@ class ChunkedDecoder:
         if data.startswith(b"\r\n", position):
             end = position + 2
         else:
-            end = data.find(b"\r\n\r\n", position, position + MAX_TRAILERS) + 4
+            searched = position + self._searched
+            end = data.find(b"\r\n\r\n", max(position, searched - 3), position + MAX_TRAILERS) + 4
             if end < 4:
                 if len(data) - position >= MAX_TRAILERS:
                     raise Malformed("The trailer section is too large")
                 self._buffer = data[position:]
-                if has_broken_line(self._buffer):
+                if has_broken_line(self._buffer, self._searched):
                     raise Malformed("A trailer field's line does not end with CR LF, or holds NUL")
+                self._searched = len(self._buffer)
                 return -1
             self.trailers = parse_trailers(data[position:end])
         self.done = True

@@ -22,11 +22,15 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
+_EMPTY_LINES = re.compile(rb"(?:\r\n)++")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 #: The value of a Host field (RFC 9110 section 7.2).
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
+
+#: Empty lines before a request that are read over: one may follow a body that an old client did not count.
+MAX_EMPTY_LINES = 16
 
 # Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
 _MEMORABLE = 2048
@@ -199,26 +203,42 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
     return list(_read_fields(data)[0])
 
 
-def has_broken_line(data: bytes) -> bool:
-    """Whether a head, or what has come of it, holds NUL, or a line that does not end with CR LF."""
-    return _BROKEN_LINE.search(data) is not None
+def has_broken_line(data: bytes, searched: int = 0) -> bool:
+    """Whether a head, or what has come of it, holds NUL, or a line that does not end with CR LF.
+
+    :param searched: how many of its bytes have been found good; they are not looked at again.
+    """
+    return _BROKEN_LINE.search(data, max(0, searched - 1)) is not None
 
 
-def check_partial_head(data: bytes, max_line: int) -> None:
+def check_partial_head(data: bytes, max_line: int, searched: int = 0) -> None:
     """Refuse the beginning of a head as soon as no continuation could make it a good one.
 
+    :param searched: how many of its bytes have been found good.
     :raises Malformed: with 414 when its first line is longer than ``max_line`` bytes.
     """
-    if has_broken_line(data):
+    if has_broken_line(data, searched):
         raise Malformed("A line does not end with CR LF, or holds NUL")
-    end = data.find(b"\r\n")
+    if data.find(b"\n", 0, searched) >= 0:
+        return  # The line was read when its end came.
+    end = data.find(b"\r\n", max(0, searched - 1))
     if end > max_line or (end < 0 and len(data) > max_line):
         raise uri_too_long()
     if end >= 0:
         if not _REQUEST_LINE.match(data):
             raise Malformed("The request line is malformed")
-    elif data != b"\r" and not _NAME.match(data):
+    elif not searched and data != b"\r" and not _NAME.match(data):
         raise Malformed("The request line is malformed")
+
+
+def leading_empty_lines(data: bytes) -> int:
+    """Bytes of the empty lines that ``data`` begins with (RFC 9112 section 2.2: they are ignored before a request).
+
+    >>> leading_empty_lines(b"\\r\\n\\r\\nGET"), leading_empty_lines(b"\\r")
+    (4, 0)
+    """
+    match = _EMPTY_LINES.match(data)
+    return match.end() if match else 0
 
 
 def uri_too_long() -> Malformed:

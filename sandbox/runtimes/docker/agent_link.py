@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sandbox.net.fairness import Intake, RunQueue
 from sandbox.protocols.docker_stream import STDERR, FrameError, StreamDemultiplexer
 from sandbox.runtimes.docker import protocol
 
@@ -19,8 +21,11 @@ _log = Logger()
 
 #: Bytes taken of what is no reply: the engine's own words when the agent could not be started.
 _WORDS_LIMIT = 16 << 10
-#: Replies to nobody that a link may see: one may cross a request's end on the way, a flood of them is an attack.
+#: Replies to nobody, and frames without a payload, that a link may see beside two for each request: one reply may cross
+#: the request's end on the way, and the list of an empty directory is empty. A flood of them is an attack.
 _STRAYS = 1000
+# Pieces of the stream and replies that are taken at once: about half a millisecond's work when they are tiny.
+_PIECES = 256
 
 
 class LinkLost(Exception):
@@ -96,10 +101,16 @@ class AgentLink(Protocol):
     """The stream of the agent's ``docker exec``.
 
     :param ended: called once when the connection is gone.
+    :param run_queue: has the replies that one turn has no room for.
     """
 
-    def __init__(self, ended: Callable[[AgentLink], None]) -> None:
+    transport: Any
+
+    def __init__(self, ended: Callable[[AgentLink], None], run_queue: RunQueue) -> None:
         self._ended = ended
+        self._run_queue = run_queue
+        self._intake: Intake | None = None
+        self._unread: Iterator[None] = iter(())
         self._stream = StreamDemultiplexer()
         self._replies = protocol.ReplyParser()
         self._exchanges: dict[int, Exchange[object]] = {}
@@ -144,47 +155,83 @@ class AgentLink(Protocol):
     def close(self) -> None:
         """End the connection: the agent kills what still runs, and ends."""
         self._closed, self.connected_now = True, False
+        self._read_no_more()
         self._abort()
 
     def _abort(self) -> None:
         if self._closed and self.transport is not None:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
+            self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted's callback. Nothing that comes here is trusted."""
-        try:
-            for stream, piece in self._stream.feed(data):
-                # Before the agent's first frame, whose first byte is 0, it may be the engine that speaks.
-                if stream == STDERR or (not self._spoke and piece[:1] != b"\0"):
-                    self._words += piece
-                    if len(self._words) > _WORDS_LIMIT:
-                        raise protocol.ProtocolError("too much text")
-                    continue
-                self._spoke = True
-                for request_id, kind, payload in self._replies.feed(piece):
-                    self._reply(request_id, kind, payload)
-        except (FrameError, protocol.ProtocolError) as error:
-            _log.warn("agent broke the protocol: {error}", error=str(error))
-            self._words = b"the agent broke the protocol"
-            self.close()
+        self._unread = chain(self._unread, self._read(data))
+        self._catch_up()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's callback."""
+        self._read_no_more()
+        if not self._closed:
+            self._take(self._unread)
         self.connected_now = False
         exchanges, self._exchanges = self._exchanges, {}
         self._ended(self)
         for exchange in exchanges.values():
             exchange.finish(Failure(LinkLost(self._last_words())))
 
+    def _catch_up(self) -> None:
+        """Take some of what was read; the rest has its turn after others."""
+        if self._closed:
+            return
+        if self._take(islice(self._unread, _PIECES)) == _PIECES and not self._closed:
+            if self._intake is None:
+                self._intake = Intake(self._run_queue, self.transport, self._catch_up)
+            self._intake.fall_behind()
+
+    def _read_no_more(self) -> None:
+        if self._intake is not None:
+            self._intake.close()
+
+    def _take(self, steps: Iterator[None]) -> int:
+        """Take steps; how many there were."""
+        try:
+            return sum(1 for _ in steps)
+        except (FrameError, protocol.ProtocolError) as error:
+            _log.warn("agent broke the protocol: {error}", error=str(error))
+            self._words = b"the agent broke the protocol"
+            self._unread = iter(())
+            self.close()
+            return 0
+
+    def _read(self, data: bytes) -> Iterator[None]:
+        """What has come, a step for each piece of the stream and for each reply."""
+        for stream, piece in self._stream.feed(data):
+            # Before the agent's first frame, whose first byte is 0, it may be the engine that speaks.
+            if stream == STDERR or (not self._spoke and piece[:1] != b"\0"):
+                self._words += piece
+                if len(self._words) > _WORDS_LIMIT:
+                    raise protocol.ProtocolError("too much text")
+            elif piece:
+                self._spoke = True
+                for request_id, kind, payload in self._replies.feed(piece):
+                    self._reply(request_id, kind, payload)
+                    yield
+            if not piece:
+                self._stray()
+            yield
+
     def _reply(self, request_id: int, kind: int, payload: bytes) -> None:
         exchange = self._exchanges.get(request_id)
-        if exchange is not None:
-            if exchange.received(kind, payload):
-                del self._exchanges[request_id]
-            return
+        if exchange is None:
+            self._stray()
+        elif exchange.received(kind, payload):
+            del self._exchanges[request_id]
+        elif not payload:
+            self._stray()
+
+    def _stray(self) -> None:
         self._strays += 1
-        if self._strays > _STRAYS:
-            raise protocol.ProtocolError("too many replies to nobody")
+        if self._strays > _STRAYS + 2 * self._last_id:
+            raise protocol.ProtocolError("too many replies to nobody, or empty frames")
 
     def _new_id(self) -> int:
         while True:

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.domain.model import Container
+from sandbox.net.fairness import RunQueue
 from sandbox.runtimes.docker.agent_link import AgentLink, SharedResult
 from sandbox.runtimes.docker.agent_starter import AgentStarter
 
@@ -127,7 +128,7 @@ class AgentPool:
 
     async def _open(self, slot: AgentSlot) -> None:
         def attempt() -> AgentLink:
-            slot.attempt = AgentLink(lambda link: self._ended(slot, link))
+            slot.attempt = AgentLink(lambda link: self._ended(slot, link), RunQueue.of(self._reactor))
             return slot.attempt
 
         link = await self._starter.open(slot.container, attempt)

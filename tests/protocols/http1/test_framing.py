@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.protocols.http1 import grammar
 from sandbox.protocols.http1.framing import MAX_CHUNK_LINE, MAX_TRAILERS, ChunkedDecoder, chunk, keeps_alive, last_chunk
 from sandbox.protocols.http1.grammar import Malformed, parse_request_head, parse_response_head
 
@@ -66,6 +67,33 @@ class Decoding(SynchronousTestCase):
                 for _ in range(2):
                     decoder.feed(bad)
         ChunkedDecoder().feed(b"1;" + b"a" * (MAX_CHUNK_LINE - 2) + b"\r\n")
+
+    def test_f32_it_stops_after_as_many_pieces_as_it_is_told(self) -> None:
+        for limit in range(1, 5):
+            decoder = ChunkedDecoder()
+            found = decoder.feed(GOOD, limit)
+            while not decoder.done:
+                self.assertTrue(decoder.behind)
+                self.assertLessEqual(len(found), 3)
+                found += decoder.feed(b"", limit)
+            self.assertEqual((found, decoder.behind), ([b"abc", b"0123456789", b"\n"], False))
+            self.assertEqual((decoder.trailers, decoder.rest), ([(b"A", b"b"), (b"C", b"d")], b"rest"))
+
+    def test_f33_trailers_are_not_searched_again(self) -> None:
+        class Pattern:
+            looked_at = 0
+
+            def search(self, data: bytes, start: int = 0) -> None:
+                self.looked_at += len(data) - start
+
+        pattern = Pattern()
+        self.patch(grammar, "_BROKEN_LINE", pattern)
+        decoder = ChunkedDecoder()
+        decoder.feed(b"0\r\n")
+        for byte in b"A: " + b"b" * 10_000 + b"\r\nC: d\r\n\r\n":
+            decoder.feed(bytes([byte]))
+        self.assertEqual((decoder.done, decoder.trailers[1]), (True, (b"C", b"d")))
+        self.assertLess(pattern.looked_at, 3 * 10_000)
 
     def test_trailers_that_cannot_become_good_are_refused_before_they_end(self) -> None:
         for bad in (b"A: b\n\r\n", b"A: b\n", b"A\rb", b"A: \0"):
