@@ -66,6 +66,17 @@ class Channel(Receiver):
         """Whether a request is under way."""
         return self._request is not None
 
+    @property
+    def idle_since(self) -> float | None:
+        """The clock's time since when it waits for a request, or for the rest of its head; ``None`` else."""
+        if self._state is not HEAD or self._paused or write_coalescing.unsent(self.transport):
+            return None
+        return self.deadline - (self._limits.head_timeout if self._buffer else self._limits.idle_timeout)
+
+    def close_idle(self) -> None:
+        """Close it, for others have more need of it."""
+        self._close()
+
     # From the transport.
 
     def connectionMade(self) -> None:

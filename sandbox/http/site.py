@@ -15,6 +15,7 @@ from twisted.web.server import Site as TwistedSite
 
 from sandbox.http.admission import Admission, Admit, Buffer
 from sandbox.http.channel import Channel
+from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
@@ -90,6 +91,7 @@ class Site(TwistedSite):
     :param admit: says of each request, by its head, how it is to be treated; a site without one buffers every body.
     :param ids: names the requests.
     :param traffic: where they are counted; sites of one daemon may share it.
+    :param limiter: bounds the connections; a site without one takes all that come.
     :param observe: called with each request that is over and the time (:func:`time.monotonic`), for an access log. Its
         connection is still there.
     :ivar stopping: set it when the daemon ends: responses then close their connections.
@@ -107,6 +109,7 @@ class Site(TwistedSite):
         limits: Limits | None = None,
         ids: RequestIds | None = None,
         traffic: Traffic | None = None,
+        limiter: ConnectionLimiter | None = None,
         observe: Callable[[Request, float], None] | None = None,
     ) -> None:
         super().__init__(resource, reactor=reactor)  # type: ignore[no-untyped-call]
@@ -118,13 +121,16 @@ class Site(TwistedSite):
         self.ids = ids or RequestIds(TrustedProxies())
         self.traffic = traffic or Traffic()
         self.cooperator = one_piece_a_turn(reactor)
+        self.limiter = limiter
         self.stopping = False
         self._observe = observe
         self._channels: set[Channel] = set()
         self._drained: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
-        """A channel for a connection from ``addr``."""
+    def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]
+        """A channel for a connection from ``addr``; ``None`` when there is no room for it."""
+        if self.limiter is not None and not self.limiter.admit(getattr(addr, "host", None)):
+            return None
         return Channel(self)
 
     def getResourceFor(self, request: Any) -> Any:
@@ -136,12 +142,16 @@ class Site(TwistedSite):
         self.counters.connections += 1
         self.counters.accepted += 1
         self._channels.add(channel)
+        if self.limiter is not None:
+            self.limiter.opened(channel)
         self.deadlines.add(channel)
 
     def channel_closed(self, channel: Channel) -> None:
         """A connection is gone."""
         self.counters.connections -= 1
         self._channels.discard(channel)
+        if self.limiter is not None:
+            self.limiter.lost(channel)
         self.deadlines.discard(channel)
         if self._drained is not None and not self._channels and not self._drained.called:
             self._drained.callback(None)

@@ -90,6 +90,7 @@ class Reactor(EPollReactor):
 
     def _events(self, timeout: float | None) -> list[tuple[int, int]]:
         """Those that had to wait, else what epoll tells."""
+        events: list[tuple[int, int]]
         if self._unserved:
             # What a timed call closed meanwhile may have left its number to another socket.
             held, known = self._unserved, self._selectables
@@ -97,9 +98,10 @@ class Reactor(EPollReactor):
             self._unserved = []
             return events
         try:
-            return self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
+            events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         except InterruptedError:
-            return []
+            events = []
+        return events
 
     def _read(self, selectable: Any) -> None:
         """Nearly every event: there is something to read, and nothing else."""

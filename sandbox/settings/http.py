@@ -33,6 +33,20 @@ class Http:
     http_upload_timeout: float = variable(
         "HTTP_UPLOAD_TIMEOUT", number(0.1, 86_400), "60", "Seconds that an upload may stall (408)."
     )
+    http_connections: int | None = variable(
+        "HTTP_CONNECTIONS",
+        whole(1, 1 << 20),
+        None,
+        "Connections that clients of a listener's site may have open; when there is no room for another, the one that "
+        "has been idle for longest is closed. Unset: the process's limit of descriptors less 256, or half of it.",
+    )
+    http_connections_per_peer: int | None = variable(
+        "HTTP_CONNECTIONS_PER_PEER",
+        whole(1, 1 << 20),
+        None,
+        "The same of one client's address, or /64 network of IPv6 addresses; this machine's own, UNIX sockets and "
+        "TRUSTED_PROXIES are exempt, and so is INTERNAL_LISTEN. Unset: a quarter of HTTP_CONNECTIONS.",
+    )
     body_limit: int = variable(
         "BODY_LIMIT",
         whole(1024, 1 << 30),

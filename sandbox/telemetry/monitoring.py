@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
+
+import attrs
 
 from sandbox.api.framework.guard import Guard
 from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
+from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
 from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
@@ -17,6 +21,7 @@ from sandbox.http.routes import Root
 from sandbox.http.site import Limits, Site
 from sandbox.http.traffic import Traffic
 from sandbox.net.instruments import CallStats, PoolUsage
+from sandbox.policy.connections import ConnectionLimits
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.settings import Settings
@@ -60,7 +65,8 @@ class Monitoring:
         self._settings = settings
         self.guard = guard
         self.health = Health(reactor, settings.health_timeout)
-        self._ids = RequestIds(TrustedProxies(settings.trusted_proxies))
+        self._trusted = TrustedProxies(settings.trusted_proxies)
+        self._ids = RequestIds(self._trusted)
         self._access_log = AccessLog(settings.access_log, settings.access_log_rate, ROUTES)
         self._traffic = Traffic()
         self._sites: dict[str, Site] = {}
@@ -84,6 +90,12 @@ class Monitoring:
         """
         settings = self._settings
         root = Starting(self.watch(inside=inside), Addresses("", settings.preview_domain))
+        limits = ConnectionLimits.of(
+            settings.http_connections, settings.http_connections_per_peer, getrlimit(RLIMIT_NOFILE)[0]
+        )
+        if inside:
+            # All that comes there is the platform's, maybe from one machine.
+            limits = attrs.evolve(limits, per_peer=limits.total)
         self._sites[name] = site = Site(
             root,
             self._reactor,
@@ -91,6 +103,7 @@ class Monitoring:
             limits=Limits.of(settings),
             ids=self._ids,
             traffic=self._traffic,
+            limiter=ConnectionLimiter(self._reactor, limits, self._trusted),
             observe=self._access_log,
         )
         return site

@@ -73,6 +73,20 @@ def connections(sites: Mapping[str, Site]) -> Iterator[Metric]:
         {(name,): site.counters.accepted for name, site in sites.items()},
         ("site",),
     )
+    limiters = {name: site.limiter for name, site in sites.items() if site.limiter is not None}
+    yield counter(
+        "sandbox_http_connections_refused",
+        "Clients' connections that were closed at once, since HTTP_CONNECTIONS or HTTP_CONNECTIONS_PER_PEER were open "
+        "and none of them was idle.",
+        {(name,): limiter.refused for name, limiter in limiters.items()},
+        ("site",),
+    )
+    yield counter(
+        "sandbox_http_connections_evicted",
+        "Idle connections of clients that were closed to make room for others.",
+        {(name,): limiter.closed for name, limiter in limiters.items()},
+        ("site",),
+    )
     yield gauge(
         "sandbox_http_requests_in_progress",
         "Requests that are not over.",
