@@ -212,20 +212,18 @@ class PreviewAccess:
 
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by https, as far as we can tell."""
-        channel = request.channel
         if self._https:
             return True
-        if not self._trusted.trusts(channel.peer):
-            return channel.secure  # type: ignore[no-any-return]
-        return source_of(request.section, channel.peer, True, channel.secure).scheme == b"https"
+        if not self._trusted.trusts(request.peer):
+            return request.secure
+        return source_of(request.section, request.peer, True, request.secure).scheme == b"https"
 
     def _own_origins(self, request: Request, visit: _Visit) -> set[bytes]:
         """The origins of the preview's own pages: the one that it is visited by, and no other form's.
 
         The origin of the path form is also the daemon's own, which a proxy may leave out of the Host.
         """
-        channel = request.channel
-        source = source_of(request.section, channel.peer, self._trusted.trusts(channel.peer), channel.secure)
+        source = source_of(request.section, request.peer, self._trusted.trusts(request.peer), request.secure)
         scheme = b"https" if visit.scope.secure else b"http"
         own = {scheme + b"://" + canonical_authority(scheme, source.authority)}
         if visit.prefix:

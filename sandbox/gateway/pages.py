@@ -125,7 +125,7 @@ def respond_error(request: Request, failure: Failure) -> None:
     """Answer with what an error becomes; nothing happens when the client has left."""
     with on_behalf_of(request.id, request.session_id):
         reply = reply_to(failure)
-    if request.channel is not None:
+    if not request.gone:
         respond(request, reply)
 
 

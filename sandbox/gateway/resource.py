@@ -209,14 +209,13 @@ class PreviewResource(ReverseProxyResource):
             passage = Admitted(request.section, None, [], [], None)
         section, target, told, answered, authorization = passage
         remembered = self._remember_way if memorable(section) else self._way
-        channel = request.channel
         lines, rewriter = remembered(
-            section, channel.peer, channel.secure, prefix, destination, local, upgrade, request.minor
+            section, request.peer, request.secure, prefix, destination, local, upgrade, request.minor
         )
         if told:
             lines += field_lines(told)
         head = _HEAD % (request.method, rewriter.target(target or request.uri), lines, request.id)
-        client = client_of(request.section, request.channel.peer, self._options.trusted)
+        client = client_of(request.section, request.peer, self._options.trusted)
         upstream_request = UpstreamRequest(
             request.session_id, destination.target, rewriter, head, answered, authorization, client, verdict
         )

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
+from twisted.python.failure import Failure
 
-from sandbox.http.replies import Reply
+from sandbox.http.bodies import BufferedBody
+from sandbox.http.replies import Reply, reply_to
+from sandbox.http.responses import CONTINUE, too_large
 from sandbox.policy.budget import Budget
 
 if TYPE_CHECKING:
@@ -42,3 +45,21 @@ Admission = Refuse | Stream | Buffer
 Admit = Callable[["Request"], Admission]
 
 STREAM = Stream()
+
+
+def start(request: Request, admit: Admit) -> None:
+    """Ask what is to be done with a request whose head has been read, and do it."""
+    try:
+        admission = admit(request)
+    except Exception:
+        admission = Refuse(reply_to(Failure()))
+    if isinstance(admission, Stream):
+        request.process()
+    elif isinstance(admission, Refuse):
+        request.respond(admission.reply)
+    elif request.framing.length > admission.limit:
+        request.respond(too_large(admission.limit))
+    else:
+        if request.expects_continue:
+            request.send_interim(CONTINUE)
+        request.stream_body(BufferedBody(request, admission.limit, admission.budget))

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from sandbox.domain.errors import AnswerMemoryExhausted
-from sandbox.http.replies import error_reply, reply_to
+from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.responses import too_large
 from sandbox.policy.budget import STEP, Budget, Growth
 from sandbox.protocols.http1.grammar import Fields, Malformed
 
-if TYPE_CHECKING:
-    from sandbox.http.request import Request
+
+class Buffered(Protocol):
+    """A request that is processed when its body is there; :class:`sandbox.http.request.Request` is one.
+
+    :ivar content: the body, as a file.
+    """
+
+    content: Any
+
+    def process(self) -> None:
+        """Find the resource and render it."""
+
+    def respond(self, reply: Reply) -> None:
+        """Answer with a whole reply."""
 
 
 class BodySink(Protocol):
@@ -45,7 +57,7 @@ class BufferedBody:
     # A body that trickles in, byte by byte, does not hold its connection for ever.
     min_progress = 4096
 
-    def __init__(self, request: Request, limit: int, budget: Budget | None = None) -> None:
+    def __init__(self, request: Buffered, limit: int, budget: Budget | None = None) -> None:
         self._request = request
         self._limit = limit
         self._size = 0

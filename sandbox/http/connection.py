@@ -1,120 +1,353 @@
-"""The writing side of a client's connection: bytes out, at once where that can be, and slow readers."""
+"""A client's connection: one request at a time, from its head to the end of its response (RFC 9112).
+
+Whatever changes its state stands here, by the table in :mod:`sandbox.http.states`. What finds heads and decodes bodies
+(:mod:`sandbox.policy.heads`, :mod:`sandbox.http.body_reader`) and what writes knows neither the state nor the time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Protocol
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ISSLTransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from sandbox.net import write_coalescing
+from sandbox.http.admission import start
+from sandbox.http.bodies import BodySink, Discard
+from sandbox.http.body_reader import BodyReader
+from sandbox.http.interfaces import ConnectionSite
+from sandbox.http.responses import bytes_after_upgrade
+from sandbox.http.states import BODY, CLOSING, HEAD, TRANSITIONS, UPGRADED, WAIT, State, TimeUp
+from sandbox.http.timer import Timer
+from sandbox.http.upgrades import hand_over
+from sandbox.http.writer import Writer
 from sandbox.net.deadlines import NEVER
+from sandbox.net.fairness import Intake
+from sandbox.policy.heads import HeadReader
+from sandbox.protocols.http1.framing import NONE, keeps_alive, request_framing
+from sandbox.protocols.http1.grammar import Malformed, parse_request_head
+from sandbox.protocols.websocket import may_be_frames
 
 if TYPE_CHECKING:
-    from sandbox.http.site import Site
+    from sandbox.http.request import Request
+
+# Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
+# the only way to see that the client left.
+_HELD = 64 * 1024
+# Requests that are begun in one turn of the reactor, and seconds after which no other is.
+_REQUESTS = 8
+_SLICE = 0.001
 
 
-class Connection(Protocol):
-    """What responses are written to; :class:`sandbox.http.receiving.Receiver` adds the reading of bodies.
+@implementer(IHalfCloseableProtocol)
+class Connection(Writer):
+    """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
-    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
+    :ivar bytes_in: of the request under way.
+    :ivar secure: whether the connection is TLS.
     """
 
-    # Class attributes stand for what an idle connection has not got, to keep it small.
-    deadline = NEVER
-    transport: Any
-    _producer: Any = None
-    _cork: list[bytes] | None = None
-    _peer: str | None = None
-    # What the peer had not taken when somebody looked last: less of it now is a sign of life.
-    _unsent = 0
-    # Of the response under way.
-    bytes_out = 0
+    bytes_in = 0
+    secure = False
+    state = HEAD
+    _request: Request | None = None
+    _body: BodyReader | None = None
+    _buffer = b""
+    _intake: Intake
+    _keep_alive = True
+    _parsing = False
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConnectionSite) -> None:
         self.site = self.factory = site
-        self._limits = site.limits
         self._seconds = site.deadlines.seconds
-
-    def _reading_deadline(self) -> float:
-        """The deadline of what is being read, while nothing is wrong with the writing."""
-        return NEVER
-
-    def write(self, data: bytes) -> None:
-        """Write response bytes."""
-        self.bytes_out += len(data)
-        if self._cork is not None:
-            self._cork.append(data)
-        else:
-            write_coalescing.write(self.transport, data)
-
-    def writeSequence(self, pieces: Sequence[bytes]) -> None:
-        """Write response bytes."""
-        self.write(b"".join(pieces))
-
-    @contextmanager
-    def corked(self) -> Iterator[None]:
-        """Collect what is written meanwhile and send it as one."""
-        if self._cork is not None:
-            yield
-            return
-        self._cork = []
-        try:
-            yield
-        finally:
-            self._uncork()
-
-    def _uncork(self) -> None:
-        pieces, self._cork = self._cork, None
-        if pieces:
-            write_coalescing.write(self.transport, b"".join(pieces))
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have ``producer`` paused while the client reads too slowly."""
-        self._producer = producer
-        self.transport.registerProducer(self if streaming else producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """The response's producer is done."""
-        self._producer = None
-        self.transport.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        """The client does not keep up: whoever never reads again must not hold the response for ever."""
-        self._unsent = write_coalescing.unacknowledged(self.transport)
-        self.deadline = self._seconds() + self._limits.idle_timeout
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """The client has read all there was."""
-        self.deadline = self._reading_deadline()
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The connection is lost."""
-        self._producer.stopProducing()
-
-    def abortConnection(self) -> None:
-        """Close at once."""
-        self.transport.abortConnection()
+        self.timer = Timer(self, site.limits, site.deadlines)
+        self._heads = HeadReader(site.limits.line, site.limits.head)
 
     @property
-    def peer(self) -> str | None:
-        """The address of the other end; ``None`` on a UNIX socket."""
-        if self._peer is None:
-            self._peer = getattr(self.transport.getPeer(), "host", "")
-        return self._peer or None
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._request is not None
 
-    def isSecure(self) -> bool:
-        """Always false: TLS ends before us."""
-        return False
+    @property
+    def holding(self) -> bool:
+        """Whether bytes have come that are kept for later."""
+        return bool(self._buffer)
 
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return self.transport.getPeer()  # type: ignore[no-any-return]
+    @property
+    def head_begun(self) -> bool:
+        """Whether a part of a head has come."""
+        return self._heads.begun
 
-    def getHost(self) -> IAddress:
-        """Our address."""
-        return self.transport.getHost()  # type: ignore[no-any-return]
+    @property
+    def body_taken(self) -> bool:
+        """Whether there is a body, and somebody who takes it."""
+        return self._body is not None and self._body.sink is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read from the client."""
+        return not self._intake.reading
+
+    def _enter(self, state: State) -> None:
+        assert state in TRANSITIONS[self.state], f"{self.state.name} does not become {state.name}"
+        self.state = state
+        if state is WAIT:
+            self.timer.stop()
+        else:
+            self.timer.renew()
+
+    def time_is_up(self, what: TimeUp) -> None:
+        """The deadline of whatever it is at has passed."""
+        if what is TimeUp.REFUSE_HEAD:
+            self._refuse(Malformed("The request's head took too long", 408, "REQUEST_TIMEOUT"), self._buffer)
+        elif what is TimeUp.FAIL_BODY and self._body is not None:
+            self._body.fail(Malformed("The request's body stalled", 408, "UPLOAD_TIMEOUT"))
+        elif what is TimeUp.CLOSE:
+            self.loseConnection()
+        else:
+            self.transport.abortConnection()
+
+    # From the transport.
+
+    def connectionMade(self) -> None:
+        self._intake = Intake(self.site.run_queue, self.transport, self._catch_up)
+        self.site.connection_opened(self)
+        self.timer.renew()
+        self.secure = ISSLTransport.providedBy(self.transport)
+        if isinstance(self.transport.getHost(), IPv4Address | IPv6Address):
+            # Heads and bodies are written whole; waiting for an ACK (Nagle) would only delay them.
+            self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.state is HEAD:
+            self._buffer = self._buffer + data if self._buffer else data
+            if not self.paused:
+                self._begin_requests()
+        elif self.body_taken:
+            self._receive(data)
+        elif self.state is CLOSING:
+            self.timer.renew()
+        else:
+            self._hold(data)
+
+    def readConnectionLost(self) -> None:
+        """The client says no more: it has left. One that listens on must not take what it has got for all there is."""
+        request = self._request
+        if request is not None and request.startedWriting and not request.minor:
+            # Before HTTP/1.1 the end of the connection is that of the body.
+            self.transport.abortConnection()
+        else:
+            self.transport.connectionLost(connectionDone)
+
+    def writeConnectionLost(self) -> None:
+        """We say no more, see :meth:`_linger`."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.site.connection_lost(self)
+        self._stop()
+        self._intake.close()
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+
+    # Reading.
+
+    def _catch_up(self) -> None:
+        """Go on with what was read and left to a later turn."""
+        self.timer.renew()
+        if self.state is HEAD:
+            self._begin_requests()
+        elif self.body_taken:
+            self._receive(b"")
+
+    def _hold(self, data: bytes) -> None:
+        self._buffer += data
+        request = self._request
+        if request is not None and request.upgrading and not may_be_frames(self._buffer):
+            self._request = None
+            error = bytes_after_upgrade()
+            request.connectionLost(Failure(error))
+            self._refuse(error)
+        elif len(self._buffer) > _HELD and not self.paused:
+            self._intake.pause()
+            self.timer.renew()
+
+    # Heads.
+
+    def _begin_requests(self) -> None:
+        """Begin the requests whose turn has come, as many as one turn of the reactor has room for."""
+        if self._parsing:
+            return
+        self._parsing = True
+        # Others that are behind come first: whoever joins them gets what a client without pipelining needs.
+        left, end = 1 if len(self.site.run_queue) else _REQUESTS, NEVER
+        head = b""
+        try:
+            while self._buffer and self.state is HEAD:
+                if not left or (end is not NEVER and self._seconds() >= end):
+                    self._intake.fall_behind()
+                    self.timer.renew()
+                    return
+                begun, head = self._heads.begun, self._buffer
+                head, self._buffer = self._heads.take(head)
+                if not head:
+                    if self._heads.begun and not begun:
+                        self.timer.renew()
+                    return
+                self._begin(head)
+                left -= 1
+                if end is NEVER and self._buffer:
+                    end = self._seconds() + _SLICE
+        except Malformed as error:
+            self._refuse(error, head)
+        finally:
+            self._parsing = False
+
+    def _begin(self, data: bytes) -> None:
+        self.bytes_in, self.bytes_out = len(data), 0
+        self.request_id, data = self.site.ids.take(self, data)
+        head = parse_request_head(data, self.site.limits.fields)
+        framing = request_framing(head)
+        self._keep_alive = keeps_alive(head)
+        if framing.coding is NONE:
+            self._enter(WAIT)
+        else:
+            self._body = BodyReader(framing)
+            self._enter(BODY)
+        request = self._request = self.site.requestFactory(self, head, framing, self.request_id)
+        start(request, self.site.admit)
+
+    def _refuse(self, error: Malformed, head: bytes = b"") -> None:
+        """Answer what is no request."""
+        self.write(self.site.refusal(self, error, head))
+        self._linger()
+
+    # Bodies.
+
+    def deliver_body(self, sink: BodySink) -> None:
+        """See :meth:`Request.stream_body`."""
+        if self._body is None:
+            sink.body_ended([])
+            return
+        self._body.sink = sink
+        data, self._buffer = self._buffer, b""
+        self._intake.resume()
+        self.timer.renew()
+        if data:
+            self._receive(data)
+
+    def pause_body(self, paused: bool) -> None:
+        """See :meth:`Request.pause_body` and :meth:`Request.resume_body`."""
+        if self.state is BODY:
+            (self._intake.pause if paused else self._intake.resume)()
+            self.timer.renew()
+
+    def _receive(self, data: bytes) -> None:
+        body = self._body
+        assert body is not None
+        self.bytes_in += len(data)
+        if body.progresses(len(data)):
+            self.timer.renew()
+        body.feed(data)
+        if self._body is not body:
+            return  # Who took it has had enough, and answered.
+        if body.behind:
+            self._intake.fall_behind()
+            self.timer.renew()
+        elif body.done:
+            self._body, self._buffer = None, body.rest
+            self.bytes_in -= len(body.rest)
+            self._enter(WAIT)
+            self._intake.resume()
+            body.end()
+
+    # Responses.
+
+    def persistent(self) -> bool:
+        """Whether another request may follow.
+
+        Not behind a body that nobody took and that has not come by now, nor behind an upgrade that was refused after
+        the client went on as if it had been granted.
+        """
+        if self._body is not None and not self.body_taken:
+            self.deliver_body(Discard())
+        refused_upgrade = self._request is not None and self._request.upgrading and self._buffer
+        if self.state is BODY or self.site.stopping or refused_upgrade:
+            self._keep_alive = False
+        return self._keep_alive
+
+    def requestDone(self, request: Request) -> None:
+        """The response is complete: go on with the next request, or end."""
+        if request is not self._request:
+            return
+        self._request = None
+        if self._cork is not None:
+            self.uncork()
+        if self.state is BODY:
+            self._linger()
+        elif self.state is WAIT and self._keep_alive:
+            self._enter(HEAD)
+            if self._buffer:
+                self._intake.resume()
+                self._begin_requests()
+        else:
+            self.loseConnection()
+
+    def abort_response(self, reset: bool) -> None:
+        """See :meth:`Request.abort`. What was not sent yet is lost by a reset."""
+        self.transport.unregisterProducer()
+        if reset:
+            self._stop()
+            self.transport.abortConnection()
+        else:
+            self.loseConnection()
+
+    # Ends.
+
+    def _stop(self) -> None:
+        self._enter(CLOSING)
+        self._body = None
+        self._buffer = b""
+
+    def loseConnection(self) -> None:
+        """Close once everything has been sent."""
+        self._stop()
+        self.timer.await_reading()
+        self.transport.loseConnection()
+
+    def _linger(self) -> None:
+        """Close, but first give the client time to read the answer: closing on unread bytes resets the connection.
+
+        RFC 9112 section 9.6.
+        """
+        self.timer.linger()
+        self._intake.resume()
+        self._stop()
+        self.transport.loseWriteConnection()
+
+    def close_when_idle(self) -> None:
+        """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`.
+
+        A head that has begun is waited for. So is the first one of a new connection, for a moment: it is about to come.
+        """
+        if self.state is HEAD and not self._buffer and (self.bytes_in or self.timer.hurry()):
+            self.loseConnection()
+
+    # Upgrades.
+
+    def expect_upgrade(self) -> None:
+        """See :meth:`Request.expect_upgrade`."""
+        if self._buffer and not may_be_frames(self._buffer):
+            raise bytes_after_upgrade()
+
+    def upgrade(self, protocol: IProtocol) -> None:
+        """See :meth:`Request.upgrade`."""
+        self._request = None
+        self._enter(UPGRADED)
+        hand_over(self, protocol)
+        early, self._buffer = self._buffer, b""
+        self._intake.resume()
+        if early:
+            self.dataReceived(early)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from sandbox.http.interfaces import Peer
 from sandbox.policy.connections import ConnectionLimits, counted_as
 from sandbox.protocols.http1.headers import TrustedProxies
 
@@ -17,20 +18,21 @@ _FOUND = 256
 _PAUSE = 0.05
 
 
-class Limited(Protocol):
-    """A client's connection.
-
-    :ivar peer: its other end's address; ``None`` on a UNIX socket.
-    """
-
-    @property
-    def peer(self) -> str | None: ...
+class Idling(Protocol):
+    """Knows how long a connection has been idle; :class:`sandbox.http.timer.Timer` is one."""
 
     @property
     def idle_since(self) -> float | None:
         """The clock's time since when it waits for a request; ``None`` while it has one."""
 
-    def close_idle(self) -> None:
+
+class Limited(Peer, Protocol):
+    """A client's connection."""
+
+    @property
+    def timer(self) -> Idling: ...
+
+    def loseConnection(self) -> None:
         """Close it; called only while it is idle."""
 
 
@@ -54,7 +56,7 @@ class _Group:
             return True
         if now < self._search_after:
             return False
-        idle = [(since, member) for member in self.members if (since := member.idle_since) is not None]
+        idle = [(since, member) for member in self.members if (since := member.timer.idle_since) is not None]
         self._found = nsmallest(_FOUND, idle, key=_since)[::-1]
         if not idle:
             self._search_after = now + _PAUSE
@@ -63,8 +65,8 @@ class _Group:
     def _close_found(self) -> bool:
         while self._found:
             since, member = self._found.pop()
-            if member in self.members and member.idle_since == since:
-                member.close_idle()
+            if member in self.members and member.timer.idle_since == since:
+                member.loseConnection()
                 return True
         return False
 

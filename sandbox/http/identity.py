@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from sandbox.http.interfaces import Peer
 from sandbox.protocols.http1.headers import TrustedProxies
-
-if TYPE_CHECKING:
-    from sandbox.http.channel import Channel
 
 _FIELD = re.compile(rb"\r\nX-Request-Id:([^\r\n]*)(?=\r\n)", re.IGNORECASE)
 # A token (RFC 9110 section 5.6.2): it goes into header fields and log lines as it is.
@@ -44,13 +41,13 @@ class RequestIds:
         """A name that no request had before."""
         return next(self._names)
 
-    def take(self, channel: Channel, head: bytes) -> tuple[bytes, bytes]:
+    def take(self, connection: Peer, head: bytes) -> tuple[bytes, bytes]:
         """A request's name, and its head, from which a name that is taken is cut.
 
         The rest is then like that of the client's other requests, and what was read from it is remembered
         (:func:`sandbox.protocols.http1.grammar.read_section`).
         """
-        if self._trusts is not None and self._trusts(channel.peer):
+        if self._trusts is not None and self._trusts(connection.peer):
             found = [*_FIELD.finditer(head)]
             if len(found) == 1:
                 name = found[0][1].strip(b" \t")

@@ -17,7 +17,7 @@ from twisted.web.server import Request as TwistedRequest
 
 from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
-from sandbox.http.responses import JSON, error_code, reply_bytes, reply_head
+from sandbox.http.responses import CLIENT_LEFT, JSON, error_code, reply_bytes, reply_head
 from sandbox.http.streaming import BodyWriter, take_beginning
 from sandbox.http.traffic import CLIENT_LEFT
 from sandbox.protocols.http1.framing import NONE, Framing, chunk, last_chunk
@@ -25,11 +25,11 @@ from sandbox.protocols.http1.grammar import RequestHead
 from sandbox.protocols.http1.headers import REQUEST_ID
 
 if TYPE_CHECKING:
-    from sandbox.http.channel import Channel
+    from sandbox.http.connection import Connection
 
 
 class Request(TwistedRequest):
-    """A request on a :class:`sandbox.http.channel.Channel`.
+    """A request on a :class:`sandbox.http.connection.Connection`.
 
     The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
     gateway needs none of them. They are made when they are first asked for.
@@ -68,7 +68,7 @@ class Request(TwistedRequest):
     cut = False
     logged = True
 
-    def __init__(self, channel: Channel, head: RequestHead, framing: Framing, request_id: bytes) -> None:
+    def __init__(self, channel: Connection, head: RequestHead, framing: Framing, request_id: bytes) -> None:
         self.channel: Any = channel
         self.site = channel.site
         self.method, self.uri, self.minor, self.section, self.headers, self.known = head
@@ -182,6 +182,29 @@ class Request(TwistedRequest):
     # What the gateway uses instead.
 
     @property
+    def gone(self) -> bool:
+        """Whether there is nobody to answer any more: the response is complete, or the client left."""
+        return self.channel is None
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client's connection is TLS."""
+        return self.channel.secure  # type: ignore[no-any-return]
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the other end; ``None`` on a UNIX socket."""
+        return self.channel.peer  # type: ignore[no-any-return]
+
+    def register_producer(self, producer: Any) -> None:
+        """Have ``producer`` paused while the client does not keep up with what :meth:`send` writes."""
+        self.channel.registerProducer(producer, True)
+
+    def unregister_producer(self) -> None:
+        """All that it produces has been sent."""
+        self.channel.unregisterProducer()
+
+    @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a ``100 Continue`` before it sends the body (RFC 9110 section 10.1.1)."""
         return (
@@ -189,6 +212,7 @@ class Request(TwistedRequest):
             and b"expect" in self.known
             and self.known[b"expect"].lower() == b"100-continue"
             and self.framing.coding is not NONE
+            and not self.channel.holding
         )
 
     def stream_body(self, sink: BodySink) -> None:
@@ -200,11 +224,11 @@ class Request(TwistedRequest):
 
     def pause_body(self) -> None:
         """Read no more of the body until :meth:`resume_body`: whoever takes it is slower than the client."""
-        self.channel.pause_body()
+        self.channel.pause_body(True)
 
     def resume_body(self) -> None:
         """Read the body again."""
-        self.channel.resume_body()
+        self.channel.pause_body(False)
 
     @property
     def persistent(self) -> bool:

@@ -6,12 +6,16 @@ import time
 from http import HTTPStatus
 
 from twisted.web.http import datetimeToString
+from twisted.web.http_headers import Headers
 
 from sandbox.http.replies import Reply, error_reply
 from sandbox.protocols.http1.grammar import Fields, Malformed
+from sandbox.protocols.http1.headers import REQUEST_ID
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JSON = b"application/json; charset=utf-8"
+#: The status of a client that left before the response began; nginx's number for it.
+CLIENT_LEFT = 499
 
 
 def bytes_after_upgrade() -> Malformed:
@@ -44,6 +48,17 @@ def reply_head(status: int, fields: Fields, framing: bytes, *, close: bool) -> b
     lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii"), http_date())]
     lines += [b"%b: %b\r\n" % field for field in fields]
     lines += [framing, b"connection: close\r\n\r\n" if close else b"\r\n"]
+    return b"".join(lines)
+
+
+def head_bytes(status: int, reason: bytes, headers: Headers, request_id: bytes, *, close: bool) -> bytes:
+    """The head of a response whose body is written by ``twisted.web``."""
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    if not headers.hasHeader(b"date"):
+        lines.append(b"date: %b\r\n" % http_date())
+    lines += [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
+    lines.append(b"%b: %b\r\n" % (REQUEST_ID, request_id))
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
     return b"".join(lines)
 
 

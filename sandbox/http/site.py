@@ -14,61 +14,22 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site as TwistedSite
 
 from sandbox.http.admission import Admission, Admit, Buffer
-from sandbox.http.channel import Channel
+from sandbox.http.connection import Connection
 from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
-from sandbox.http.replies import Reply
+from sandbox.http.interfaces import Peer
+from sandbox.http.limits import Limits
+from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
-from sandbox.http.responses import error_code
+from sandbox.http.responses import JSON, error_code, reply_bytes
 from sandbox.http.streaming import one_piece_a_turn
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.fairness import RunQueue
-from sandbox.protocols.http1.headers import TrustedProxies
-from sandbox.settings import Settings
+from sandbox.protocols.http1.grammar import Malformed
+from sandbox.protocols.http1.headers import REQUEST_ID, TrustedProxies
 
 _log = Logger()
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """What a client may send, in bytes, and how long it may take, in seconds.
-
-    :ivar line: the request line; 414 beyond.
-    :ivar head: the whole head; 431 beyond.
-    :ivar fields: header fields, in number; 431 beyond.
-    :ivar body: a body that is read before its resource is rendered; 413 beyond.
-    :ivar head_timeout: from a head's first byte to its last; 408 beyond.
-    :ivar idle_timeout: a connection without a request, or a reader that takes nothing.
-    :ivar upload_timeout: a body of which nothing comes; 408 beyond.
-    :ivar linger: how long at most to read on after an answer that did not wait for the body.
-    :ivar linger_pause: the same, without a byte coming.
-    :ivar greeting: how long a new connection without a request is kept when the site drains.
-    """
-
-    line: int = 16 * 1024
-    head: int = 64 * 1024
-    fields: int = 200
-    body: int = 10 * 1024 * 1024
-    head_timeout: float = 10.0
-    idle_timeout: float = 75.0
-    upload_timeout: float = 60.0
-    linger: float = 30.0
-    linger_pause: float = 5.0
-    greeting: float = 1.0
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """What the daemon was told."""
-        return cls(
-            line=settings.http_line_limit,
-            head=settings.http_head_limit,
-            fields=settings.http_field_limit,
-            body=settings.body_limit,
-            head_timeout=settings.http_head_timeout,
-            idle_timeout=settings.http_idle_timeout,
-            upload_timeout=settings.http_upload_timeout,
-        )
 
 
 @attrs.define
@@ -85,7 +46,7 @@ class Counters:
 
 
 class Site(TwistedSite):
-    """A ``twisted.web`` site whose connections are :class:`sandbox.http.channel.Channel`.
+    """A ``twisted.web`` site whose connections are :class:`sandbox.http.connection.Connection`.
 
     :param resource: the root of the resource tree.
     :param admit: says of each request, by its head, how it is to be treated; a site without one buffers every body.
@@ -124,42 +85,42 @@ class Site(TwistedSite):
         self.limiter = limiter
         self.stopping = False
         self._observe = observe
-        self._channels: set[Channel] = set()
+        self._connections: set[Connection] = set()
         self._drained: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> Channel | None:  # type: ignore[override]
-        """A channel for a connection from ``addr``; ``None`` when there is no room for it."""
+    def buildProtocol(self, addr: IAddress | None) -> Connection | None:  # type: ignore[override]
+        """The protocol of a connection from ``addr``; ``None`` when there is no room for it."""
         if self.limiter is not None and not self.limiter.admit(getattr(addr, "host", None)):
             return None
-        return Channel(self)
+        return Connection(self)
 
     def getResourceFor(self, request: Any) -> Any:
         """The resource that renders a request. Where the root is a leaf, no path is taken apart to find it."""
         return self.resource if self.resource.isLeaf else super().getResourceFor(request)  # type: ignore[no-untyped-call]
 
-    def channel_opened(self, channel: Channel) -> None:
+    def connection_opened(self, connection: Connection) -> None:
         """A connection is there."""
         self.counters.connections += 1
         self.counters.accepted += 1
-        self._channels.add(channel)
+        self._connections.add(connection)
         if self.limiter is not None:
-            self.limiter.opened(channel)
-        self.deadlines.add(channel)
+            self.limiter.opened(connection)
+        self.deadlines.add(connection.timer)
 
-    def channel_closed(self, channel: Channel) -> None:
+    def connection_lost(self, connection: Connection) -> None:
         """A connection is gone."""
         self.counters.connections -= 1
-        self._channels.discard(channel)
+        self._connections.discard(connection)
         if self.limiter is not None:
-            self.limiter.lost(channel)
-        self.deadlines.discard(channel)
-        if self._drained is not None and not self._channels and not self._drained.called:
+            self.limiter.lost(connection)
+        self.deadlines.discard(connection.timer)
+        if self._drained is not None and not self._connections and not self._drained.called:
             self._drained.callback(None)
 
     @property
     def in_progress(self) -> int:
         """Requests that are not over."""
-        return sum(channel.busy for channel in self._channels)
+        return sum(connection.busy for connection in self._connections)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """End idle connections now, others after their response; fires when none is left, or it took too long.
@@ -167,9 +128,9 @@ class Site(TwistedSite):
         :param seconds: how long to wait; what is left then is the caller's to end by :meth:`abort`.
         """
         self.stopping = True
-        for channel in list(self._channels):
-            channel.close_when_idle()
-        if not self._channels:
+        for connection in list(self._connections):
+            connection.close_when_idle()
+        if not self._connections:
             return succeed(None)
         if self._drained is None or self._drained.called:
             self._drained = Deferred()
@@ -178,8 +139,8 @@ class Site(TwistedSite):
 
     def abort(self) -> None:
         """End every connection at once."""
-        for channel in list(self._channels):
-            channel.abortConnection()
+        for connection in list(self._connections):
+            connection.abortConnection()
 
     def log(self, request: Any) -> None:
         """A request is over: its response is complete, its connection lost, or not a site's any more."""
@@ -189,20 +150,26 @@ class Site(TwistedSite):
         if self._observe is not None:
             self._observe(request, now)
 
-    def refused(self, channel: Channel, reply: Reply) -> bytes:
-        """What came over a connection is no request; gives the name by which the answer is found in the log."""
+    def refusal(self, connection: Peer, error: Malformed, head: bytes) -> bytes:
+        """The answer to what is no request.
+
+        One that begins as HEAD gets no content even so (RFC 9110 section 9.3.2).
+        """
+        reply = error_reply(error.status, error.code, error.reason)
         request_id = self.ids.new()
         self.traffic.refused[reply.status] += 1
         self.traffic.errors[error_code(reply)] += 1
         # Anybody can send such things, as many as they like: the count tells that it happens.
         _log.debug(
             "refused what {peer} sent: {status} {error}",
-            peer=channel.peer,
+            peer=connection.peer,
             status=reply.status,
             error=error_code(reply),
             request_id=request_id.decode("ascii"),
         )
-        return request_id
+        fields = [*reply.headers, (REQUEST_ID, request_id), (b"content-type", JSON)]
+        head_only = head.lstrip(b"\r\n").startswith(b"HEAD ")
+        return reply_bytes(reply.status, fields, reply.body(), head_only=head_only, close=True)
 
     def startFactory(self) -> None:
         """Nothing: the access log that the base class would open is :attr:`observe`'s business."""

@@ -7,13 +7,11 @@ from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from sandbox.http.responses import CLIENT_LEFT
 from sandbox.net.instruments import SECONDS, Histogram
 
 if TYPE_CHECKING:
     from sandbox.http.request import Request
-
-#: A client that left before the response began; nginx's number for it.
-CLIENT_LEFT = 499
 
 # Names that a client or an application can make up are not counted apart: there must be few.
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE"})

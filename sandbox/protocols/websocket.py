@@ -101,6 +101,14 @@ class FrameTracker:
         return rest
 
 
+def may_be_frames(data: bytes) -> bool:
+    """Whether bytes behind a WebSocket handshake can be what a client may send there, and not another request.
+
+    A client's frame has the mask bit (RFC 6455 section 5.1), which no byte of a request's line has.
+    """
+    return data[0] & 0x70 == 0 and (len(data) == 1 or data[1] >= _MASKED)
+
+
 def _unmasked(data: bytes, start: int, end: int) -> bytes:
     """A payload without its mask, whose key stands right in front of it (section 5.3)."""
     return bytes(byte ^ data[start - 4 + index % 4] for index, byte in enumerate(data[start:end]))

@@ -91,7 +91,7 @@ class Watch(Resource):
         return Reply(200, payload, _NO_STORE)
 
     def _tell(self, report: Report, request: Request) -> None:
-        if request.channel is None:
+        if request.gone:
             return
         told: dict[str, Any] = {"status": report.status.value}
         detailed = self._knows(request)

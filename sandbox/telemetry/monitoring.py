@@ -15,10 +15,11 @@ from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
 from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
+from sandbox.http.limits import Limits
 from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
 from sandbox.http.routes import Root
-from sandbox.http.site import Limits, Site
+from sandbox.http.site import Site
 from sandbox.http.traffic import Traffic
 from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.policy.connections import ConnectionLimits

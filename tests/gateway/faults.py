@@ -28,7 +28,8 @@ from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.gateway.websocket import WebSockets
 from sandbox.http.admission import STREAM
-from sandbox.http.site import Limits, Site
+from sandbox.http.limits import Limits
+from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from tests.gateway import stage
 from tests.gateway.injection import CASES, GET, OK, Application, Case, Injection

@@ -22,7 +22,8 @@ from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
-from sandbox.http.site import Limits, Site
+from sandbox.http.limits import Limits
+from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.logged import LoggedErrors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sandbox.http.site import Limits
+from sandbox.http.limits import Limits
 from tests.gateway.stage import GET, GatewayCase
 
 HEAD = b"%b /previews/s1/ HTTP/1.1\r\nHost: a\r\n"

@@ -9,7 +9,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 
 from sandbox.domain.host_verdicts import HostMode
-from sandbox.http.channel import Channel
+from sandbox.http.connection import Connection
+from sandbox.http.limits import Limits
 from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values
 from tests.gateway.wires import HalfWire
@@ -422,8 +423,8 @@ class BackPressure(GatewayCase):
                 total += len(reader.dataBuffer) - reader.offset + reader._tempDataLen + len(protocol._buffer)
         return total
 
-    def channels(self) -> set[Channel]:
-        return self.site._channels
+    def channels(self) -> set[Connection]:
+        return self.site._connections
 
 
 class Ends(GatewayCase):
@@ -450,11 +451,11 @@ class Ends(GatewayCase):
         peer, _ = await self.application.request()
         peer.transport.pauseProducing()
         wire.send(b"x" * 30_000_000)
-        (channel,) = self.site._channels
-        await self.eventually(lambda: channel._paused)
+        (channel,) = self.site._connections
+        await self.eventually(lambda: channel.paused)
         self.assertEqual(len(self.pool), 1)
         wire.abort()
-        await self.eventually(lambda: len(self.pool) == 0 and not self.site._channels)
+        await self.eventually(lambda: len(self.pool) == 0 and not self.site._connections)
         peer.transport.resumeProducing()
         await peer.closed()
 

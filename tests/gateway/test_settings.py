@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.gateway.upstream.pool import Pool
-from sandbox.http.site import Limits
+from sandbox.http.limits import Limits
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from sandbox.settings import parse

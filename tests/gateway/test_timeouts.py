@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.admission import Buffer
-from sandbox.http.site import Limits
+from sandbox.http.limits import Limits
 from sandbox.net.deadlines import NEVER
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.stage import GET, GatewayCase

@@ -13,9 +13,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox.http.admission import STREAM, Admission, Buffer, Refuse
+from sandbox.http.limits import Limits
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
-from sandbox.http.site import Limits, Site
+from sandbox.http.site import Site
+from sandbox.policy import heads
 from sandbox.protocols.http1 import grammar
 from tests.turns import TurningClock
 
@@ -219,8 +221,8 @@ class EmptyLines(ServerCase):
 
     def test_f32_a_flood_of_them_is_refused_at_once(self) -> None:
         channel, client = self.client()
-        pattern = Pattern(grammar._EMPTY_LINES)
-        self.patch(grammar, "_EMPTY_LINES", pattern)
+        pattern = Pattern(heads._EMPTY_LINES)
+        self.patch(heads, "_EMPTY_LINES", pattern)
         channel.dataReceived(b"\r\n" * (READ // 2))
         self.assertIn(b"HTTP/1.1 400", client.value())
         self.assertEqual((client.ended, pattern.bytes), ("closed", READ))

@@ -117,11 +117,15 @@ class Limiting(SynchronousTestCase):
             peer = "192.0.2.99"
 
             @property
+            def timer(self) -> Any:
+                return self
+
+            @property
             def idle_since(self) -> None:
                 nonlocal looked
                 looked += 1
 
-            def close_idle(self) -> None:
+            def loseConnection(self) -> None:
                 raise AssertionError
 
         self.limiter.opened(Member())

@@ -11,7 +11,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from sandbox.http.site import Limits, Site
+from sandbox.http.limits import Limits
+from sandbox.http.site import Site
 from tests.http.wire import Wire, connect
 
 reactor: Any = _reactor

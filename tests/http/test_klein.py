@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from sandbox.http.admission import Admission, Buffer, Refuse
+from sandbox.http.limits import Limits
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
-from sandbox.http.site import Limits, Site
+from sandbox.http.site import Site
 from tests.http.wire import Wire, connect
 
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -9,8 +9,8 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from sandbox.http.access_log import AccessLog
 from sandbox.http.identity import RequestIds
+from sandbox.http.limits import Limits
 from sandbox.http.request import Request
-from sandbox.http.site import Limits
 from sandbox.protocols.http1.grammar import read_section
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.stage import GET, GatewayCase, values

@@ -12,6 +12,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
+from sandbox.http.upgrades import hand_over
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
 from sandbox.net.fairness import Intake
@@ -143,15 +144,7 @@ class Upstream(TwistedProtocol):
         """Give the connection to ``protocol`` after a 101. The pool goes on to count it until it is closed."""
         self._exchange = None
         self.deadline = NEVER
-        lost = self.connectionLost
-
-        def connection_lost(reason: Failure) -> None:
-            lost(reason)
-            protocol.connectionLost(reason)
-
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
-        self.connectionLost = connection_lost  # type: ignore[method-assign,assignment]
-        protocol.makeConnection(self.transport)
+        hand_over(self, protocol)
 
     # From the transport.
 

@@ -231,7 +231,7 @@ class Relay:
             self._finish()
         elif not self._downloading and self._upstream is not None:
             self._downloading = True
-            self._request.channel.registerProducer(self, True)
+            self._request.register_producer(self)
 
     def broken(self, error: SandboxError) -> None:
         self._stop_uploading()
@@ -269,7 +269,7 @@ class Relay:
     def _finish(self) -> None:
         self._over = True
         if self._downloading:
-            self._request.channel.unregisterProducer()
+            self._request.unregister_producer()
         self._request.complete()
 
     def _abort(self) -> None:

@@ -22,15 +22,11 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
-_EMPTY_LINES = re.compile(rb"(?:\r\n)++")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 #: The value of a Host field (RFC 9110 section 7.2).
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
-
-#: Empty lines before a request that are read over: one may follow a body that an old client did not count.
-MAX_EMPTY_LINES = 16
 
 # Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
 _MEMORABLE = 2048
@@ -229,16 +225,6 @@ def check_partial_head(data: bytes, max_line: int, searched: int = 0) -> None:
             raise Malformed("The request line is malformed")
     elif not searched and data != b"\r" and not _NAME.match(data):
         raise Malformed("The request line is malformed")
-
-
-def leading_empty_lines(data: bytes) -> int:
-    """Bytes of the empty lines that ``data`` begins with (RFC 9112 section 2.2: they are ignored before a request).
-
-    >>> leading_empty_lines(b"\\r\\n\\r\\nGET"), leading_empty_lines(b"\\r")
-    (4, 0)
-    """
-    match = _EMPTY_LINES.match(data)
-    return match.end() if match else 0
 
 
 def uri_too_long() -> Malformed:

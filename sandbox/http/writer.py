@@ -1,0 +1,118 @@
+"""The writing side of a client's connection: what ``twisted.web`` calls on a channel, and nothing of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Protocol
+from twisted.web.http_headers import Headers
+
+from sandbox.http.responses import head_bytes
+from sandbox.http.timer import Timer
+from sandbox.net import write_coalescing
+
+
+class Writer(Protocol):
+    """Writes bytes, at once where that can be.
+
+    :ivar timer: is told when the client does not keep up.
+    :ivar bytes_out: of the response under way.
+    :ivar request_id: the name of the request that it answers.
+    """
+
+    # Class attributes stand for what an idle connection has not got, to keep it small.
+    transport: Any
+    timer: Timer
+    bytes_out = 0
+    request_id = b""
+    _producer: Any = None
+    _cork: list[bytes] | None = None
+    _peer: str | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write response bytes."""
+        self.bytes_out += len(data)
+        if self._cork is not None:
+            self._cork.append(data)
+        else:
+            write_coalescing.write(self.transport, data)
+
+    def writeSequence(self, pieces: Sequence[bytes]) -> None:
+        """Write response bytes."""
+        self.write(b"".join(pieces))
+
+    def writeHeaders(self, version: bytes, code: int | bytes, reason: bytes, headers: Headers) -> None:
+        """Write a response head as ``twisted.web`` asks for it."""
+        self.write(head_bytes(int(code), reason, headers, self.request_id, close=not self.persistent()))
+
+    def persistent(self) -> bool:
+        """Whether another request may follow."""
+        raise NotImplementedError
+
+    @contextmanager
+    def corked(self) -> Iterator[None]:
+        """Collect what is written meanwhile and send it as one."""
+        if self._cork is not None:
+            yield
+            return
+        self._cork = []
+        try:
+            yield
+        finally:
+            self.uncork()
+
+    def uncork(self) -> None:
+        """Send what was collected."""
+        pieces, self._cork = self._cork, None
+        if pieces:
+            write_coalescing.write(self.transport, b"".join(pieces))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have ``producer`` paused while the client reads too slowly."""
+        self._producer = producer
+        self.transport.registerProducer(self if streaming else producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """The response's producer is done."""
+        self._producer = None
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up."""
+        self.timer.await_reading()
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has read all there was."""
+        self.timer.renew()
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is lost."""
+        self._producer.stopProducing()
+
+    def abortConnection(self) -> None:
+        """Close at once."""
+        self.transport.abortConnection()
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the other end; ``None`` on a UNIX socket."""
+        if self._peer is None:
+            self._peer = getattr(self.transport.getPeer(), "host", "")
+        return self._peer or None
+
+    def isSecure(self) -> bool:
+        """Always false: TLS ends before us."""
+        return False
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return self.transport.getPeer()  # type: ignore[no-any-return]
+
+    def getHost(self) -> IAddress:
+        """Our address."""
+        return self.transport.getHost()  # type: ignore[no-any-return]

@@ -1,0 +1,69 @@
+"""Finding where heads end in bytes that come in pieces."""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.protocols.http1.grammar import Malformed, check_partial_head, head_too_large, uri_too_long
+
+#: Empty lines before a request that are read over: one may follow a body that an old client did not count.
+MAX_EMPTY_LINES = 16
+
+_EMPTY_LINES = re.compile(rb"(?:\r\n)++")
+
+
+class HeadReader:
+    """Takes the heads of requests from a connection's bytes, and looks at each byte once.
+
+    :param max_line: bytes of the request line; 414 beyond.
+    :param max_head: bytes of the whole head; 431 beyond.
+    :ivar begun: whether there is a part of a head in what was left.
+    """
+
+    __slots__ = ("_empty_lines", "_max_head", "_max_line", "_searched")
+
+    def __init__(self, max_line: int, max_head: int) -> None:
+        self._max_line = max_line
+        self._max_head = max_head
+        self._searched = 0
+        self._empty_lines = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a part of a head in what was left."""
+        return self._searched > 0
+
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """The head that ``data`` begins with, and the rest; ``b""`` and the rest when it is not whole.
+
+        Empty lines before it are read over (RFC 9112 section 2.2).
+
+        :param data: what was left, and what has come since.
+        :raises Malformed: as soon as no continuation could make it a good one, or when it is larger than allowed.
+        """
+        if data.startswith(b"\r\n"):
+            data = self._without_empty_lines(data)
+        end = data.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
+        if end < 4:
+            if data:
+                check_partial_head(data, self._max_line, self._searched)
+                if len(data) > self._max_head:
+                    raise head_too_large()
+            self._searched = len(data)
+            return b"", data
+        self._searched = self._empty_lines = 0
+        head = data[:end]
+        if end > self._max_line and head.find(b"\r\n") > self._max_line:
+            raise uri_too_long()
+        if end > self._max_head:
+            raise head_too_large()
+        return head, data[end:]
+
+    def _without_empty_lines(self, data: bytes) -> bytes:
+        match = _EMPTY_LINES.match(data)
+        assert match is not None
+        self._searched = 0
+        self._empty_lines += match.end() // 2
+        if self._empty_lines > MAX_EMPTY_LINES:
+            raise Malformed("Too many empty lines before a request")
+        return data[match.end() :]
