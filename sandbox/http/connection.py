@@ -78,7 +78,7 @@ class Connection(Writer):
     @property
     def head_begun(self) -> bool:
         """Whether a part of a head has come."""
-        return self._heads.begun
+        return self._heads.searched > 0
 
     @property
     def body_taken(self) -> bool:
@@ -94,7 +94,9 @@ class Connection(Writer):
         assert state in TRANSITIONS[self.state], f"{self.state.name} does not become {state.name}"
         self.state = state
         if state is WAIT:
-            self.timer.stop()
+            self.timer.deadline = NEVER
+        elif state is HEAD:
+            self.timer.await_request()
         else:
             self.timer.renew()
 
@@ -123,7 +125,7 @@ class Connection(Writer):
     def dataReceived(self, data: bytes) -> None:
         if self.state is HEAD:
             self._buffer = self._buffer + data if self._buffer else data
-            if not self.paused:
+            if self._intake.reading:
                 self._begin_requests()
         elif self.body_taken:
             self._receive(data)
@@ -181,24 +183,23 @@ class Connection(Writer):
         if self._parsing:
             return
         self._parsing = True
-        # Others that are behind come first: whoever joins them gets what a client without pipelining needs.
-        left, end = 1 if len(self.site.run_queue) else _REQUESTS, NEVER
-        head = b""
+        begun, end, head = 0, NEVER, b""
         try:
             while self._buffer and self.state is HEAD:
-                if not left or (end is not NEVER and self._seconds() >= end):
+                # Where others are behind, it gets no more than a client without pipelining needs.
+                if begun and (begun >= _REQUESTS or len(self.site.run_queue) or self._seconds() >= end):
                     self._intake.fall_behind()
                     self.timer.renew()
                     return
-                begun, head = self._heads.begun, self._buffer
+                head, searched = self._buffer, self._heads.searched
                 head, self._buffer = self._heads.take(head)
                 if not head:
-                    if self._heads.begun and not begun:
+                    if self._buffer and not searched:
                         self.timer.renew()
                     return
                 self._begin(head)
-                left -= 1
-                if end is NEVER and self._buffer:
+                begun += 1
+                if begun == 1 and self._buffer:
                     end = self._seconds() + _SLICE
         except Malformed as error:
             self._refuse(error, head)
@@ -273,8 +274,8 @@ class Connection(Writer):
         """
         if self._body is not None and not self.body_taken:
             self.deliver_body(Discard())
-        refused_upgrade = self._request is not None and self._request.upgrading and self._buffer
-        if self.state is BODY or self.site.stopping or refused_upgrade:
+        request = self._request
+        if self.state is BODY or self.site.stopping or (self._buffer and request is not None and request.upgrading):
             self._keep_alive = False
         return self._keep_alive
 
@@ -334,8 +335,6 @@ class Connection(Writer):
         """
         if self.state is HEAD and not self._buffer and (self.bytes_in or self.timer.hurry()):
             self.loseConnection()
-
-    # Upgrades.
 
     def expect_upgrade(self) -> None:
         """See :meth:`Request.expect_upgrade`."""

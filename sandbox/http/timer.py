@@ -39,7 +39,8 @@ class Timed(Protocol):
 class Timer:
     """The deadline of a connection; see :class:`sandbox.net.deadlines.Deadlines`.
 
-    :ivar deadline: of what is read; of a client that does not read its response, that takes its place meanwhile.
+    :ivar deadline: of what is read; of a client that does not read its response, that takes its place meanwhile. The
+        connection sets it to :data:`NEVER` where nothing is awaited.
     """
 
     __slots__ = ("_connection", "_limits", "_linger_until", "_seconds", "_unsent", "deadline")
@@ -62,9 +63,9 @@ class Timer:
             left = time_left(one.state, self._limits, head_begun=one.head_begun, body_taken=one.body_taken)
         self.deadline = min(self._seconds() + left, self._linger_until)
 
-    def stop(self) -> None:
-        """Nothing is awaited from the client."""
-        self.deadline = NEVER
+    def await_request(self) -> None:
+        """A response is complete, and another request may come."""
+        self.deadline = self._seconds() + self._limits.idle_timeout
 
     def await_reading(self) -> None:
         """The client does not keep up: whoever never reads again must not hold the response for ever."""

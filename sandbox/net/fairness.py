@@ -81,25 +81,23 @@ class Intake:
     """Whether a transport is read: not while its consumer is full, nor while what was read is not worked off.
 
     :param work: goes on with what was read, and calls :meth:`fall_behind` when some of that is left again.
+    :ivar reading: whether the transport is read.
     """
 
-    __slots__ = ("_behind", "_closed", "_full", "_queue", "_queued", "_transport", "_work")
+    __slots__ = ("_behind", "_closed", "_full", "_queue", "_queued", "_transport", "_work", "reading")
 
     def __init__(self, queue: RunQueue, transport: Readable, work: Callable[[], None]) -> None:
         self._queue = queue
         self._transport = transport
         self._work = work
         self._full = self._behind = self._queued = self._closed = False
-
-    @property
-    def reading(self) -> bool:
-        """Whether the transport is read."""
-        return not (self._full or self._behind)
+        self.reading = True
 
     def pause(self) -> None:
         """The consumer takes no more: neither read nor work until :meth:`resume`."""
         if not self._closed:
             self._full = True
+            self.reading = False
             self._transport.pauseProducing()
 
     def resume(self) -> None:
@@ -112,6 +110,7 @@ class Intake:
         """There is more to do with what was read than one turn allows."""
         if not self._closed:
             self._behind = True
+            self.reading = False
             self._transport.pauseProducing()
             self._go_on()
 
@@ -123,6 +122,7 @@ class Intake:
         if self._full or self._closed:
             return
         if not self._behind:
+            self.reading = True
             self._transport.resumeProducing()
         elif not self._queued:
             self._queued = True
@@ -132,7 +132,7 @@ class Intake:
         self._queued = False
         if self._full or self._closed:
             return
-        self._behind = False
+        self._behind, self.reading = False, True
         self._work()
         if not self._behind:
             self._go_on()

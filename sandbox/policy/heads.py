@@ -17,21 +17,16 @@ class HeadReader:
 
     :param max_line: bytes of the request line; 414 beyond.
     :param max_head: bytes of the whole head; 431 beyond.
-    :ivar begun: whether there is a part of a head in what was left.
+    :ivar searched: bytes of a head in what was left, all of which have been looked at.
     """
 
-    __slots__ = ("_empty_lines", "_max_head", "_max_line", "_searched")
+    __slots__ = ("_empty_lines", "_max_head", "_max_line", "searched")
 
     def __init__(self, max_line: int, max_head: int) -> None:
         self._max_line = max_line
         self._max_head = max_head
-        self._searched = 0
+        self.searched = 0
         self._empty_lines = 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a part of a head in what was left."""
-        return self._searched > 0
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
         """The head that ``data`` begins with, and the rest; ``b""`` and the rest when it is not whole.
@@ -43,15 +38,15 @@ class HeadReader:
         """
         if data.startswith(b"\r\n"):
             data = self._without_empty_lines(data)
-        end = data.find(b"\r\n\r\n", max(0, self._searched - 3)) + 4
+        end = data.find(b"\r\n\r\n", self.searched - 3 if self.searched > 3 else 0) + 4
         if end < 4:
             if data:
-                check_partial_head(data, self._max_line, self._searched)
+                check_partial_head(data, self._max_line, self.searched)
                 if len(data) > self._max_head:
                     raise head_too_large()
-            self._searched = len(data)
+            self.searched = len(data)
             return b"", data
-        self._searched = self._empty_lines = 0
+        self.searched = self._empty_lines = 0
         head = data[:end]
         if end > self._max_line and head.find(b"\r\n") > self._max_line:
             raise uri_too_long()
@@ -62,7 +57,7 @@ class HeadReader:
     def _without_empty_lines(self, data: bytes) -> bytes:
         match = _EMPTY_LINES.match(data)
         assert match is not None
-        self._searched = 0
+        self.searched = 0
         self._empty_lines += match.end() // 2
         if self._empty_lines > MAX_EMPTY_LINES:
             raise Malformed("Too many empty lines before a request")

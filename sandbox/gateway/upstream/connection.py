@@ -194,7 +194,7 @@ class Upstream(TwistedProtocol):
         if self._buffer:
             data = self._buffer + data
         while self._exchange is not None:
-            end = data.find(b"\r\n\r\n", max(0, self._searched - 3))
+            end = data.find(b"\r\n\r\n", self._searched - 3 if self._searched > 3 else 0)
             if end < 0:
                 if len(data) > MAX_HEAD or not _may_be_http(data, self._searched):
                     raise Malformed("The response's head is too large, or none")
@@ -298,7 +298,8 @@ class Upstream(TwistedProtocol):
         self._interim = 0
         if reusable and not self.closing and self.transport.connected:
             self.reused = True
-            self.resume()
+            if self._intake is not None:
+                self._intake.resume()
             self._pool.release(self)
         else:
             self.abort()
