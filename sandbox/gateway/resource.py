@@ -172,11 +172,11 @@ class PreviewResource(ReverseProxyResource):
 
         def proceed(result: Any) -> None:
             request.on_disconnect = None
-            if request.channel is not None:
+            if not request.gone:
                 then(result)
 
         def refuse(failure: Failure) -> None:
-            if request.channel is not None:
+            if not request.gone:
                 respond_error(request, failure)
 
         waiting.addCallback(proceed).addErrback(refuse)

@@ -16,9 +16,11 @@ class Buffered(Protocol):
     """A request that is processed when its body is there; :class:`sandbox.http.request.Request` is one.
 
     :ivar content: the body, as a file.
+    :ivar on_over: called when the request is over.
     """
 
     content: Any
+    on_over: Any
 
     def process(self) -> None:
         """Find the resource and render it."""

@@ -1,7 +1,7 @@
 """A client's connection: one request at a time, from its head to the end of its response (RFC 9112).
 
-Whatever changes its state stands here, by the table in :mod:`sandbox.http.states`. What finds heads and decodes bodies
-(:mod:`sandbox.policy.heads`, :mod:`sandbox.http.body_reader`) and what writes knows neither the state nor the time.
+Only this class changes the state, by the table in :mod:`sandbox.http.states`. The readers of heads and bodies
+(:mod:`sandbox.protocols.http1.heads`, :mod:`sandbox.http.body_reader`) and the writer know neither state nor time.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from sandbox.http.upgrades import hand_over
 from sandbox.http.writer import Writer
 from sandbox.net.deadlines import NEVER
 from sandbox.net.fairness import Intake
-from sandbox.policy.heads import HeadReader
 from sandbox.protocols.http1.framing import NONE, keeps_alive, request_framing
 from sandbox.protocols.http1.grammar import Malformed, parse_request_head
+from sandbox.protocols.http1.heads import HeadReader
 from sandbox.protocols.websocket import may_be_frames
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from sandbox.http.bodies import BodySink
 from sandbox.http.replies import Reply, reply_to
 from sandbox.http.responses import CLIENT_LEFT, JSON, error_code, reply_bytes, reply_head
 from sandbox.http.streaming import BodyWriter, take_beginning
-from sandbox.http.traffic import CLIENT_LEFT
 from sandbox.protocols.http1.framing import NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import RequestHead
 from sandbox.protocols.http1.headers import REQUEST_ID

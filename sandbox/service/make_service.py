@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sandbox.api.framework.guard import Guard
+from sandbox.net.reactor import use_monotonic_clock
 from sandbox.options import Options
 from sandbox.policy.budget import Budget
 from sandbox.runtimes.docker.runtime import DockerRuntime
@@ -23,6 +24,8 @@ def makeService(options: Options) -> Daemon:
     """The service that ``twistd sandbox`` runs."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
 
+    # One that --reactor brought has the wall clock; nothing has been scheduled on it yet.
+    use_monotonic_clock(reactor)
     settings, logs = options.settings, options.logs
     reload = Reload(reactor, options.source, settings)
     if logs is not None:

@@ -11,7 +11,6 @@ from twisted.internet.error import ConnectionDone
 from sandbox.domain.host_verdicts import HostMode
 from sandbox.http.connection import Connection
 from sandbox.http.limits import Limits
-from sandbox.http.site import Limits
 from tests.gateway.stage import GET, GatewayCase, fields_of, values
 from tests.gateway.wires import HalfWire
 from tests.http.wire import read_answer

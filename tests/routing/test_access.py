@@ -13,11 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from sandbox.policy.access import Credential, Mode, Place
 from sandbox.routing.access import Access, Grant, Keys
 from sandbox.stores.interface import Work
-from sandbox.stores.memory import MemoryStore
 from sandbox.stores.memory.store import MemoryStore
-from sandbox.stores.postgres import PostgresStore
 from sandbox.stores.postgres.store import PostgresStore
-from sandbox.stores.sqlite import SqliteStore
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.access import NOW, AccessContract
 from tests.contracts.store import session
