@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import resource
 import socket
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.daemon import Daemon
 from tests.engine import Lab
 
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 PAGE = "<h1>from the container</h1>\n"
 
 
@@ -32,6 +34,13 @@ class IdleClients(SynchronousTestCase):
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         self.addCleanup(self.daemon.stop)
+
+    def test_f32_the_kernel_keeps_a_thousand_connections_until_they_are_accepted(self) -> None:
+        """Fifty, Twisted's own number, come while others are served: who finds no room waits for a second."""
+        listening = subprocess.run(
+            ["ss", "-Hltn", f"sport = :{self.daemon.port}"], capture_output=True, text=True, check=True, timeout=20
+        )
+        self.assertEqual(int(listening.stdout.split()[2]), min(1024, int(SOMAXCONN.read_text())))
 
     def test_f42_four_hundred_of_them_with_256_descriptors(self) -> None:
         call = self.daemon.call

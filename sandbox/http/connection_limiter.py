@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from heapq import nsmallest
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
 from sandbox.http.interfaces import Peer
+from sandbox.net import write_coalescing
 from sandbox.policy.connections import ConnectionLimits, counted_as
 from sandbox.protocols.http1.headers import TrustedProxies
 
@@ -29,11 +30,10 @@ class Idling(Protocol):
 class Limited(Peer, Protocol):
     """A client's connection."""
 
+    transport: Any
+
     @property
     def timer(self) -> Idling: ...
-
-    def loseConnection(self) -> None:
-        """Close it; called only while it is idle."""
 
 
 class _Group:
@@ -66,7 +66,8 @@ class _Group:
         while self._found:
             since, member = self._found.pop()
             if member in self.members and member.timer.idle_since == since:
-                member.loseConnection()
+                # At once: many connections may be accepted in one turn, and each has a descriptor before the next turn.
+                write_coalescing.close(member.transport)
                 return True
         return False
 

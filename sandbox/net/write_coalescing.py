@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -107,6 +108,14 @@ def _send(transport: Connection, data: bytes) -> None:
 
 def _be_lost(transport: Connection, reason: Failure) -> None:
     transport.connectionLost(Failure(ConnectionLost()))
+
+
+def close(transport: Any) -> None:
+    """Close a connection that has nothing to send, and have its descriptor free now, not in the next turn."""
+    if isinstance(transport, Connection):
+        transport.connectionLost(connectionDone)
+    else:
+        transport.loseConnection()
 
 
 def unsent(transport: Any) -> int:

@@ -40,7 +40,8 @@ _LAST_ANSWERS = 1.0
 
 def _endpoint(settings: Settings) -> str:
     family = "tcp6" if ":" in settings.host else "tcp"
-    return f"{family}:{settings.port}:interface={quoteStringArgument(settings.host)}"
+    # A flood of connections fills the kernel's queue; whoever finds it full tries again a second later.
+    return f"{family}:{settings.port}:interface={quoteStringArgument(settings.host)}:backlog=1024"
 
 
 @attrs.define

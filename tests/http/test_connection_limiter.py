@@ -114,7 +114,7 @@ class Limiting(SynchronousTestCase):
         looked = 0
 
         class Member:
-            peer = "192.0.2.99"
+            peer, transport = "192.0.2.99", None
 
             @property
             def timer(self) -> Any:
@@ -124,9 +124,6 @@ class Limiting(SynchronousTestCase):
             def idle_since(self) -> None:
                 nonlocal looked
                 looked += 1
-
-            def loseConnection(self) -> None:
-                raise AssertionError
 
         self.limiter.opened(Member())
         for _ in range(1000):
