@@ -25,6 +25,7 @@ from bench.report.lines import shown
 from bench.stage import Stage
 from bench.workloads.crowd import CROWD
 from bench.workloads.engine import ENGINE
+from bench.workloads.hostile import HOSTILE
 from bench.workloads.http import HTTP
 from bench.workloads.scale import SCALE
 from bench.workloads.transfers import TRANSFERS
@@ -32,7 +33,7 @@ from bench.workloads.websockets import WEBSOCKETS
 
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".bench"
-WORKLOADS = (*HTTP, *CROWD, *TRANSFERS, *WEBSOCKETS, *ENGINE, *SCALE)
+WORKLOADS = (*HTTP, *CROWD, *TRANSFERS, *WEBSOCKETS, *ENGINE, *SCALE, *HOSTILE)
 #: Subjects that are no peers.
 NAMES = {"direct": "without a proxy", "api": "this API", "docker-py": "docker-py", "docker-cli": "docker command"}
 FULL = Scale(rounds=5, seconds=1.0, quick=False)

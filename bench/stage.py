@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.backend import backend
+from bench.load.attacks import SESSION
 from bench.load.crowd import SESSIONS
+from bench.load.hostile import Hostile
 from bench.load.requests import Load, request
 from bench.load.streams import Streams
 from bench.load.websockets import WebSockets
@@ -80,6 +82,11 @@ class Stage:
         return Load.build(self.scratch)
 
     @cached_property
+    def hostile(self) -> Hostile:
+        """What attacks."""
+        return Hostile.build(self.scratch)
+
+    @cached_property
     def routes(self) -> Mapping[str, int]:
         """The port of each session's application."""
         sink = free_port()
@@ -93,6 +100,7 @@ class Stage:
             "events": self.streams.port,
             "sockets": self.sockets.port,
             "uploads": sink,
+            SESSION: answers,  # until an attack brings an application of its own
             **dict.fromkeys(SESSIONS, answers),
         }
 

@@ -26,7 +26,8 @@ KEY = "bench-service-key-" + "k" * 16
 _SECRET = "bench-jwt-secret-" + "s" * 16
 #: What is not at its default, and why: SSE and WebSockets open more connections to one session than one ever should.
 _SETTINGS = {"PREVIEW_CONNECTIONS": "9000"}
-_ACCESS = {"ENABLE_PREVIEW_ACCESS_CONTROL": "true", "JWT_SECRET": _SECRET}
+#: What has it control access.
+ACCESS = {"ENABLE_PREVIEW_ACCESS_CONTROL": "true", "JWT_SECRET": _SECRET}
 
 
 def call(port: int, path: str, body: object = None, *, method: str = "POST") -> object:
@@ -101,20 +102,23 @@ def own(state: Path, sessions: Iterable[str], user: str) -> None:
         database.executemany("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+def let_in(state: Path, sessions: Iterable[str]) -> list[str]:
+    """Make the sessions one user's, where access is controlled; gives the fields that the user's requests have."""
+    own(state, sessions, "alice")
+    token = jwt.encode({"sub": "alice", "exp": int(time.time()) + 86_400}, _SECRET, "HS256")
+    return [f"Authorization: Bearer {token}"]
+
+
 @contextmanager
 def _gateway(settings: Mapping[str, str], place: Place) -> Iterator[Proxy]:
-    headers = []
     with daemon(place, {**_SETTINGS, **settings}) as (pid, port, state):
-        if settings is _ACCESS:
-            own(state, place.routes, "alice")
-            token = jwt.encode({"sub": "alice", "exp": int(time.time()) + 86_400}, _SECRET, "HS256")
-            headers.append(f"Authorization: Bearer {token}")
+        headers = let_in(state, place.routes) if settings is ACCESS else []
         register(port, place.routes)
         yield Proxy.single(pid, port, place, headers)
 
 
 GATEWAYS = (
     Peer("gateway", "gateway", partial(_gateway, {})),
-    Peer("gateway-access", "gateway, access control", partial(_gateway, _ACCESS)),
+    Peer("gateway-access", "gateway, access control", partial(_gateway, ACCESS)),
     Peer("gateway-logs", "gateway, every request logged", partial(_gateway, {"ACCESS_LOG": "1"})),
 )
