@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -105,13 +105,14 @@ class Stage:
         }
 
     @contextmanager
-    def engine(self, count: int, events: int = 0) -> Iterator[Path]:
+    def engine(self, count: int, events: int = 0, options: Sequence[str] = ()) -> Iterator[Path]:
         """A simulated engine with so many containers, the routes' sessions first; gives its socket.
 
         :param events: of how many of them it tells that they were started just now.
+        :param options: further ones of :mod:`bench.engine`.
         """
         socket = self.scratch / f"engine-{count}.sock"
-        command = [sys.executable, "-m", "bench.engine", str(socket), str(count), str(events), *self.routes]
+        command = [sys.executable, "-m", "bench.engine", *options, str(socket), str(count), str(events), *self.routes]
         with running(command, core=LOAD, log=self.scratch / "engine.log", directory=_ROOT):
             end = time.monotonic() + 30
             while not socket.exists():

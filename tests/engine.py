@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import docker
 import docker.errors
@@ -164,12 +164,14 @@ class Lab:
 class EngineTestCase(TestCase):
     """A test with a :class:`Lab` of its own, on the real engine.
 
+    :cvar engine_url: where that engine listens.
     :ivar lab: removed with all that it made when the test ends.
     """
 
     timeout = 120
+    engine_url: ClassVar[str] = ENGINE_URL
 
     def setUp(self) -> None:
         """Make the lab; fails when there is no engine."""
-        self.lab = Lab()
+        self.lab = Lab(self.engine_url)
         self.addCleanup(self.lab.close)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import docker.errors
@@ -20,14 +21,23 @@ class PrivateEngine:
     """A dockerd with its own containerd, state and socket, and no networks; needs root.
 
     :param live_restore: whether containers run on while it is away.
+    :param runtimes: further runtimes by name: the program's path and its options.
     :ivar url: where it listens.
     """
 
-    def __init__(self, *, live_restore: bool = False) -> None:
+    def __init__(self, *, live_restore: bool = False, runtimes: Mapping[str, Sequence[str]] | None = None) -> None:
         # A short path: a Unix socket's address has room for 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="dockerd-"))
         self.url = f"unix://{self._home}/docker.sock"
-        self._options = ["--live-restore"] if live_restore else []
+        described = {
+            name: {"path": path, "runtimeArgs": options} for name, (path, *options) in (runtimes or {}).items()
+        }
+        (self._home / "daemon.json").write_text(json.dumps({"runtimes": described}))
+        self._options = [
+            "--config-file",
+            str(self._home / "daemon.json"),
+            *(["--live-restore"] if live_restore else []),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
 

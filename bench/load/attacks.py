@@ -5,7 +5,11 @@ Each is the smallest form of a way to have one process do much work, or hold muc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
+
+from bench.peers.gateway import KEY
 
 #: The session that hostile clients ask for, and whose application is hostile where an attack has one.
 SESSION = "hostile"
@@ -35,15 +39,21 @@ class Attack:
     """One way.
 
     :ivar name: of a row in a table.
-    :ivar client: what each hostile client sends.
+    :ivar client: what each hostile client sends; none: there are none.
     :ivar application: what the application sends to each request that it gets; none: there is none.
+    :ivar slow: the application is an ordinary one whose ``/`` takes so many seconds, and it is the neighbour's, too.
     :ivar access: whether the daemon controls access.
+    :ivar engine: options of the simulated engine (:mod:`bench.engine`), which has a session for each client.
+    :ivar most: connections at most.
     """
 
     name: str
-    client: Script
+    client: Script | None = None
     application: Script | None = None
+    slow: float = 0.0
     access: bool = False
+    engine: Sequence[str] = ()
+    most: int = 1000
 
 
 def _block(unit: bytes) -> bytes:
@@ -81,6 +91,22 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 #: As many fields as a head may have, in as many bytes: what is remembered of heads does not help.
 _REQUEST_FIELDS = [f"X-{number}: {'y' * 250}" for number in range(195)]
 _RESPONSE_FIELDS = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 100) for number in range(490))
+
+#: A request to each client's own session, one after the other on its connection, as often as there is time for.
+_COMMANDS = 64
+
+
+def _calls(request: bytes) -> Script:
+    return Script(first=request * _COMMANDS)
+
+
+_KEYED = f"X-Internal-Service-Key: {KEY}"
+_BODY = b'{"command": "x"}'
+_COMMAND = (
+    _get("/api/internal/sessions/session-@@@/exec", _KEYED, f"Content-Length: {len(_BODY)}").replace(b"GET", b"POST")
+    + _BODY
+)
+_LISTING = _get("/api/internal/sessions/session-@@@/dirs?path=.", _KEYED)
 
 ATTACKS = (
     Attack(name="pipelined requests", client=Script(again=_block(_get("/")))),
@@ -131,4 +157,16 @@ ATTACKS = (
         client=_ASKING,
         application=Script(first=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + _RESPONSE_FIELDS + b"\r\n"),
     ),
+    Attack(name="an agent's empty replies", client=_calls(_COMMAND), engine=("--agents", "empty")),
+    Attack(name="an agent's single bytes", client=_calls(_COMMAND), engine=("--agents", "single")),
+    # Each of them is held several times over: more of them need more memory than a machine has.
+    Attack(name="commands with 10 MiB of output", client=_calls(_COMMAND), engine=("--agents", "honest"), most=16),
+    Attack(name="listings as long as they may be", client=_calls(_LISTING), engine=("--agents", "honest"), most=16),
+    Attack(
+        name="probes of a slow preview",
+        client=Script(again=_block(_get(f"{_PREVIEW}health"))),
+        slow=3.0,
+        access=True,
+    ),
+    Attack(name="containers without memory", engine=("--oom", "1000")),
 )

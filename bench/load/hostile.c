@@ -9,6 +9,8 @@
  * client sends nothing of AGAIN before it has read the end of a head. A server sends nothing before it has read one, and with
  * an empty AGAIN it sends FIRST for each.
  *
+ * What stands as @@@ in a client's FIRST is its number, from 0.
+ *
  * A client whose connection ends opens another one at once. All of them end after so many SECONDS; then it prints
  * how many connections there were, and how many bytes were sent and received. */
 #define _GNU_SOURCE
@@ -32,8 +34,8 @@
 #define READ (1 << 18)
 
 struct text { char *bytes; size_t length; };
-/* first: how much of FIRST was sent; again: from where in AGAIN it goes on. matched: bytes of a head's end that were read. */
-struct peer { int fd, connected, matched, armed; size_t first, again; struct peer *next, **link; };
+/* all: its FIRST. first: how much of that was sent; again: from where in AGAIN it goes on. matched: bytes of a head's end that were read. */
+struct peer { struct text all; int fd, connected, matched, armed; size_t first, again; struct peer *next, **link; };
 
 static struct text first, again;
 static size_t piece;
@@ -65,6 +67,19 @@ static struct text load(const char *path)
     return text;
 }
 
+static struct text numbered(struct text from, int number)
+{
+    struct text text = {malloc(from.length + 1), 0};
+    for (size_t i = 0; i < from.length;) {
+        if (from.length - i >= 3 && !memcmp(from.bytes + i, "@@@", 3)) {
+            /* A number of at most three digits. */
+            text.length += sprintf(text.bytes + text.length, "%d", number);
+            i += 3;
+        } else text.bytes[text.length++] = from.bytes[i++];
+    }
+    return text;
+}
+
 static void watch(struct peer *p, int operation, int armed)
 {
     struct epoll_event event = {.events = EPOLLIN | (armed ? EPOLLOUT : 0), .data.ptr = p};
@@ -76,6 +91,7 @@ static struct peer *new_peer(void)
 {
     struct peer *p = calloc(1, sizeof *p);
     if (!p) die("calloc");
+    p->all = first;
     p->next = peers;
     p->link = &peers;
     if (peers) peers->link = &p->next;
@@ -118,8 +134,8 @@ static int may_repeat(const struct peer *p) { return again.length && !(waiting &
 /* Send a piece; 0 when the connection has ended. */
 static int put(struct peer *p)
 {
-    const struct text *text = p->first < first.length ? &first : &again;
-    size_t *at = text == &first ? &p->first : &p->again, size = text->length - *at;
+    const struct text *text = p->first < p->all.length ? &p->all : &again;
+    size_t *at = text == &p->all ? &p->first : &p->again, size = text->length - *at;
     ssize_t sent;
     if (text == &again && size > piece) size = piece;
     sent = send(p->fd, text->bytes + *at, size, MSG_NOSIGNAL);
@@ -134,7 +150,7 @@ static int put(struct peer *p)
 static int has_to_send(const struct peer *p)
 {
     if (!p->connected || (serving && p->matched < 4)) return !p->connected;
-    return p->first < first.length || (may_repeat(p) && !every);
+    return p->first < p->all.length || (may_repeat(p) && !every);
 }
 
 /* Look for the end of a head. */
@@ -153,7 +169,7 @@ static void turn(struct peer *p, unsigned events)
         if (got > 0) {
             received_bytes += got;
             /* A server that has no AGAIN answers each head on a connection. */
-            if (serving && !again.length && p->first == first.length) p->matched = p->first = 0;
+            if (serving && !again.length && p->first == p->all.length) p->matched = p->first = 0;
             if (p->matched < 4) look(p, sink, got);
         }
     } else if (events & (EPOLLERR | EPOLLHUP)) { leave(p); return; }
@@ -177,7 +193,7 @@ static void pace(void)
 {
     for (struct peer *p = peers, *next; p; p = next) {
         next = p->next;
-        if (p->connected && p->first == first.length && may_repeat(p) && !(serving && p->matched < 4) && !put(p)) leave(p);
+        if (p->connected && p->first == p->all.length && may_repeat(p) && !(serving && p->matched < 4) && !put(p)) leave(p);
     }
 }
 
@@ -202,6 +218,7 @@ int main(int argc, char **argv)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     at = serving ? 3 : 4;
     count = serving ? 0 : atoi(argv[3]);
+    if (count > 999) count = 999;
     end = now() + (int64_t)(atof(argv[at]) * NS);
     first = load(argv[at + 1]);
     again = load(argv[at + 2]);
@@ -222,7 +239,11 @@ int main(int argc, char **argv)
         if (bind(listener.fd, (struct sockaddr *)&address, sizeof address) || listen(listener.fd, 4096)) die("listen");
         watch(&listener, EPOLL_CTL_ADD, 0);
     }
-    while (count--) join(new_peer());
+    for (int i = 0; i < count; i++) {
+        struct peer *p = new_peer();
+        p->all = numbered(first, i);
+        join(p);
+    }
     while (now() < end) {
         int ready = epoll_wait(poller, events, 256, 100), due = 0;
         for (int i = 0; i < ready; i++) {

@@ -87,14 +87,17 @@ class AgentsTestCase(EngineTestCase):
         self.runtime = self.agents()
         self.scene = HostScene(owner=1000 if self.user else 0)
         self.addCleanup(self.scene.remove)
-        self.container_id = self.lab.container(
-            user=self.user, image=self.image, binds=[f"{self.scene.root}:/workspace"], **self.host_config
-        )
+        self.container_id = self.made()
         self.container = self.described(self.container_id)
+
+    def made(self, **more: Any) -> str:
+        """The container."""
+        binds = [f"{self.scene.root}:/workspace"]
+        return self.lab.container(user=self.user, image=self.image, binds=binds, **self.host_config, **more)
 
     def agents(self, **settings: str) -> Agents:
         """Agents of a daemon of its own."""
-        environment = {"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": ENGINE_URL, **self.settings, **settings}
+        environment = {"INTERNAL_SERVICE_KEY": "x", "DOCKER_HOST": self.engine_url, **self.settings, **settings}
         agents = Agents(reactor, parse(environment))
         self.addCleanup(agents.close)
         return agents
