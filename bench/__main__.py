@@ -51,10 +51,18 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         "--output",
         type=Path,
         metavar="DIRECTORY",
-        help="where results and report go (default: bench/results and docs/performance; not whole: .bench/latest)",
+        help="where results and report go (default: bench/results and docs/performance, of all workloads or of all "
+        "hostile ones; else .bench/latest)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="only write the report of an earlier run anew")
     return parser.parse_args(arguments)
+
+
+def choose(asked: argparse.Namespace) -> list[Workload]:
+    """What is to be run: all that belongs to a whole run, or what is named."""
+    if not asked.only:
+        return [each for each in WORKLOADS if (each.whole_quick if asked.quick else each.whole)]
+    return [each for each in WORKLOADS if any(name in each.name for name in asked.only)]
 
 
 def seconds(workload: Workload, scale: Scale, subjects: Sequence[str]) -> float:
@@ -94,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     scale = QUICK if asked.quick else FULL
     scale = Scale(asked.rounds or scale.rounds, scale.seconds, scale.quick)
-    chosen = [each for each in WORKLOADS if not asked.only or any(name in each.name for name in asked.only)]
+    chosen = choose(asked)
     if not chosen:
         raise Failed("no workload has that in its name; see bench/run --list")
     found = nodes()
@@ -116,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             Path(name).chmod(0o755)
             perform(chosen, scale, peers, Path(name), results)
-        whole = not (asked.quick or asked.only)
+        whole = not asked.quick and any(chosen == list(each) for each in (choose(options([])), HOSTILE))
     finally:
         # What was measured before something went wrong is not lost.
         facts["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"

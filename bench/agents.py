@@ -1,7 +1,7 @@
 """What the simulated engine has at the other end of an exec: an agent of a container, honest or hostile.
 
-It speaks as :mod:`sandbox.runtimes.docker.protocol` has it, on the multiplexed stream that an engine makes of what a program
-writes: what the program writes at once is one frame of it.
+It speaks as :mod:`sandbox.runtimes.docker.protocol` has it, on the multiplexed stream that an engine makes of what a
+program writes: what the program writes at once is one frame of it.
 """
 
 from __future__ import annotations

@@ -55,13 +55,16 @@ Measure = Callable[["Stage", str, Scale], Mapping[str, float]]
 class Workload:
     """One comparison.
 
-    :ivar group: the table that it stands in: ``"http"``, ``"websockets"``, ``"engine"`` or ``"scale"``.
+    :ivar group: the heading of its table: ``"http"``, ``"websockets"``, ``"engine"``, ``"scale"`` or ``"hostile"``.
     :ivar about: what is driven and what is measured, in one sentence.
     :ivar subjects: who does it, in the order of each round.
     :ivar ours: the subject that the others are compared with.
     :ivar seconds: that such a run takes at full scale, to tell beforehand how long everything takes.
     :ivar quick: the same of a quick run; none: three tenths of it.
     :ivar rounds: at most, for what is the same each time and takes long; none: as many as asked for.
+    :ivar compared: whether the table has ratios of ours to the others, round by round.
+    :ivar whole: whether it is part of a whole run at full scale; otherwise it is run only when it is named.
+    :ivar whole_quick: the same of a whole quick run.
     """
 
     name: str
@@ -75,6 +78,9 @@ class Workload:
     ours: str = "gateway"
     quick: float | None = None
     rounds: int | None = None
+    compared: bool = True
+    whole: bool = True
+    whole_quick: bool = True
 
     def rounds_of(self, scale: Scale) -> int:
         """How often each subject is measured."""

@@ -22,8 +22,8 @@ class Script:
     """What one side sends.
 
     :ivar first: sent once.
-    :ivar again: sent over and over from then on, in pieces of ``piece`` bytes, one each ``every`` seconds (0: as fast as
-        they are taken).
+    :ivar again: sent over and over from then on, in pieces of ``piece`` bytes, one each ``every`` seconds (0: as fast
+        as they are taken).
     :ivar wait: whether a client sends nothing of it before it has read a head.
     """
 

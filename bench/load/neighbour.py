@@ -1,9 +1,10 @@
 """The neighbour of hostile peers, a process of its own: ``python -m bench.load.neighbour PORT SECONDS PATH [FIELD…]``.
 
-Each 20 ms it opens a new connection for ``GET /healthz`` and one for ``GET PATH``, whether or not earlier ones were answered.
-A latency counts from the moment at which its request was due to the end of its answer, so that a stall is in the figure of
-every request that it kept waiting. Prints two lines of JSON, ``/healthz``'s and the path's: ``{"latencies": […], "failed": n}``,
-in microseconds. One that fails, or is not answered :data:`PATIENCE` seconds after the last was sent, has waited until then.
+Each 20 ms it opens a new connection for ``GET /healthz`` and one for ``GET PATH``, whether or not earlier ones were
+answered. A latency counts from the moment at which its request was due to the end of its answer, so that a stall is in
+the figure of every request that it kept waiting. Prints two lines of JSON, ``/healthz``'s and the path's:
+``{"latencies": […], "failed": n}``, in microseconds. One that fails, or is not answered :data:`PATIENCE` seconds after
+the last was sent, has waited until then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An application whose ``/`` takes long: ``python -m bench.load.slow PORT SECONDS``. Other paths are answered at once."""
+"""An application whose ``/`` takes long, and nothing else: ``python -m bench.load.slow PORT SECONDS``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service manager would hear of the daemon: how long it gives no sign of life."""
+"""The service manager's side of the watchdog: how long the daemon sends it no message."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
-#: Seconds between two signs of life that are asked for. systemd is given 30 (etc/sandbox.service): here they come often,
-#: so that some seconds are enough to tell how long they stay away.
+#: Seconds between two messages that are asked for. etc/sandbox.service asks for one each 15 s: here they come often, so
+#: that some seconds are enough to tell how long they stay away.
 PERIOD = 0.05
 
 
@@ -44,11 +45,11 @@ class Watchdog:
         self._path.unlink()
 
     def silence(self, begin: float, end: float) -> float:
-        """The longest time between two signs of life that lies, in part, between two moments of ``time.monotonic``."""
+        """The longest time between two messages that lies, in part, between two moments of ``time.monotonic``."""
         before = max((moment for moment in self._moments if moment <= begin), default=begin)
         after = min((moment for moment in self._moments if moment >= end), default=end)
         heard = [before, *(moment for moment in self._moments if begin < moment < end), after]
-        return max(later - earlier for earlier, later in zip(heard, heard[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(heard))
 
     def _listen(self) -> None:
         while not self._over:

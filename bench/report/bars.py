@@ -16,6 +16,7 @@ class Bar:
 
     :ivar other: the subject that ours is divided by; none: the value itself is meant.
     :ivar least: what it has to be at least; none: there is only a most.
+    :ivar all: whether it is asked of every subject: then the one with the largest median counts.
     """
 
     text: str
@@ -24,10 +25,16 @@ class Bar:
     other: str | None = None
     least: float | None = None
     most: float | None = None
+    all: bool = False
 
     def found(self, workload: Mapping[str, Any]) -> Spread | None:
         """What a run says; ``None`` when it says nothing."""
         values: Mapping[str, Sequence[float | None]] = workload["values"][self.metric]
+        if self.all:
+            every = [[value for value in rounds if value is not None] for rounds in values.values()]
+            return max(
+                (Spread.of(rounds) for rounds in every if rounds), key=lambda spread: spread.median, default=None
+            )
         ours = values.get(workload["ours"], [])
         if self.other is not None:
             return ratios(ours, values[self.other]) if self.other in values else None
@@ -63,6 +70,15 @@ BARS = (
     Bar("0.8 times http-proxy, WebSocket echo of 64 B", "websocket-echo-64", "rate", "http-proxy", least=0.8),
     Bar("0.8 times http-proxy, WebSocket echo of 64 KiB", "websocket-echo-65536", "rate", "http-proxy", least=0.8),
     Bar("32 KiB for an idle WebSocket", "websocket-idle", "memory", most=32),
+    Bar(
+        "50 ms in a neighbour's p99 for /healthz, the worst of 256 attacks",
+        "hostile-256",
+        "p99-health",
+        most=50,
+        all=True,
+    ),
+    Bar("the same for its preview", "hostile-256", "p99-preview", most=50, all=True),
+    Bar("1 s without a sign of life to systemd among them", "hostile-256", "silence", most=1000, all=True),
 )
 
 

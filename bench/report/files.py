@@ -30,6 +30,7 @@ def record(results: Sequence[Result], facts: Mapping[str, str], titles: Mapping[
                 "title": result.workload.title,
                 "about": result.workload.about,
                 "ours": result.workload.ours,
+                "compared": result.workload.compared,
                 "metrics": [
                     {"name": each.name, "title": each.title, "more_is_better": each.more_is_better}
                     for each in result.workload.metrics
@@ -53,11 +54,17 @@ def write(run: Any, output: Path | None) -> list[Path]:
 
     :param output: a directory for all of it; none: where the project keeps its own.
     """
-    values = (output or RESULTS) / f"{run['facts']['date'][:10]}.json"
+    values = (output or RESULTS) / f"{'' if page(run) == 'results' else 'hostile-'}{run['facts']['date'][:10]}.json"
     pages = output or PAGES
     values.parent.mkdir(parents=True, exist_ok=True)
     values.write_text(json.dumps(run, indent=1) + "\n")
     return [values, *report(run, pages, values.name)]
+
+
+def page(run: Any) -> str:
+    """The name of a run's page. Hostile peers have one of their own, because they take as long as all the rest."""
+    groups = {workload["group"] for workload in run["workloads"]}
+    return "hostile" if groups == {"hostile"} else "results"
 
 
 def report(run: Any, pages: Path, source: str) -> list[Path]:
@@ -73,6 +80,6 @@ def report(run: Any, pages: Path, source: str) -> list[Path]:
         path = pages / f"{plot.name}.svg"
         draw(plot, run, path)
         written.append(path)
-    table = pages / "results.md"
+    table = pages / f"{page(run)}.md"
     table.write_text(render(run, source, drawn))
     return [*written, table]

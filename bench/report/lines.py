@@ -22,5 +22,5 @@ def shown(result: Result) -> Iterator[str]:
                 continue
             spread = Spread.of(measured)
             line = f"      {subject:16} {amount(spread.median):>10}  ({amount(spread.least)} to {amount(spread.most)})"
-            ratio = ratios(values[ours], rounds) if ours in values and subject != ours else None
+            ratio = ratios(values[ours], rounds) if result.workload.compared and subject != ours else None
             yield line if ratio is None else f"{line}  {ours} / it: {amount(ratio.median)}"

@@ -61,6 +61,8 @@ PLOTS = (
         "p50",
         ("exec-1b", "exec-16", "exec-100mb", "file-read-small", "file-write-small", "file-read-large", "create"),
     ),
+    Plot("hostile-p99", "hostile", "p99 of a neighbour's previews, ms", "p99-preview", ("hostile-16", "hostile-256")),
+    Plot("hostile-silence", "hostile", "Longest silence towards systemd, ms", "silence", ("hostile-256",)),
     Plot("scale-sessions", "scale", "Requests a second by number of sessions", "rate", ("scale-sessions",)),
 )
 

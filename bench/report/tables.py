@@ -14,6 +14,7 @@ _GROUPS = {
     "websockets": "WebSockets",
     "engine": "Commands and files",
     "scale": "Scale",
+    "hostile": "Hostile peers",
 }
 
 _QUICK = ["", "**A quick run, which only shows that everything works: its values mean nothing.**"]
@@ -31,9 +32,11 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
     :param source: the name of the file that the run is kept in.
     :param plots: those that were drawn, in their order.
     """
-    lines = ["# Results", ""]
+    hostile = all(workload["group"] == "hostile" for workload in run["workloads"])
+    lines = ["# Results among hostile peers" if hostile else "# Results", ""]
+    command = "bench/run --only hostile" if hostile else "bench/run"
     lines += [
-        f"Written by `bench/run` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
+        f"Written by `{command}` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
         f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets; ratios are taken",
         "round by round. A ratio over 1 means more than the other: good where more is better, bad for times.",
         *(_QUICK if run["quick"] else []),
@@ -75,7 +78,7 @@ def _rounds(workload: Mapping[str, Any], run: Any) -> str:
 def table(workload: Mapping[str, Any], run: Any) -> Iterator[str]:
     """A row a subject: for each metric its median with the spread, and the ratio of ours to it."""
     ours, metrics = workload["ours"], workload["metrics"]
-    compared = len(workload["values"][metrics[0]["name"]]) > 1
+    compared = workload.get("compared", True) and len(workload["values"][metrics[0]["name"]]) > 1
     head = [metric["title"] for metric in metrics]
     if compared:
         head += [f"{title(ours, run)} / it, {_unit(metric['title'])}" for metric in metrics]

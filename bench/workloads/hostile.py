@@ -21,6 +21,8 @@ from bench.stage import Stage
 
 #: How many hostile connections.
 LEVELS = (1, 16, 64, 256)
+#: Of a quick run.
+_QUICK = 16
 _ALONE = "alone"
 _ROOT = Path(__file__).parents[2]
 _ATTACKS = {attack.name: attack for attack in ATTACKS}
@@ -122,6 +124,9 @@ def _workload(connections: int) -> Workload:
         seconds=11.0,
         quick=2.0,
         ours=_ALONE,
+        compared=False,
+        whole=False,
+        whole_quick=connections == _QUICK,
     )
 
 

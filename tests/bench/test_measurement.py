@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench.__main__ import FULL, QUICK, WORKLOADS, options, seconds
+from bench.__main__ import FULL, QUICK, WORKLOADS, choose, options, seconds
 from bench.measurement import Failed, Metric, Scale, Workload, measure
 
 
@@ -68,10 +68,18 @@ class Workloads(SynchronousTestCase):
 
     def test_whole_run_takes_at_least_five_rounds_and_less_than_half_an_hour(self) -> None:
         self.assertGreaterEqual(FULL.rounds, 5)
-        self.assertLess(sum(seconds(each, FULL, each.subjects) for each in WORKLOADS), 30 * 60)
+        self.assertLess(sum(seconds(each, FULL, each.subjects) for each in choose(options([]))), 30 * 60)
 
     def test_quick_run_is_short(self) -> None:
-        self.assertLess(sum(seconds(each, QUICK, each.subjects) for each in WORKLOADS), 2 * 60)
+        chosen = choose(options(["--quick"]))
+        self.assertLess(sum(seconds(each, QUICK, each.subjects) for each in chosen), 3 * 60)
+        self.assertIn("hostile-16", [each.name for each in chosen])
+
+    def test_hostile_peers_are_not_part_of_a_whole_run(self) -> None:
+        """They take longer than all the rest."""
+        self.assertNotIn("hostile", {each.group for each in choose(options([]))})
+        named = [each.name for each in choose(options(["--only", "hostile"]))]
+        self.assertEqual(named, ["hostile-1", "hostile-16", "hostile-64", "hostile-256"])
 
     def test_only_is_repeatable(self) -> None:
         self.assertEqual(options(["--only", "http-4k", "--only", "exec"]).only, ["http-4k", "exec"])

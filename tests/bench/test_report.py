@@ -62,6 +62,13 @@ class Bars(SynchronousTestCase):
         rows = list(bars.verdicts(run()))
         self.assertEqual(rows, ["| 0.3 times nginx, 100 B | 0.325 (0.250 to 0.400) | met, not in every round |"])
 
+    def test_bar_for_every_subject_is_judged_by_the_worst(self) -> None:
+        bar = bars.Bar("", "hostile-256", "p99", most=50, all=True)
+        values = {"alone": [2.0, 3.0], "one": [40.0, 60.0], "two": [30.0, 31.0], "three": [None, None]}
+        found = bar.found({"ours": "alone", "values": {"p99": values}})
+        self.assertEqual(found, Spread(50, 40, 60))
+        self.assertIsNone(bar.found({"ours": "alone", "values": {"p99": {"alone": [None]}}}))
+
     def test_bars_are_of_workloads_metrics_and_subjects_that_there_are(self) -> None:
         known = {each.name: each for each in WORKLOADS}
         for bar in bars.BARS:
@@ -83,6 +90,16 @@ class Report(SynchronousTestCase):
         rows = list(table(run()["workloads"][0], run()))
         self.assertEqual(rows[4], "| http-proxy-middleware | - | - |  |  |")
         self.assertEqual(rows[-1], "http-proxy-middleware failed: Failed: it ended")
+
+    def test_hostile_run_has_a_page_of_its_own_without_ratios(self) -> None:
+        whole = run()
+        whole["workloads"][0] |= {"group": "hostile", "compared": False}
+        folder = Path(self.mktemp())
+        written = write(whole, folder)
+        self.assertEqual({path.name for path in written}, {"hostile-2026-11-23.json", "hostile.md"})
+        page = (folder / "hostile.md").read_text()
+        self.assertIn("`bench/run --only hostile`", page)
+        self.assertIn("| **gateway** | 15.0 (10.0 to 20.0) | 61.0 (60.0 to 62.0) |\n", page)
 
     def test_terminal_shows_the_same(self) -> None:
         text = "\n".join(shown(result()))
@@ -132,12 +149,16 @@ class Report(SynchronousTestCase):
 
     def test_committed_report_is_that_of_the_committed_run(self) -> None:
         """The tables and plots of the documentation are those of one run, whose values are beside them."""
-        newest = max(RESULTS.glob("*.json"))
         folder = Path(self.mktemp())
-        written = report(json.loads(newest.read_text()), folder, newest.name)
+        written: set[str] = set()
+        for kind in ("2*.json", "hostile-*.json"):
+            newest = max(RESULTS.glob(kind))
+            written |= {path.name for path in report(json.loads(newest.read_text()), folder, newest.name)}
         committed = RESULTS.parents[1] / "docs" / "performance"
-        self.assertEqual({path.name for path in committed.iterdir()}, {path.name for path in written})
-        self.assertEqual((folder / "results.md").read_text(), (committed / "results.md").read_text())
+        self.assertEqual({path.name for path in committed.iterdir()}, written)
+        for name in sorted(written):
+            if name.endswith(".md"):
+                self.assertEqual((folder / name).read_text(), (committed / name).read_text())
 
     def test_plots_are_of_workloads_and_metrics_that_there_are(self) -> None:
         metrics = {each.name: {metric.name for metric in each.metrics} for each in WORKLOADS}

@@ -87,5 +87,14 @@ class ReplyTests(SynchronousTestCase):
             self.assertRaises(ProtocolError, list, protocol.parse_entries(entry))
         self.assertRaises(ProtocolError, list, protocol.parse_entries(metadata + b"\0\5abc"))
 
+    def test_a_time_before_1970_may_count_its_nanoseconds_back_from_the_second(self) -> None:
+        """gVisor's kernel says so; taken for a broken protocol, it would end the link and what runs on it."""
+        for seconds, nanoseconds, moment in ((0, -1, -1), (-1, -500_000_000, -1_500_000_000), (-1, 999_999_999, -1)):
+            payload = struct.pack(">BQqi", ord("f"), 1, seconds, nanoseconds)
+            self.assertEqual(protocol.parse_metadata(payload).modified_ns, moment)
+        for nanoseconds in (10**9, -(10**9), 2**31 - 1, -(2**31)):
+            payload = struct.pack(">BQqi", ord("f"), 1, 0, nanoseconds)
+            self.assertRaises(ProtocolError, protocol.parse_metadata, payload)
+
     def test_a_request_larger_than_the_agent_takes_is_refused(self) -> None:
         self.assertRaises(ProtocolError, protocol.frame, 1, protocol.EXEC, bytes(protocol.MAX_REQUEST + 1))

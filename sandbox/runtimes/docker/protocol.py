@@ -27,7 +27,7 @@ HELLO, EXEC, KILL, STAT, READ, LIST, WRITE, DATA, COMMIT = b"HXKSRLWDC"
 GREETING, STDOUT, STDERR, EXIT, METADATA, ENTRIES, CONTENT, DONE, FAILURE = b"hoexsndzf"
 
 _HEADER = struct.Struct(">IIB")
-_METADATA = struct.Struct(">BQqI")
+_METADATA = struct.Struct(">BQqi")
 _EXIT = struct.Struct(">BBBIQ")
 _FAILURE = struct.Struct(">BI")
 _NAME_SIZE = struct.Struct(">H")
@@ -190,7 +190,8 @@ def parse_metadata(payload: bytes, name: bytes = b"") -> Entry:
     if kind not in _TYPES:
         raise ProtocolError("no type of an entry")
     _check("size", size, 0, _MAX_SIZE)
-    _check("nanoseconds", nanoseconds, 0, 10**9 - 1)
+    # gVisor counts them back from the second for a time before 1970.
+    _check("nanoseconds", nanoseconds, -(10**9) + 1, 10**9 - 1)
     return Entry(name=name, type=_TYPES[kind], size=size, modified_ns=seconds * 10**9 + nanoseconds)
 
 
