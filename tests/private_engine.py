@@ -29,15 +29,10 @@ class PrivateEngine:
         # A short path: a Unix socket's address has room for 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="dockerd-"))
         self.url = f"unix://{self._home}/docker.sock"
-        described = {
-            name: {"path": path, "runtimeArgs": options} for name, (path, *options) in (runtimes or {}).items()
-        }
-        (self._home / "daemon.json").write_text(json.dumps({"runtimes": described}))
-        self._options = [
-            "--config-file",
-            str(self._home / "daemon.json"),
-            *(["--live-restore"] if live_restore else []),
-        ]
+        config = self._home / "daemon.json"
+        named = {name: {"path": path, "runtimeArgs": options} for name, (path, *options) in (runtimes or {}).items()}
+        config.write_text(json.dumps({"runtimes": named}))
+        self._options = ["--config-file", str(config), *(["--live-restore"] if live_restore else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
 

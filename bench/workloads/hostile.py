@@ -109,8 +109,8 @@ def _workload(connections: int) -> Workload:
         name=f"hostile-{connections}",
         group="hostile",
         title=f"{connections} hostile connection{'s' if connections > 1 else ''}",
-        about="A neighbour, a process of its own, opens a new connection each 20 ms for /healthz and one for a preview, alone "
-        "and while so many peers attack.",
+        about="A neighbour, a process of its own, opens a new connection each 20 ms for /healthz and one for a "
+        "preview: alone, and while so many peers attack.",
         subjects=(_ALONE, *_ATTACKS),
         metrics=(
             Metric("p50", "p50 ms"),

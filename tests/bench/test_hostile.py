@@ -121,27 +121,30 @@ class Clients(HostileTestCase):
 
 
 class Applications(HostileTestCase):
+    def connected(self, port: int) -> socket.socket:
+        """A client's connection."""
+        return socket.create_connection(("127.0.0.1", port), timeout=10)
+
     def test_it_answers_heads_with_its_script(self) -> None:
         hostile = Hostile.build(self.scratch)
-        with hostile.application(5, Script(first=b"first", again=b"ab")) as port:
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                client.sendall(b"GET / HTTP/1.1\r\n")
-                client.settimeout(0.2)
-                self.assertRaises(TimeoutError, client.recv, 1)
-                client.settimeout(10)
-                client.sendall(b"\r\n")
-                data = b""
-                while len(data) < 1000:
-                    data += client.recv(1000)
-                self.assertTrue(data.startswith(b"firstabab"), data[:20])
+        script = Script(first=b"first", again=b"ab")
+        with hostile.application(5, script) as port, self.connected(port) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n")
+            client.settimeout(0.2)
+            self.assertRaises(TimeoutError, client.recv, 1)
+            client.settimeout(10)
+            client.sendall(b"\r\n")
+            data = b""
+            while len(data) < 1000:
+                data += client.recv(1000)
+            self.assertTrue(data.startswith(b"firstabab"), data[:20])
 
     def test_one_without_an_end_answers_each_head(self) -> None:
         hostile = Hostile.build(self.scratch)
-        with hostile.application(5, Script(first=ANSWER)) as port:
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                for _ in range(3):
-                    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                    self.assertEqual(client.recv(1000), ANSWER)
+        with hostile.application(5, Script(first=ANSWER)) as port, self.connected(port) as client:
+            for _ in range(3):
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                self.assertEqual(client.recv(1000), ANSWER)
 
     def test_it_ends_by_itself(self) -> None:
         hostile = Hostile.build(self.scratch)
@@ -149,7 +152,7 @@ class Applications(HostileTestCase):
             end = time.monotonic() + 20
             while time.monotonic() < end:
                 try:
-                    socket.create_connection(("127.0.0.1", port), timeout=10).close()
+                    self.connected(port).close()
                 except ConnectionRefusedError:
                     return
                 time.sleep(0.05)

@@ -93,7 +93,7 @@ class Report(SynchronousTestCase):
 
     def test_hostile_run_has_a_page_of_its_own_without_ratios(self) -> None:
         whole = run()
-        whole["workloads"][0] |= {"group": "hostile", "compared": False}
+        whole["workloads"][0] |= {"name": "hostile-9", "group": "hostile", "compared": False}
         folder = Path(self.mktemp())
         written = write(whole, folder)
         self.assertEqual({path.name for path in written}, {"hostile-2026-11-23.json", "hostile.md"})
