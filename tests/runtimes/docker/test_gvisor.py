@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.domain.model import ExecSpec
 from sandbox.runtimes.docker import program
 from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
 from tests.contracts.runtime_files import FilesContract
@@ -11,7 +12,7 @@ from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.test_agents import AgentsTestCase
 
 #: As the how-to has it: without KVM, and with the container's network namespace as it is.
-RUNSC = ("/tmp/h-bin/runsc", "--platform=ptrace", "--network=host")
+RUNSC = ("/usr/bin/runsc", "--platform=ptrace", "--network=host")
 
 
 class GVisorTestCase(AgentsTestCase):
@@ -42,13 +43,22 @@ class GVisorTestCase(AgentsTestCase):
 class GVisorExecTests(GVisorTestCase, ExecContract, OutsideLinkContract):
     """Commands."""
 
+    begun_ms = 3000
+
+    async def test_a_tree_in_several_sessions_is_gone_when_time_is_up(self) -> None:
+        """Seen from inside: the host sees the processes of gVisor, not those of the container."""
+        script = b"setsid sleep 1001 & sleep 1001 & sleep 1001"
+        tree = ExecSpec(argv=[b"/bin/sh", b"-c", script], timeout_ms=1500)
+        result = await self.runtime.execute(self.container, tree)
+        self.assertEqual((result.timed_out, result.survivors), (True, 0))
+        self.assertNotIn("sleep 1001", self.lab.run(self.container_id, "ps"))
+
 
 class GVisorFilesTests(GVisorTestCase, FilesContract):
     """Files."""
 
     def setUp(self) -> None:
-        """Have pipes made inside: one of the host's in a directory that is bound is none for gVisor."""
+        """Have pipes made inside: gVisor refuses those that the host made."""
         super().setUp()
-        self.scene.fifo = lambda path: self.lab.run(  # type: ignore[method-assign]
-            self.container_id, f"mkfifo /workspace/{path.decode()}", user="1000"
-        )
+        make = "mkfifo /workspace/{}"
+        self.patch(self.scene, "fifo", lambda path: self.lab.run(self.container_id, make.format(path.decode()), "1000"))
