@@ -20,6 +20,7 @@ from typing import Any
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.main import installReactor
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
 from sandbox.net.fairness import RunQueue
@@ -37,6 +38,10 @@ _TURN = 0.005
 class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
+    From when a turn has no time for some events until one has time for all, sockets go first that took least of that
+    time: each has it, from the moment at which that began, as ``served``. So a new connection waits for none that had
+    more than it, however many of those are ready all the time, and however long each of them takes.
+
     :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     :ivar run_queue: what is put off to later turns, see :mod:`sandbox.net.fairness`.
     """
@@ -46,8 +51,9 @@ class Reactor(EPollReactor):
     def __init__(self) -> None:
         self.batch = WriteBatch()
         self.run_queue = RunQueue(self)
-        # Events that the last turn had no time for. One that is always ready must not come before them again.
-        self._unserved: list[tuple[Any, int, int]] = []
+        # Whether the last turn had no time for some events, and since when.
+        self._behind = False
+        self._since = 0.0
         super().__init__()  # type: ignore[no-untyped-call]
 
     def doPoll(self, timeout: float | None) -> None:
@@ -55,29 +61,32 @@ class Reactor(EPollReactor):
 
         :param timeout: seconds to wait at most; ``None``: until something happens.
         """
-        selectables, reads, batch = self._selectables, self._reads, self.batch
+        selectables, reads, batch, behind = self._selectables, self._reads, self.batch, self._behind
         if batch.held:
             batch.send()
-        events = self._events(timeout)
-        begun = collected = monotonic()
-        for index, (number, event) in enumerate(events):
+        try:
+            events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
+        except InterruptedError:
+            return
+        if behind:
+            events.sort(key=self._place)
+        self._behind = False
+        begun = collected = now = monotonic()
+        for number, event in events:
             # One event's work may have closed the socket of a later one, or stopped the reading from it.
             selectable = selectables.get(number)
             if selectable is None or (event == EPOLLIN and number not in reads):
                 continue
-            try:
-                if event == EPOLLIN:
-                    self._read(selectable)
-                else:
-                    self._doReadOrWrite(selectable, number, event)  # type: ignore[no-untyped-call]
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
-                _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
+            before = now
+            self._serve(selectable, number, event)
             now = monotonic()
+            if behind:
+                selectable.served = self._served(selectable) + now - before
             if now - begun >= _TURN:
-                rest = events[index + 1 :]
-                self._unserved = [(selectables.get(number), number, event) for number, event in rest]
+                # What is left is told again: epoll tells what there is, not what is new.
+                self._behind = True
+                if not behind:
+                    self._since = now
                 break
             if batch.held and now - collected >= _TOGETHER:
                 batch.send()
@@ -88,20 +97,25 @@ class Reactor(EPollReactor):
 
     doIteration = doPoll
 
-    def _events(self, timeout: float | None) -> list[tuple[int, int]]:
-        """Those that had to wait, else what epoll tells."""
-        events: list[tuple[int, int]]
-        if self._unserved:
-            # What a timed call closed meanwhile may have left its number to another socket.
-            held, known = self._unserved, self._selectables
-            events = [(number, event) for selectable, number, event in held if known.get(number) is selectable]
-            self._unserved = []
-            return events
+    def _place(self, event: tuple[int, int]) -> float:
+        """What a socket took; nothing, where it listens: its clients have had nothing."""
+        selectable = self._selectables.get(event[0])
+        return 0.0 if isinstance(selectable, Port) else self._served(selectable)
+
+    def _served(self, selectable: Any) -> float:
+        served: float = getattr(selectable, "served", 0.0)
+        return max(served, self._since)
+
+    def _serve(self, selectable: Any, number: int, event: int) -> None:
         try:
-            events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
-        except InterruptedError:
-            events = []
-        return events
+            if event == EPOLLIN:
+                self._read(selectable)
+            else:
+                self._doReadOrWrite(selectable, number, event)  # type: ignore[no-untyped-call]
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
 
     def _read(self, selectable: Any) -> None:
         """Nearly every event: there is something to read, and nothing else."""
