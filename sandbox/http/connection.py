@@ -292,7 +292,9 @@ class Connection(Writer):
             self._enter(HEAD)
             if self._buffer:
                 self._intake.resume()
-                self._begin_requests()
+                if not self._parsing:
+                    # The event that ended this request, perhaps the application's, is no turn of this client's.
+                    self._intake.fall_behind()
         else:
             self.loseConnection()
 

@@ -67,6 +67,35 @@ class RunQueue:
         self._call = self._clock.callLater(0, self._run) if steps else None
 
 
+class Account:
+    """What the reactor has done for one client while it was behind.
+
+    :ivar served: in seconds, from a moment that the reactor knows.
+    """
+
+    __slots__ = ("served",)
+
+    def __init__(self) -> None:
+        self.served = 0.0
+
+
+def account_of(transport: Any) -> Account:
+    """The account that a transport's events are charged to: its own, or another's, see :func:`charge_to`."""
+    try:
+        account: Account = transport.account
+    except AttributeError:
+        account = transport.account = Account()
+    return account
+
+
+def charge_to(payer: Any, transport: Any) -> None:
+    """Charge a transport's events to another one from now on: to the client's whose request is carried on it.
+
+    Else one whose every request needs a new connection to an application would have had nothing, each time.
+    """
+    transport.account = account_of(payer)
+
+
 class Readable(Protocol):
     """A transport that can be told to stop reading."""
 

@@ -23,7 +23,7 @@ from twisted.internet.main import installReactor
 from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
-from sandbox.net.fairness import RunQueue
+from sandbox.net.fairness import RunQueue, account_of
 from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
@@ -39,8 +39,9 @@ class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
     From when a turn has no time for some events until one has time for all, sockets go first that took least of that
-    time: each has it, from the moment at which that began, as ``served``. So a new connection waits for none that had
-    more than it, however many of those are ready all the time, and however long each of them takes.
+    time: it is on their accounts (:class:`sandbox.net.fairness.Account`), on top of the moment at which that began. So a
+    new client waits for none that had more than it, however many of those are ready all the time, and however long each
+    of them takes.
 
     :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     :ivar run_queue: what is put off to later turns, see :mod:`sandbox.net.fairness`.
@@ -81,7 +82,8 @@ class Reactor(EPollReactor):
             self._serve(selectable, number, event)
             now = monotonic()
             if behind:
-                selectable.served = self._served(selectable) + now - before
+                account = account_of(selectable)
+                account.served = max(account.served, self._since) + now - before
             if now - begun >= _TURN:
                 # What is left is told again: epoll tells what there is, not what is new.
                 self._behind = True
@@ -100,11 +102,9 @@ class Reactor(EPollReactor):
     def _place(self, event: tuple[int, int]) -> float:
         """What a socket took; nothing, where it listens: its clients have had nothing."""
         selectable = self._selectables.get(event[0])
-        return 0.0 if isinstance(selectable, Port) else self._served(selectable)
-
-    def _served(self, selectable: Any) -> float:
-        served: float = getattr(selectable, "served", 0.0)
-        return max(served, self._since)
+        if selectable is None or isinstance(selectable, Port):
+            return 0.0
+        return max(account_of(selectable).served, self._since)
 
     def _serve(self, selectable: Any, number: int, event: int) -> None:
         try:

@@ -36,12 +36,14 @@ from sandbox.telemetry.monitoring import Monitoring
 _log = Logger()
 #: Seconds that answers about killed commands may take to reach slow clients.
 _LAST_ANSWERS = 1.0
+#: Connections that the kernel completes before they are taken. Past that it drops the first packets of others, which
+#: then come a second later: with Twisted's 50, a flood of new connections would have all others wait for that.
+_BACKLOG = 4096
 
 
 def _endpoint(settings: Settings) -> str:
     family = "tcp6" if ":" in settings.host else "tcp"
-    # A flood of connections fills the kernel's queue; whoever finds it full tries again a second later.
-    return f"{family}:{settings.port}:interface={quoteStringArgument(settings.host)}:backlog=1024"
+    return f"{family}:{settings.port}:backlog={_BACKLOG}:interface={quoteStringArgument(settings.host)}"
 
 
 @attrs.define

@@ -182,6 +182,20 @@ class Requests(ServerCase):
             self.turn()
         self.assertEqual(client.value().count(b"HTTP/1.1 204"), 40)
 
+    def test_f32_a_pipelined_request_does_not_begin_in_the_event_that_ended_the_one_before_it(self) -> None:
+        """Else an application that answers at once, with nothing that can be used, has all of its clients go on."""
+        self.admission = STREAM
+        channel, client = self.client()
+        self.bodies.body_ended = lambda trailers: None  # type: ignore[method-assign]
+        channel.dataReceived(TINY * 3)
+        for number in range(1, 4):
+            self.assertEqual(len(self.bodies.requests), number)
+            self.bodies.requests[-1].respond(Reply(204, None, ()))
+            self.assertEqual(client.value().count(b"HTTP/1.1 204"), number)
+            self.assertEqual(len(self.bodies.requests), number)
+            self.clock.turn()
+        self.assertTrue(client.read)
+
     def test_f32_a_client_that_leaves_has_no_more_done_for_it(self) -> None:
         channel, client = self.client()
         channel.dataReceived(TINY * 100)
@@ -256,6 +270,7 @@ class TinyChunks(ServerCase):
         self.assertEqual(max(map(len, self.bodies.pieces)), 256)
         self.assertEqual(len(self.bodies.pieces), -(-self.number // 256))
         channel.dataReceived(b"0\r\n\r\n" + CHUNKED + b"0\r\n\r\n")
+        self.turn()
         self.assertEqual((sum(map(len, self.bodies.pieces)), self.bodies.ended), (self.number, 2))
 
     def test_f32_who_takes_them_may_stop_the_client_meanwhile(self) -> None:

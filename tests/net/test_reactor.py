@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 import sandbox.net.reactor
+from sandbox.net.fairness import charge_to
 from sandbox.net.reactor import Reactor
 from tests.daemon import KEY, twistd
 
@@ -157,7 +158,7 @@ class Events(SynchronousTestCase):
         readers = [Unread() for _ in range(10)]
         for turn in range(1, 11):
             reads = self.read(*([] if self.readers else readers)) or [reader.reads for reader in readers]
-            # All of them are ready all the time, and behind the first turn none is read twice before all were read once.
+            # All are ready all the time, and behind the first turn none is read twice before all were read once.
             self.assertEqual(sum(reads), turn * 3)
             self.assertLessEqual(max(reads) - min(reads), 2, reads)
 
@@ -172,6 +173,18 @@ class Events(SynchronousTestCase):
         self.assertEqual(sum(reader.reads for reader in readers), 31)
         new = Reader()
         self.assertEqual(self.read(new), [1])
+
+    def test_f32_one_on_anothers_account_waits_as_that_one_does(self) -> None:
+        """An application's connection is new for each request of a client that has had its time."""
+        times = itertools.count()
+        self.patch(sandbox.net.reactor, "monotonic", lambda: next(times) * 0.010)
+        readers = [Unread() for _ in range(20)]
+        self.read(*readers)
+        for _ in range(60):
+            self.reactor.doIteration(5)
+        charged = Reader()
+        charge_to(max(readers, key=lambda reader: reader.reads), charged)
+        self.assertEqual(self.read(charged), [0])
 
     def test_f32_time_that_was_taken_while_there_was_time_for_all_is_not_counted(self) -> None:
         first, second = Unread(), Unread()

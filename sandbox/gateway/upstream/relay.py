@@ -18,6 +18,7 @@ from sandbox.gateway.upstream.connection import Upstream
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.http.responses import CONTINUE, http_date
+from sandbox.net.fairness import charge_to
 from sandbox.policy.host_rule import REFUSALS
 from sandbox.protocols.http1.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
@@ -122,6 +123,7 @@ class Relay:
             upstream.abort()
             return
         request = self._request
+        charge_to(request.transport, upstream.transport)
         self._upstream = upstream
         if request.framing.coding is NONE:
             self.sent_all = True
