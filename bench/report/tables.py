@@ -17,6 +17,7 @@ _GROUPS = {
     "hostile": "Hostile peers",
 }
 
+_RATIOS = "round by round. A ratio over 1 means more than the other: good where more is better, bad for times."
 _QUICK = ["", "**A quick run, which only shows that everything works: its values mean nothing.**"]
 
 
@@ -37,8 +38,9 @@ def render(run: Any, source: str, plots: Sequence[Plot]) -> str:
     command = "bench/run --only hostile" if hostile else "bench/run"
     lines += [
         f"Written by `{command}` from `bench/results/{source}`; [performance.md](../performance.md) explains it.",
-        f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets; ratios are taken",
-        "round by round. A ratio over 1 means more than the other: good where more is better, bad for times.",
+        f"Values are medians of {run['rounds']} rounds, with the least and the most in brackets"
+        + ("." if hostile else "; ratios are taken"),
+        *([] if hostile else [_RATIOS]),
         *(_QUICK if run["quick"] else []),
         "",
         "| | |",

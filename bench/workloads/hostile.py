@@ -122,7 +122,7 @@ def _workload(connections: int) -> Workload:
         ),
         measure=partial(_among, connections),
         seconds=11.0,
-        quick=2.0,
+        quick=2.8,
         ours=_ALONE,
         compared=False,
         whole=False,
