@@ -6,12 +6,15 @@ the token of one :class:`Lab`, which removes it again; the image stays for the n
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import secrets
 import subprocess
 import tarfile
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +30,14 @@ BUSYBOX = "sandbox-test-busybox:1"
 TEST_LABEL = "sandbox.test"
 #: The daemon's default session label.
 SESSION_LABEL = "sandbox.session.id"
+
+
+@contextmanager
+def exclusive(image: str) -> Iterator[None]:
+    """Make an image in one process at a time: the tests run in several, and one of them makes it for all."""
+    with Path(tempfile.gettempdir(), f"sandbox-{image}-image.{os.getuid()}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def client(url: str = ENGINE_URL) -> docker.APIClient:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -10,14 +9,11 @@ from pathlib import Path
 from quickstart.console import Console
 from quickstart.image import DEFAULT_IMAGE, SessionImage
 
-from tests.engine import ENGINE_URL
+from tests.engine import ENGINE_URL, exclusive
 
 
 def ensure_session_image() -> str:
     """Have the engine know the image, made by its recipe where it is missing or old; its name."""
-    lock = Path(tempfile.gettempdir(), f"sandbox-session-image.{os.getuid()}.lock")
-    with lock.open("w") as held, tempfile.TemporaryDirectory(prefix="sandbox-image-") as scratch:
-        # The tests run in several processes, and one of them makes it for all.
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with exclusive("session"), tempfile.TemporaryDirectory(prefix="sandbox-image-") as scratch:
         SessionImage(ENGINE_URL, DEFAULT_IMAGE, Console(), dict(os.environ), Path(scratch)).ensure()
     return DEFAULT_IMAGE

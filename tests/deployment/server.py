@@ -22,11 +22,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import docker
 import docker.errors
 from quickstart.console import Console
 from quickstart.engine import install
 
-from tests.engine import BUSYBOX, ENGINE_URL, TEST_LABEL, client, ensure_busybox
+from tests.engine import BUSYBOX, ENGINE_URL, TEST_LABEL, client, ensure_busybox, exclusive
 
 ROOT = Path(__file__).parents[2]
 #: Where the project's checkout is on the server.
@@ -35,6 +36,8 @@ CHECKOUT = "/root/sandbox"
 PACKAGES = (
     *("systemd", "systemd-sysv", "python3", "python3-venv", "procps", "curl", "openssl", "ca-certificates"),
     *("docker.io", "iptables", "docker-compose", "nginx-light", "caddy", "postgresql"),
+    # For tests/browser: Rails, as Debian has it.
+    *("ruby-railties", "puma"),
 )
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 # Started by the pages, or not at all.
@@ -70,25 +73,30 @@ def ensure_image() -> str:
     name = f"sandbox-test-server:{_recipe()}"
     engine = client()
     try:
-        with suppress(docker.errors.ImageNotFound):
-            engine.inspect_image(name)
-            return name
-        if shutil.which("mmdebstrap") is None:
-            install(["mmdebstrap"], dict(os.environ), Console())
-        Console().say("Making the server that tests deploy on, with mmdebstrap (about a minute)")
-        with tempfile.TemporaryDirectory(prefix="server-") as folder:
-            archive = Path(folder, "root.tar")
-            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-            command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-            command += [f'--customize-hook=chroot "$1" systemctl disable {_NOT_STARTED}', "bookworm", str(archive)]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
-            if done.returncode:
-                raise AssertionError(f"mmdebstrap failed: {done.stdout}{done.stderr}")
-            repository, tag = name.split(":")
-            engine.import_image(src=str(archive), repository=repository, tag=tag)
+        with exclusive("server"):
+            try:
+                engine.inspect_image(name)
+            except docker.errors.ImageNotFound:
+                _make_image(engine, name)
         return name
     finally:
         engine.close()
+
+
+def _make_image(engine: docker.APIClient, name: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        install(["mmdebstrap"], dict(os.environ), Console())
+    Console().say("Making the server that tests deploy on, with mmdebstrap (about a minute)")
+    with tempfile.TemporaryDirectory(prefix="server-") as folder:
+        archive = Path(folder, "root.tar")
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+        command += [f'--customize-hook=chroot "$1" systemctl disable {_NOT_STARTED}', "bookworm", str(archive)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+        if done.returncode:
+            raise AssertionError(f"mmdebstrap failed: {done.stdout}{done.stderr}")
+        repository, tag = name.split(":")
+        engine.import_image(src=str(archive), repository=repository, tag=tag)
 
 
 class Wheels:
