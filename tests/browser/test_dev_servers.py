@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,16 +40,7 @@ class DevServerCase(PreviewCase):
         browser.expect_no_errors()
         self.lab.engine.restart(self.container, timeout=2)
         self.await_application()
-        # A dev server misses what is edited before it watches, so it is edited until one edit shows.
-        shown = after
-
-        def edited_again() -> bool:
-            nonlocal shown
-            before, shown = shown, f"{after} {secrets.token_hex(2)}"
-            self.edit(path, before, shown)
-            return browser.soon(lambda: shown in browser.text(selector))
-
-        browser.until(edited_again, "an edit after the restart")
+        self.edit_until_seen(browser, path, selector, after, after)
 
 
 class ViteTests(DevServerCase):

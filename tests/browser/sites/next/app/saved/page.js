@@ -1,0 +1,5 @@
+import { cookies } from "next/headers";
+
+export default async function Saved() {
+  return <p id="word">{(await cookies()).get("word")?.value}</p>;
+}

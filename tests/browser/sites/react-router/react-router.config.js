@@ -1,0 +1,1 @@
+export default { basename: process.env.BASE };

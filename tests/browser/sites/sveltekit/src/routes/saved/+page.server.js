@@ -1,0 +1,1 @@
+export const load = ({ cookies }) => ({ word: cookies.get("word") });
