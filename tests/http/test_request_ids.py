@@ -117,7 +117,7 @@ class Names(GatewayCase):
 
     async def test_errors_have_one_too(self) -> None:
         wire = await self.wire()
-        for request, status in ((GET.replace(b"s1", b"s2") % b"/", 404), (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404)):
+        for request, status in ((GET.replace(b"s1", b"s2") % b"/", 404), (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404)):
             answer = await wire.ask(request)
             self.assertEqual(answer.status, status)
             self.assertTrue(answer.get(b"x-request-id"))
