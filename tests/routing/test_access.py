@@ -20,6 +20,7 @@ from tests.contracts.access import NOW, AccessContract
 from tests.contracts.store import session
 from tests.policy.jwts import SECRET, token
 from tests.postgres import server
+from tests.stores.aggregates import using
 
 
 class InMemory(AccessContract, TestCase):
@@ -64,7 +65,7 @@ class TwoClocks(TestCase):
         clock = Clock()
         store = MemoryStore()
         await store.open()
-        await store.add(session("s1", user_id="alice"))
+        await using(store).add(session("s1", user_id="alice"))
         access = Access(clock, store, Keys([SECRET], b"s" * 32), now=lambda: wall[0], keep=30)
         self.addCleanup(access.close)
 
