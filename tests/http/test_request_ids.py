@@ -117,9 +117,9 @@ class Names(GatewayCase):
 
     async def test_errors_have_one_too(self) -> None:
         wire = await self.wire()
-        for request, status in ((GET.replace(b"s1", b"s2") % b"/", 404), (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404)):
+        for request in (GET.replace(b"s1", b"s2") % b"/", b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"):
             answer = await wire.ask(request)
-            self.assertEqual(answer.status, status)
+            self.assertEqual(answer.status, 404)
             self.assertTrue(answer.get(b"x-request-id"))
 
     async def test_so_does_the_refusal_of_what_is_no_request(self) -> None:
