@@ -38,10 +38,9 @@ _TURN = 0.005
 class Reactor(EPollReactor):
     """An epoll reactor that tells a socket of its event, and nobody else.
 
-    From when a turn has no time for some events until one has time for all, sockets go first that took least of that
-    time: it is on their accounts (``Account`` of :mod:`sandbox.net.fairness`), on top of the moment at which that began.
-    So a new client waits for none that had more than it, however many of those are ready all the time, and however long each
-    of them takes.
+    While turns are cut short, the sockets that took least of the reactor's time go first: it is kept on their accounts
+    (``Account`` of :mod:`sandbox.net.fairness`), on top of the moment at which that began. So a new client waits for
+    none that had more than it, however many of those are always ready, and however long each of them takes.
 
     :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
     :ivar run_queue: what is put off to later turns, see :mod:`sandbox.net.fairness`.
