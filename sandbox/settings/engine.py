@@ -16,7 +16,10 @@ class Engine:
         "DOCKER_HOST", (engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
     )
     engine_threads: int = variable(
-        "ENGINE_THREADS", whole(1, 256), "8", "Threads for engine calls that create, start, stop and remove."
+        "ENGINE_THREADS",
+        whole(1, 256),
+        "8",
+        "Threads for engine calls that create, start, stop and remove; as many again start agents in containers.",
     )
     engine_query_threads: int = variable(
         "ENGINE_QUERY_THREADS", whole(1, 256), "4", "Threads for engine calls that only read."

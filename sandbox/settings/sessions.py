@@ -18,6 +18,12 @@ class Sessions:
         "sandbox.session.id",
         "The label whose value is a container's session id.",
     )
+    serve_foreign_sessions: bool = variable(
+        "SERVE_FOREIGN_SESSIONS",
+        FLAG,
+        "false",
+        "Serve containers of other installations on the same engine, too; else they count as none.",
+    )
     session_image: str = variable(
         "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
     )

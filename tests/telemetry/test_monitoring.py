@@ -303,6 +303,9 @@ class Monitored(SynchronousTestCase):
         self.assertEqual(self.value("sandbox_engine_call_duration_seconds_count", operation="create"), 1)
         self.assertGreater(self.value("sandbox_store_call_duration_seconds_count", operation="add"), 0)
         self.assertEqual(self.value("sandbox_workers_size", pool="database"), 4)
+        # F30: the threads that start agents were counted nowhere.
+        self.assertEqual(self.value("sandbox_workers_size", pool="engine agents"), 8)
+        self.assertGreater(self.value("sandbox_engine_call_duration_seconds_count", operation="start agent"), 0)
         self.assertGreater(self.value("sandbox_reactor_lag_seconds_count"), 0)
         self.assertGreater(self.value("process_open_fds"), 5)
         self.assertGreater(self.value("sandbox_log_events_total", level="info"), 10)

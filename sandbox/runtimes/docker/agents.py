@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.net.cancellation import delay_cancellation
+from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.policy.budget import Share
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.agent_errors import execution_error
@@ -40,9 +42,12 @@ _SLACK = 2.0
 
 
 class Agents:
-    """The halves of ``IRuntime`` that happen inside containers, and the placing of agents there."""
+    """The halves of ``IRuntime`` that happen inside containers, and the placing of agents there.
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    :param calls: where calls of the engine are counted.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings, calls: defaultdict[str, CallStats] | None = None) -> None:
         self._reactor = reactor
         self._settings = settings
         # Threads of their own: starting agents must not wait for containers that are being created or removed.
@@ -52,6 +57,7 @@ class Agents:
             threads=settings.engine_threads,
             queue=settings.engine_queue,
             timeout=settings.engine_timeout,
+            calls=calls,
         )
         self._engine.open()
         self._starter = AgentStarter(
@@ -67,6 +73,11 @@ class Agents:
         self._commands: set[_Running] = set()
         self._executions = 0
         self._closing = False
+
+    @property
+    def workers(self) -> PoolUsage:
+        """How much is in use of the threads that start agents."""
+        return self._engine.workers
 
     def install(self, container_id: str) -> Deferred[None]:
         """Copy the agent into a container that was created, so that its first command does not wait for that."""

@@ -15,8 +15,9 @@ import attrs
 
 from sandbox.domain.model import Container, ContainerState
 from sandbox.policy.containers import choose
+from sandbox.runtimes.docker.inspection import SessionLabels
 
-#: The events that change what a container is or where it is reached.
+#: The events that change what a container is or where it is reached, and the one that says that it lacks memory.
 CONTAINER_EVENTS = ("create", "start", "die", "oom", "pause", "unpause", "rename", "destroy")
 NETWORK_EVENTS = ("connect", "disconnect")
 
@@ -35,8 +36,8 @@ class Event:
     time_ns: int
 
 
-def event_from(message: Mapping[str, Any], label: str) -> Event | None:
-    """The event of one message of ``GET /events`` (API 1.41), or ``None`` when it is not about a container of ours.
+def event_from(message: Mapping[str, Any], labels: SessionLabels) -> Event | None:
+    """The event of one message of ``GET /events`` (API 1.41), or ``None`` when it is not about a session here.
 
     :raises KeyError, TypeError, AttributeError: when the message is not one that an engine sends.
     """
@@ -44,8 +45,10 @@ def event_from(message: Mapping[str, Any], label: str) -> Event | None:
     attributes = actor.get("Attributes") or {}
     if kind == "network" and action in NETWORK_EVENTS:
         return Event(action, attributes.get("container", ""), None, int(message["timeNano"]))
-    if kind == "container" and action in CONTAINER_EVENTS and attributes.get(label):
-        return Event(action, actor["ID"], attributes[label], int(message["timeNano"]))
+    if kind == "container" and action in CONTAINER_EVENTS:
+        session_id = labels.session_id(attributes)
+        if session_id is not None:
+            return Event(action, actor["ID"], session_id, int(message["timeNano"]))
     return None
 
 

@@ -17,7 +17,9 @@ from sandbox.domain.model import Container, ContainerSummary
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, ContainerCache, event_from
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
+from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.inspections import Inspections
+from sandbox.runtimes.docker.memory_log import MemoryLog
 from sandbox.runtimes.interface import Listener
 
 L = TypeVar("L")
@@ -60,7 +62,7 @@ class Informer:
     was, is missed. The picture is trusted from then until the stream breaks, about every container that has been
     inspected by then.
 
-    :param label: the session label's name.
+    :param labels: decides which containers are sessions here.
     :param ended: called with the id of each container that died or was destroyed.
     :param inspections: inspections at once.
     :param heartbeat: seconds between signs of life, without one of which the stream is given up; also how long
@@ -75,7 +77,7 @@ class Informer:
         events: EngineEvents,
         source: Source,
         *,
-        label: str,
+        labels: SessionLabels,
         ended: Callable[[str], None],
         inspections: int,
         heartbeat: float,
@@ -85,9 +87,10 @@ class Informer:
         self._clock = clock
         self._events = events
         self._source = source
-        self._label = label
+        self._labels = labels
         self._container_ended = ended
         self._inspections = Inspections(clock, source.inspect, self._cache, self._tell, at_once=inspections)
+        self._memory = MemoryLog(clock)
         self._heartbeat = heartbeat
         self._retry_max = retry_max
         self._trusted = False
@@ -118,6 +121,7 @@ class Informer:
         self._closing = True
         running, self._running = self._running, None
         self._inspections.close()
+        self._memory.close()
         self._open_done()
         if running is None:
             return succeed(None)
@@ -206,15 +210,17 @@ class Informer:
 
     def _received(self, message: dict[str, Any]) -> None:
         self.counts.events += 1
-        event = event_from(message, self._label)
+        event = event_from(message, self._labels)
         if event is None:
             return
         self._last_event_ns = event.time_ns
+        if event.action == "oom":
+            # It changes nothing about the container: when its main process was the one that was killed, "die" follows.
+            self._memory.killed(event.session_id or "")
+            return
         session_id = self._cache.apply(event)
         if session_id is None:
             return
-        if event.action == "oom":
-            _log.warn("session={session} ran out of memory", session=session_id)
         if event.action in ("die", "destroy"):
             self._container_ended(event.container_id)
         self._tell(session_id)

@@ -7,49 +7,79 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
+
 from sandbox.domain.model import Container, ContainerState, ContainerSummary
 
 #: The label that names the installation which made a container, a volume or a network.
 INSTANCE_LABEL = "sandbox.instance"
 
 
-def container_from(described: Mapping[str, Any], *, label: str, instance: str, network: str) -> Container | None:
-    """The container of an inspection, or ``None`` when it carries no session label.
+@attrs.frozen
+class SessionLabels:
+    """Decides by labels which containers are sessions here, and whose they are (contract section 1).
 
-    :param label: the session label's name.
+    :param name: the session label's name.
     :param instance: the installation whose containers are managed.
+    :param serve_foreign: whether containers of other installations on the engine are served, too.
+    """
+
+    name: str
+    instance: str
+    serve_foreign: bool = False
+
+    def session_id(self, labels: Mapping[str, str] | None) -> str | None:
+        """The session of a container with these labels; ``None`` when it is no session here.
+
+        A container without an instance label was made by another program, and is served. Empty labels count as none.
+        """
+        found = labels or {}
+        owner = found.get(INSTANCE_LABEL)
+        if owner and owner != self.instance and not self.serve_foreign:
+            return None
+        return found.get(self.name) or None
+
+    def managed(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether this installation made what carries these labels."""
+        return (labels or {}).get(INSTANCE_LABEL) == self.instance
+
+
+def container_from(described: Mapping[str, Any], *, labels: SessionLabels, network: str) -> Container | None:
+    """The container of an inspection, or ``None`` when it is no session here.
+
+    :param labels: decides that.
     :param network: the network on which its address is looked for first.
     """
     config, state = described["Config"], described["State"]
-    labels = config.get("Labels") or {}
-    if not labels.get(label):
+    session_id = labels.session_id(config.get("Labels"))
+    if session_id is None:
         return None
     host = described.get("HostConfig") or {}
     return Container(
         id=described["Id"],
-        session_id=labels[label],
+        session_id=session_id,
         state=_state(state.get("Status")),
         image=config.get("Image") or described.get("Image") or "",
         address=address((described.get("NetworkSettings") or {}).get("Networks") or {}, network),
         started_at=state.get("StartedAt") or "",
         created_at=sortable(described.get("Created") or ""),
         user=config.get("User") or "",
-        managed=labels.get(INSTANCE_LABEL) == instance,
+        managed=labels.managed(config.get("Labels")),
         refusal=_refusal(host),
     )
 
 
-def summary_from(row: Mapping[str, Any], *, label: str, instance: str) -> ContainerSummary | None:
+def summary_from(row: Mapping[str, Any], *, labels: SessionLabels) -> ContainerSummary | None:
     """The same of a row in the engine's list of containers, which says less."""
-    labels = row.get("Labels") or {}
-    if not labels.get(label):
+    session_id = labels.session_id(row.get("Labels"))
+    if session_id is None:
         return None
     return ContainerSummary(
         id=row["Id"],
-        session_id=labels[label],
+        session_id=session_id,
         state=_state(row.get("State")),
         created_at=sortable(datetime.fromtimestamp(row.get("Created") or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
-        managed=labels.get(INSTANCE_LABEL) == instance,
+        managed=labels.managed(row.get("Labels")),
     )
 
 

@@ -11,7 +11,7 @@ from sandbox.domain.errors import ContainerNotFound
 from sandbox.domain.model import Container, ContainerSummary
 from sandbox.policy.containers import choose
 from sandbox.runtimes.docker.engine import Engine
-from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, container_from, summary_from
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels, container_from, summary_from
 from sandbox.settings import Settings
 
 
@@ -19,15 +19,16 @@ class Lookup:
     """Questions to one engine that change nothing.
 
     :param engine: runs the calls; one of its own, so that slow changes do not hold them up.
+    :param labels: decides which containers are sessions here.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, instance: str) -> None:
+    def __init__(self, engine: Engine, settings: Settings, labels: SessionLabels) -> None:
         self._engine = engine
         self._settings = settings
-        self._instance = instance
+        self._labels = labels
 
     def inspect(self, container_id: str) -> Deferred[Container | None]:
-        """The container by its id; ``None`` when it is gone or carries no session label."""
+        """The container by its id; ``None`` when it is gone or no session here."""
         return self._engine.call(lambda client: self.inspection(client, container_id), "inspect")
 
     async def find(self, session_id: str) -> Container:
@@ -43,29 +44,29 @@ class Lookup:
 
     def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
         """As ``IRuntime.list``."""
-        label = self._settings.session_label
 
         def work(client: docker.APIClient) -> Sequence[ContainerSummary]:
-            rows = client.containers(all=True, filters={"label": label})
-            found = (summary_from(row, label=label, instance=self._instance) for row in rows)
+            rows = client.containers(all=True, filters={"label": self._labels.name})
+            found = (summary_from(row, labels=self._labels) for row in rows)
             return [summary for summary in found if summary is not None]
 
         return self._engine.call(work, "list")
 
     def workspaces(self) -> Deferred[Sequence[str]]:
         """As ``IRuntime.workspaces``."""
-        label = self._settings.session_label
+        name = self._labels.name
 
         def work(client: docker.APIClient) -> Sequence[str]:
-            found = client.volumes(filters={"label": [f"{INSTANCE_LABEL}={self._instance}", label]})["Volumes"] or []
-            return [volume["Labels"][label] for volume in found]
+            mine = [f"{INSTANCE_LABEL}={self._labels.instance}", name]
+            found = client.volumes(filters={"label": mine})["Volumes"] or []
+            return [volume["Labels"][name] for volume in found]
 
         return self._engine.call(work, "list workspaces")
 
     def labelled(self, client: docker.APIClient, session_id: str) -> Sequence[str]:
-        """The ids of the containers that carry a session's label, with a client at hand, in a thread."""
-        wanted = f"{self._settings.session_label}={session_id}"
-        return [row["Id"] for row in client.containers(all=True, quiet=True, filters={"label": wanted})]
+        """The ids of the containers that are a session's here, with a client at hand, in a thread."""
+        rows = client.containers(all=True, filters={"label": f"{self._labels.name}={session_id}"})
+        return [row["Id"] for row in rows if self._labels.session_id(row.get("Labels")) is not None]
 
     def inspection(self, client: docker.APIClient, container_id: str) -> Container | None:
         """As :meth:`inspect`, with a client at hand, in a thread."""
@@ -73,9 +74,4 @@ class Lookup:
             described = client.inspect_container(container_id)
         except docker.errors.NotFound:
             return None
-        return container_from(
-            described,
-            label=self._settings.session_label,
-            instance=self._instance,
-            network=self._settings.session_network,
-        )
+        return container_from(described, labels=self._labels, network=self._settings.session_network)

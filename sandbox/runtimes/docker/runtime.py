@@ -18,6 +18,7 @@ from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
 from sandbox.runtimes.docker.informer import Informer, StreamCounts
+from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
@@ -31,7 +32,8 @@ class DockerRuntime:
     """One Docker engine, as ``IRuntime`` describes it.
 
     :param reactor: provides time, threads and connections.
-    :param instance: the installation's name, from the store; what it labels is managed by us, the rest is only served.
+    :param instance: the installation's name, from the store; what it labels is managed by us, what no
+        installation has labelled is only served, and what another one has is served only if the settings say so.
     :ivar calls: the engine's calls, by what they do.
     """
 
@@ -48,9 +50,10 @@ class DockerRuntime:
 
         self.calls: defaultdict[str, CallStats] = defaultdict(CallStats)
 
-        self._agents = Agents(reactor, settings)
+        self._agents = Agents(reactor, settings, self.calls)
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
-        self._lookup = Lookup(self._queries, settings, instance)
+        labels = SessionLabels(settings.session_label, instance, settings.serve_foreign_sessions)
+        self._lookup = Lookup(self._queries, settings, labels)
         self._containers = Containers(
             self._control,
             self._lookup,
@@ -66,7 +69,7 @@ class DockerRuntime:
             reactor,
             self._events,
             self._lookup,
-            label=settings.session_label,
+            labels=labels,
             ended=self._agents.drop,
             # The other half of the threads is for those who wait for an answer.
             inspections=max(1, settings.engine_query_threads // 2),
@@ -76,8 +79,12 @@ class DockerRuntime:
 
     @property
     def workers(self) -> Mapping[str, PoolUsage]:
-        """How much is in use of the threads for changes and of those for questions."""
-        return {"engine changes": self._control.workers, "engine queries": self._queries.workers}
+        """How much is in use of the threads for changes, of those for questions, and of those that start agents."""
+        return {
+            "engine changes": self._control.workers,
+            "engine queries": self._queries.workers,
+            "engine agents": self._agents.workers,
+        }
 
     @property
     def stream(self) -> StreamCounts:

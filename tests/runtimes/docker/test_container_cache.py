@@ -11,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Container, ContainerState
 from sandbox.runtimes.docker.container_cache import ContainerCache, Event, event_from
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels
 
 LABEL = "sandbox.session.id"
+LABELS = SessionLabels(LABEL, "0123456789ab")
 
 
 def container(container_id: str = "c", life: int = 1, state: ContainerState = ContainerState.RUNNING) -> Container:
@@ -49,11 +51,11 @@ class EventTests(SynchronousTestCase):
 
     def test_a_containers(self) -> None:
         message = self.message("container", "die", {LABEL: "s", "exitCode": "137", "image": "i"})
-        self.assertEqual(event_from(message, LABEL), Event("die", "c", "s", 1795382941018221424))
+        self.assertEqual(event_from(message, LABELS), Event("die", "c", "s", 1795382941018221424))
 
     def test_a_networks_names_the_container_in_its_attributes(self) -> None:
         message = self.message("network", "disconnect", {"container": "c", "name": "n", "type": "bridge"}, "network")
-        self.assertEqual(event_from(message, LABEL), Event("disconnect", "c", None, 1795382941018221424))
+        self.assertEqual(event_from(message, LABELS), Event("disconnect", "c", None, 1795382941018221424))
 
     def test_what_is_not_ours_is_nothing(self) -> None:
         for message in (
@@ -62,12 +64,18 @@ class EventTests(SynchronousTestCase):
             self.message("volume", "create", {LABEL: "s"}),
             self.message("network", "create", {"name": "n"}),
         ):
-            self.assertIsNone(event_from(message, LABEL))
+            self.assertIsNone(event_from(message, LABELS))
+
+    def test_f2_of_another_installation_only_where_those_are_served(self) -> None:
+        message = self.message("container", "die", {LABEL: "s", INSTANCE_LABEL: "ba9876543210"})
+        self.assertIsNone(event_from(message, LABELS))
+        serving = SessionLabels(LABEL, LABELS.instance, serve_foreign=True)
+        self.assertEqual(event_from(message, serving), Event("die", "c", "s", 1795382941018221424))
 
     def test_what_is_no_message_raises(self) -> None:
         for message in ({}, {"Type": "container"}, [], 3, None, {"Type": "network", "Action": "connect", "Actor": 1}):
             with self.assertRaises((KeyError, TypeError, AttributeError)):
-                event_from(message, LABEL)  # type: ignore[arg-type]
+                event_from(message, LABELS)  # type: ignore[arg-type]
 
 
 class PictureTests(SynchronousTestCase):

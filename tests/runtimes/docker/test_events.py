@@ -22,6 +22,7 @@ from sandbox.domain.errors import EngineUnavailable, Overloaded
 from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
 from sandbox.runtimes.docker.informer import Informer
+from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels
 from tests.contracts.runtime_lifecycle import pause, until
 
 LABEL = "sandbox.session.id"
@@ -248,7 +249,7 @@ class FollowerTests(PlayedTestCase):
             reactor,
             self.events,
             self.source,
-            label=LABEL,
+            labels=SessionLabels(LABEL, "0123456789ab"),
             ended=self.ended.append,
             inspections=2,
             heartbeat=0.3,
@@ -309,6 +310,26 @@ class FollowerTests(PlayedTestCase):
         self.source.held.pop().callback(None)
         await self.shows(container)
         self.assertEqual(len(self.source.inspected), 3, "at the start, for the first, and for all the others")
+
+    async def test_f43_a_container_that_lacks_memory_in_a_loop_costs_one_line_and_no_inspection(self) -> None:
+        container = self.source.put()
+        await self.informer.open()
+        logged: list[Any] = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+        self.heard.clear()
+        self.engine.send(message("oom") * 500)
+        await until(lambda: self.informer.counts.events == 500)
+        self.assertEqual(self.informer.cached("s"), container)
+        self.assertEqual((self.source.inspected, self.heard), (["c"], []))
+        self.assertEqual([event["session"] for event in logged if "out of memory" in event["log_format"]], ["s"])
+
+    async def test_f2_another_installations_container_is_not_looked_at(self) -> None:
+        container = self.source.put()
+        await self.informer.open()
+        self.engine.send(message("start", "d", **{INSTANCE_LABEL: "ba9876543210"}))
+        await until(lambda: self.informer.counts.events == 1)
+        self.assertEqual((self.source.inspected, self.informer.cached("s")), (["c"], container))
 
     async def test_an_inspection_that_fails_is_made_again(self) -> None:
         container = self.source.put()

@@ -12,7 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker import inspection
-from sandbox.runtimes.docker.inspection import address, container_from, sortable, summary_from
+from sandbox.runtimes.docker.inspection import (
+    INSTANCE_LABEL,
+    SessionLabels,
+    address,
+    container_from,
+    sortable,
+    summary_from,
+)
 
 INSTANCE = "0123456789ab"
 
@@ -36,7 +43,7 @@ def described(**changes: Any) -> dict[str, Any]:
 
 def seen(**changes: Any) -> Container | None:
     """The container of an inspection."""
-    return container_from(described(**changes), label="sandbox.session.id", instance=INSTANCE, network="sandbox")
+    return container_from(described(**changes), labels=SessionLabels("sandbox.session.id", INSTANCE), network="sandbox")
 
 
 class SummaryTests(SynchronousTestCase):
@@ -51,7 +58,7 @@ class SummaryTests(SynchronousTestCase):
             "Labels": {"sandbox.session.id": "s", "sandbox.instance": INSTANCE},
             **changes,
         }
-        return summary_from(row, label="sandbox.session.id", instance=INSTANCE)
+        return summary_from(row, labels=SessionLabels("sandbox.session.id", INSTANCE))
 
     def test_it_says_what_the_inspection_says(self) -> None:
         summary, container = self.summary(), seen(Created="2026-01-25T12:00:00Z")
@@ -68,6 +75,25 @@ class SummaryTests(SynchronousTestCase):
         unknown = self.summary(State="hibernating")
         assert unknown is not None
         self.assertIs(unknown.state, ContainerState.DEAD)
+
+
+class SessionLabelsTests(SynchronousTestCase):
+    """Which containers are sessions here."""
+
+    def test_f2_those_of_another_installation_are_none_unless_they_are_served(self) -> None:
+        labels = SessionLabels("session", INSTANCE)
+        other = {"session": "s", INSTANCE_LABEL: "ba9876543210"}
+        self.assertIsNone(labels.session_id(other))
+        self.assertFalse(labels.managed(other))
+        serving = SessionLabels("session", INSTANCE, serve_foreign=True)
+        self.assertEqual((serving.session_id(other), serving.managed(other)), ("s", False))
+
+    def test_f2_ours_and_those_without_an_instance_are_sessions(self) -> None:
+        labels = SessionLabels("session", INSTANCE)
+        for owner in ({}, {INSTANCE_LABEL: ""}, {INSTANCE_LABEL: INSTANCE}):
+            self.assertEqual(labels.session_id({"session": "s", **owner}), "s", owner)
+        for none in (None, {}, {"session": ""}, {INSTANCE_LABEL: INSTANCE}):
+            self.assertIsNone(labels.session_id(none), none)
 
 
 class ContainerTests(SynchronousTestCase):

@@ -15,10 +15,11 @@ import requests.exceptions
 from twisted.internet.defer import DeferredList
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.domain.errors import EngineError, SessionExists
+from sandbox.domain.errors import ContainerNotFound, EngineError, SessionExists
 from sandbox.domain.model import Container, ContainerSpec
 from sandbox.runtimes.docker.containers import _remove_container
 from sandbox.runtimes.docker.isolation import resource_name
+from tests.contracts.runtime_lifecycle import until
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase
 
@@ -31,10 +32,12 @@ class SharedEngineTests(SiteTestCase):
         return ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX)
 
     async def test_two_installations_never_both_make_a_container_for_one_session(self) -> None:
-        other = await self.opened(instance="0123456789ab")
+        """Where they serve each other's sessions."""
+        settings = self.site.settings(SERVE_FOREIGN_SESSIONS="true")
+        one, other = await self.opened(settings), await self.opened(settings, instance="0123456789ab")
         for _ in range(3):
             spec = self.spec()
-            tries = [runtime.create(spec) for runtime in (self.runtime, other)]
+            tries = [runtime.create(spec) for runtime in (one, other)]
             results = await DeferredList(tries, consumeErrors=True)
             made = [result for succeeded, result in results if succeeded]
             for succeeded, result in results:
@@ -42,9 +45,41 @@ class SharedEngineTests(SiteTestCase):
             self.assertLessEqual(len(made), 1)
             traces = await self.outside(self.site.traces, spec.session_id)
             self.assertEqual(len(traces), 2 * len(made), traces)
-            for runtime in (self.runtime, other):
+            for runtime in (one, other):
                 await runtime.remove(spec.session_id)
-            self.assertTrue((await self.runtime.create(spec)).running)
+            self.assertTrue((await one.create(spec)).running)
+
+    async def test_f2_another_installations_container_is_no_session_here(self) -> None:
+        theirs = await self.opened(instance="0123456789ab")
+        spec = self.spec()
+        container = await theirs.create(spec)
+        await until(lambda: theirs.cached(spec.session_id))
+        with self.assertRaisesRegex(ContainerNotFound, f"^Failed to find container for session {spec.session_id}$"):
+            await self.runtime.find(spec.session_id)
+        self.assertIsNone(self.runtime.cached(spec.session_id))
+        self.assertEqual(await self.runtime.list(), [])
+        await self.runtime.remove(spec.session_id)
+        self.assertEqual(await theirs.find(spec.session_id), container)
+
+    async def test_f2_two_installations_may_have_a_session_of_the_same_id(self) -> None:
+        theirs = await self.opened(instance="0123456789ab")
+        spec = self.spec()
+        made = [await runtime.create(spec) for runtime in (theirs, self.runtime)]
+        found = [await runtime.find(spec.session_id) for runtime in (theirs, self.runtime)]
+        self.assertEqual(found, made)
+        self.assertNotEqual(made[0].id, made[1].id)
+        await self.runtime.remove(spec.session_id)
+        self.assertEqual(await theirs.find(spec.session_id), made[0])
+
+    async def test_f2_another_installations_container_is_served_where_the_settings_say_so(self) -> None:
+        theirs = await self.opened(instance="0123456789ab")
+        container = await theirs.create(self.spec())
+        serving = await self.opened(self.site.settings(SERVE_FOREIGN_SESSIONS="true"))
+        found = await serving.find(container.session_id)
+        self.assertEqual((found.id, found.managed), (container.id, False))
+        self.assertEqual(serving.cached(container.session_id), found)
+        await serving.remove(container.session_id)
+        self.assertTrue((await serving.find(container.session_id)).running)
 
     async def test_a_volume_that_is_pruned_while_its_container_is_made_comes_and_goes_with_it(self) -> None:
         spec = self.spec()

@@ -1,0 +1,57 @@
+"""What the log says of containers that run out of memory: one line a session and minute, however often it happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+_log = Logger()
+
+#: Seconds for which further kills of a session are counted instead of logged.
+_WINDOW = 60.0
+
+
+class MemoryLog:
+    """Counts out-of-memory kills by session. A session's first is logged at once, the others with their count when its
+    window of a minute ends; a session costs memory only while its window is open.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._counts: dict[str, int] = {}
+        self._timers: dict[str, Any] = {}
+
+    def killed(self, session_id: str) -> None:
+        """The kernel killed a process of a session's for lack of memory."""
+        if session_id in self._counts:
+            self._counts[session_id] += 1
+            return
+        _log.warn("session={session} ran out of memory", session=session_id)
+        self._open(session_id)
+
+    def close(self) -> None:
+        """Log the counts that are due later, and count no more."""
+        for session_id in list(self._timers):
+            self._timers.pop(session_id).cancel()
+            self._say(session_id, self._counts.pop(session_id))
+
+    def _open(self, session_id: str) -> None:
+        self._counts[session_id] = 0
+        self._timers[session_id] = self._clock.callLater(_WINDOW, self._end, session_id)
+
+    def _end(self, session_id: str) -> None:
+        del self._timers[session_id]
+        count = self._counts.pop(session_id)
+        if count:
+            self._say(session_id, count)
+            self._open(session_id)
+
+    def _say(self, session_id: str, count: int) -> None:
+        if count:
+            _log.warn(
+                "session={session} ran out of memory {count} more times within a minute",
+                session=session_id,
+                count=count,
+            )
