@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,12 +112,17 @@ class PrivateEngine:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _end_leftovers(self) -> None:
-        # Its shims name our directory in their command lines; nobody else's do.
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
+        # Its shims name our directory in their command lines; nobody else's do. What runs in containers are their
+        # children, and would be init's.
+        parents: dict[int, int] = {}
+        ours: set[int] = set()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 if os.fsencode(self._home) + b"/" in (entry / "cmdline").read_bytes():
-                    os.kill(int(entry.name), signal.SIGKILL)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
+                    ours.add(int(entry.name))
+        while more := {process for process, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        for process in ours:
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)

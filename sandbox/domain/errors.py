@@ -178,6 +178,15 @@ class EngineUnavailable(EngineError):
     code = "ENGINE_UNAVAILABLE"
 
 
+class ContainerUnresponsive(EngineUnavailable):
+    """The engine did not come back from a call about this container a short while ago; it answers for the others."""
+
+    code = EngineUnavailable.code
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(f"The Docker engine does not answer for container {container_id[:12]}")
+
+
 class StoreUnavailable(SandboxError):
     """The database does not answer."""
 

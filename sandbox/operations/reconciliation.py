@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, gatherResults
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from sandbox.domain.errors import ContainerNotFound, SandboxError
+from sandbox.domain.errors import ContainerNotFound, ContainerUnresponsive, SandboxError
 from sandbox.domain.events import SessionRemoved, SessionRemoving
-from sandbox.domain.model import Container, Phase, SessionRecord
+from sandbox.domain.model import ContainerSummary, Phase, SessionRecord
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
+from sandbox.operations.deletions import PendingDeletions
+from sandbox.policy.containers import choose
 from sandbox.policy.sessions import Action, Decision, decide, plan
 from sandbox.runtimes.interface import IRuntime
 from sandbox.stores.interface import IStore, Position
@@ -25,6 +27,8 @@ _log = Logger()
 _PAGE = 500
 #: Decisions that are carried out at once.
 _AT_ONCE = 4
+#: Seconds until what was left unfinished is tried again.
+_SOON = 5.0
 
 
 def _now() -> datetime:
@@ -40,6 +44,7 @@ class Reconciliation:
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
     :param events: is told of each session that is removed.
+    :param deletions: deletions that the store could not record; shared with ``Sessions``.
     :param interval: seconds between runs beside those at start and on the engine's return; 0 for none.
     :param now: the wall clock.
     """
@@ -53,6 +58,7 @@ class Reconciliation:
         *,
         interval: float,
         events: EventBus,
+        deletions: PendingDeletions | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
@@ -60,7 +66,11 @@ class Reconciliation:
         self._locks = locks
         self._interval = interval
         self._events = events
+        self._deletions = PendingDeletions() if deletions is None else deletions
         self._now = now
+        self._clock = clock
+        self._soon: IDelayedCall | None = None
+        self._closed = False
         self._one_run = DeferredLock()
         self._due = False
         self._repetition = LoopingCall(self._attempt)
@@ -72,10 +82,27 @@ class Reconciliation:
         self._stop_watching = self._runtime.on_return(self._returned)
         if self._interval:
             self._repetition.start(self._interval, now=False)
-        return self._attempt()
+        return self._attempt().addCallback(lambda _: None)
+
+    def soon(self) -> None:
+        """Something was left unfinished: run in a moment, and go on until a run had everything carried out."""
+        if self._soon is None and not self._closed:
+            self._soon = self._clock.callLater(_SOON, self._again)
+
+    def _again(self) -> None:
+        async def again() -> None:
+            self._soon = None
+            if not await self._attempt() or self._deletions:
+                self.soon()
+
+        Deferred.fromCoroutine(again()).addErrback(lambda failure: _log.failure("reconciliation failed", failure))
 
     def close(self) -> Deferred[None]:
         """Begin no more runs; fires when a run that is going on has ended."""
+        self._closed = True
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         self._stop_watching()
         if self._repetition.running:
             self._repetition.stop()
@@ -95,14 +122,18 @@ class Reconciliation:
             self._due = True
             self._attempt()
 
-    def _attempt(self) -> Deferred[None]:
-        async def attempt() -> None:
+    def _attempt(self) -> Deferred[bool]:
+        """Run; whether it came to its end."""
+
+        async def attempt() -> bool:
             try:
                 await self.run()
+                return True
             except SandboxError as error:
                 _log.warn("reconciliation is put off: {error}", error=error.message)
             except Exception:
                 _log.failure("reconciliation failed by a fault of ours")
+            return False
 
         return Deferred.fromCoroutine(attempt())
 
@@ -122,7 +153,7 @@ class Reconciliation:
         after: Position | None = None
         while True:
             rows = await self._page(after)
-            found.update((row.id, row) for row in rows)
+            found.update((row.id, self._deletions.seen(row) or row) for row in rows)
             if len(rows) < _PAGE:
                 return found
             after = Position(rows[-1].created_at, rows[-1].id)
@@ -148,7 +179,7 @@ class Reconciliation:
     async def _in_turn(self, decision: Decision) -> bool:
         # Since the gathering, others had their locks with this session.
         session_id = decision.session_id
-        record = await self._store.read("get", lambda tx: tx.sessions.get(session_id))
+        record = self._deletions.seen(await self._store.read("get", lambda tx: tx.sessions.get(session_id)))
         container = await self._container(session_id)
         if decide(session_id, record, container, decision.action is Action.REMOVE) != decision:
             return False
@@ -162,6 +193,7 @@ class Reconciliation:
             self._events.publish(SessionRemoving(session_id))
             await self._runtime.remove(session_id)
             await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id))
+            self._deletions.discard(session_id)
             self._events.publish(SessionRemoved(session_id))
         elif record is not None:
             phase = Phase.READY if container is not None else Phase.FAILED
@@ -170,8 +202,11 @@ class Reconciliation:
             await self._store.transaction("replace", lambda tx: tx.sessions.replace(changed))
         return True
 
-    async def _container(self, session_id: str) -> Container | None:
+    async def _container(self, session_id: str) -> ContainerSummary | None:
         try:
             return await self._runtime.find(session_id)
         except ContainerNotFound:
             return None
+        except ContainerUnresponsive:
+            # The engine cannot describe this one; its list says enough, and the removal of one needs no more.
+            return choose(one for one in await self._runtime.list() if one.session_id == session_id)

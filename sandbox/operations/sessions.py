@@ -14,16 +14,29 @@ from twisted.logger import Logger, LogLevel
 from sandbox.domain.errors import (
     Conflict,
     ContainerNotFound,
+    ContainerUnresponsive,
+    EngineUnavailable,
     SandboxError,
     SessionExists,
     SessionNotFound,
+    StoreUnavailable,
     is_own_fault,
 )
 from sandbox.domain.events import SessionCreated, SessionRemoved, SessionRemoving, SessionStopped, SessionStopping
-from sandbox.domain.model import Container, ContainerSpec, Phase, Session, SessionRecord, SessionStatus
+from sandbox.domain.model import (
+    Container,
+    ContainerSpec,
+    ContainerSummary,
+    Phase,
+    Session,
+    SessionRecord,
+    SessionStatus,
+)
 from sandbox.events.bus import EventBus
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.net.keyed_locks import KeyedLocks
+from sandbox.operations.deletions import PendingDeletions
+from sandbox.policy.containers import choose
 from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
@@ -45,6 +58,8 @@ class Sessions:
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
 
     :param events: is told of each step of a session's life.
+    :param deletions: shared with :class:`sandbox.operations.reconciliation.Reconciliation`.
+    :param unfinished: called when something is left for reconciliation that should not wait for its next run.
     :param now: the wall clock.
     """
 
@@ -56,6 +71,8 @@ class Sessions:
         *,
         locks: KeyedLocks,
         events: EventBus,
+        deletions: PendingDeletions | None = None,
+        unfinished: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._runtime = runtime
@@ -63,6 +80,8 @@ class Sessions:
         self._settings = settings
         self._locks = locks
         self._events = events
+        self._deletions = PendingDeletions() if deletions is None else deletions
+        self._unfinished = unfinished
         self._now = now
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -106,9 +125,10 @@ class Sessions:
             for row in rows[:size]:
                 after = Position(row.created_at, row.id)
                 scanned += 1
-                session = await self._view(row)
-                if row.phase is not Phase.DELETING and wanted in (None, session.status):
-                    page.append(session)
+                if row.phase is not Phase.DELETING and row.id not in self._deletions:
+                    session = await self._view(row)
+                    if wanted in (None, session.status):
+                        page.append(session)
                 if len(page) == size:
                     break
             if after is None or not rows or after == Position(rows[-1].created_at, rows[-1].id):
@@ -130,7 +150,7 @@ class Sessions:
 
     async def _record(self, session_id: str) -> SessionRecord:
         checked_id(session_id)
-        record = await self._get(session_id)
+        record = self._deletions.seen(await self._get(session_id))
         if record is None or record.phase is Phase.DELETING:
             raise SessionNotFound(session_id)
         return record
@@ -138,11 +158,14 @@ class Sessions:
     async def _view(self, record: SessionRecord) -> Session:
         return session_of(record, None if record.phase is Phase.CREATING else await self._container(record.id))
 
-    async def _container(self, session_id: str) -> Container | None:
+    async def _container(self, session_id: str) -> ContainerSummary | None:
         try:
             return self._runtime.cached(session_id) or await self._runtime.find(session_id)
         except ContainerNotFound:
             return None
+        except ContainerUnresponsive:
+            # The engine cannot describe this one; its list, which waits for none of them, says enough.
+            return choose(one for one in await self._runtime.list() if one.session_id == session_id)
 
     # -- creating --------------------------------------------------------------------------------------------------
 
@@ -192,6 +215,9 @@ class Sessions:
 
         async def add() -> None:
             nonlocal owned
+            if record.id in self._deletions:
+                await self._remove(record.id)
+                self._deletions.discard(record.id)
             await self._store.transaction("add", lambda tx: tx.sessions.add(record))
             owned = True
             self._events.publish(SessionCreated(record.id, user_id))
@@ -237,7 +263,11 @@ class Sessions:
         _log.emit(level, "create session={session} failed: {error!r}", session=record.id, error=error)
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return
-        await self._attempt(record.id, self._runtime.remove(record.id))
+        if isinstance(error, EngineUnavailable):
+            # It would have to be waited for once more, and no longer than for its answer is waited for anything.
+            self._unfinished()
+        else:
+            await self._attempt(record.id, self._runtime.remove(record.id))
         await self._attempt(record.id, self._remove(record.id))
 
     async def _is_stored(self, record: SessionRecord) -> bool:
@@ -323,10 +353,24 @@ class Sessions:
         record = await self._get(session_id)
         self._events.publish(SessionRemoving(session_id))
         if record is not None:
-            # Said first, so that a deletion that is cut off here is finished after the next start.
-            await self._replace(attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now()))
+            # Said first, so that a deletion that is cut off here is finished after the next start; a full disk does not
+            # hold it up, for the session may be what fills it.
+            doomed = attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now())
+            if not await self._written(session_id, self._replace(doomed)):
+                self._deletions.add(session_id)
         await self._runtime.remove(session_id)
-        await self._remove(session_id)
+        if await self._written(session_id, self._remove(session_id)):
+            self._deletions.discard(session_id)
+        else:
+            self._unfinished()
         self._events.publish(SessionRemoved(session_id))
         if record is not None:
             _log.info("deleted session={session}", session=session_id)
+
+    async def _written(self, session_id: str, step: Awaitable[None]) -> bool:
+        try:
+            await step
+        except StoreUnavailable as error:
+            _log.error("delete session={session}: not written yet: {error}", session=session_id, error=error.message)
+            return False
+        return True

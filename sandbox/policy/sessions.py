@@ -10,7 +10,6 @@ import attrs
 
 from sandbox.domain.errors import ImageUnknown, InvalidRequest
 from sandbox.domain.model import (
-    Container,
     ContainerSpec,
     ContainerState,
     ContainerSummary,
@@ -76,7 +75,7 @@ def checked_limits(spec: ContainerSpec, settings: Settings) -> ContainerSpec:
     return spec
 
 
-def status_of(record: SessionRecord, container: Container | None) -> SessionStatus:
+def status_of(record: SessionRecord, container: ContainerSummary | None) -> SessionStatus:
     """A session's status: what the engine says of its container, once there should be one (contract section 8)."""
     if record.phase is Phase.CREATING:
         return SessionStatus.CREATING
@@ -85,7 +84,7 @@ def status_of(record: SessionRecord, container: Container | None) -> SessionStat
     return SessionStatus.RUNNING if container.running else SessionStatus.STOPPED
 
 
-def session_of(record: SessionRecord, container: Container | None) -> Session:
+def session_of(record: SessionRecord, container: ContainerSummary | None) -> Session:
     """The session that clients see."""
     return Session(
         id=record.id,

@@ -45,6 +45,12 @@ class Engine:
     engine_timeout: float = variable(
         "ENGINE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one engine call may take."
     )
+    engine_container_backoff: float = variable(
+        "ENGINE_CONTAINER_BACKOFF",
+        SECONDS,
+        "30",
+        "Seconds for which calls about a container fail at once after one did not come back while the engine answers.",
+    )
     reconcile_interval: float = variable(
         "RECONCILE_INTERVAL",
         SECONDS,

@@ -63,6 +63,12 @@ class Execution:
     idempotency_memory: int = variable(
         "IDEMPOTENCY_MEMORY", whole(0, 1 << 40), "67108864", "Bytes of output that kept outcomes may hold together."
     )
+    agent_start_timeout: float = variable(
+        "AGENT_START_TIMEOUT",
+        number(0.1, 600),
+        "5",
+        "Seconds that starting the agent in a container may take; a container in which it hangs is killed.",
+    )
     agent_idle_timeout: float = variable(
         "AGENT_IDLE_TIMEOUT", SECONDS, "60", "Seconds after which an unused agent in a container is stopped; 0: never."
     )

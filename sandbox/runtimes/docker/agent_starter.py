@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import docker
-from twisted.internet.defer import TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -19,8 +19,12 @@ from sandbox.domain.model import Container
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import agent_errors, program, protocol
 from sandbox.runtimes.docker.agent_link import AgentLink, Greeting, LinkLost
+from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
+from sandbox.runtimes.docker.reactor_calls import ReactorCalls
+from sandbox.runtimes.docker.start_guard import StartGuard, unavailable
 
+T = TypeVar("T")
 _log = Logger()
 
 #: How often a container that should run is looked at again after its agent's stream ended: the engine learns of the
@@ -94,15 +98,32 @@ class AgentStarter:
     """Opens links.
 
     :param engine: runs the blocking calls.
+    :param calls: keeps calls about one container apart.
+    :param rescue: makes the calls that work although the engine hangs.
     :param lease: seconds of silence after which an idle agent ends by itself; 0 is never.
-    :param patience: seconds to wait for an agent's greeting.
+    :param timeout: seconds until an agent that was started has to have greeted; see :class:`StartGuard`.
     """
 
-    def __init__(self, reactor: Any, engine: Engine, *, lease: int, patience: float) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        engine: Engine,
+        calls: ContainerCalls,
+        rescue: ReactorCalls,
+        *,
+        lease: int,
+        timeout: float,
+    ) -> None:
         self._reactor = reactor
         self._engine = engine
+        self._calls = calls
+        self._rescue = rescue
         self._lease = lease
-        self._patience = patience
+        self._guard = StartGuard(reactor, calls, rescue, timeout=timeout)
+
+    def close(self) -> None:
+        """Give up the starts that hang."""
+        self._guard.close()
 
     async def open(self, container: Container, new_link: Callable[[], AgentLink]) -> AgentLink:
         """Start an agent in a running container and greet it; installs it first where it is missing.
@@ -123,26 +144,34 @@ class AgentStarter:
                     # what that weakens.
                     as_root = False
                     continue
-                raise _unavailable(agent_errors.words(refusal.error))
+                raise unavailable(agent_errors.words(refusal.error))
             if not installed and _is_missing(refusal):
                 await self._install(container)
                 installed = True
                 continue
             await self.explain(container)
-            raise _unavailable(_plain(refusal) or "it ended without a word")
+            raise unavailable(_plain(refusal) or "it ended without a word")
 
     async def _try(
         self, container: Container, link: AgentLink, *, as_root: bool
     ) -> tuple[AgentLink, protocol.Refusal | str | None]:
-        try:
-            started = await self.call(
-                container, lambda client: start(client, container, as_root=as_root), "start agent"
-            )
-        except EngineRefused as error:
-            # Newer engines refuse at once what older ones say on the stream.
-            if error.status in (400, 500):
-                return link, error.message
-            raise
+        async def attempt(begun: Callable[[], None]) -> protocol.Refusal | str | None:
+            def work(client: docker.APIClient) -> Started:
+                self._reactor.callFromThread(begun)
+                return start(client, container, as_root=as_root)
+
+            try:
+                started = await self._engine.call(work, "start agent")
+            except EngineRefused as error:
+                # Newer engines refuse at once what older ones say on the stream.
+                if error.status in (400, 500):
+                    return error.message
+                raise
+            return await self._greet(link, started)
+
+        return link, await self._explained(container, self._guard.run(container, attempt, link.close))
+
+    async def _greet(self, link: AgentLink, started: Started) -> protocol.Refusal | str | None:
         factory = Factory.forProtocol(lambda: link)
         try:
             self._reactor.adoptStreamConnection(started.connection.fileno(), started.connection.family, factory)
@@ -154,17 +183,15 @@ class AgentStarter:
         hello = protocol.hello(started.user, lease=self._lease, set_home=started.set_home, groups=started.groups)
         link.begin(greeting, lambda request_id: [protocol.frame(request_id, protocol.HELLO, hello)])
         try:
-            return link, await greeting.wait().addTimeout(self._patience, self._reactor)
+            return await greeting.wait()
         except LinkLost as error:
-            return link, error.words
-        except TimeoutError:
-            return link, "it does not answer"
+            return error.words
 
     async def _install(self, container: Container) -> None:
         try:
             await self.call(container, lambda client: program.install(client, container.id), "install agent")
         except EngineRefused as error:
-            raise _unavailable(f"it cannot be copied into it: {error.message}") from error
+            raise unavailable(f"it cannot be copied into it: {error.message}") from error
 
     async def explain(self, container: Container) -> None:
         """Look why an agent's stream ended; returns when the container runs on as if nothing had happened.
@@ -183,6 +210,10 @@ class AgentStarter:
 
         :raises ContainerNotRunning: when that is not among ``allowed``, or it was started anew.
         """
+        listed = await self._rescue.state(container.id)
+        if listed is not None and listed not in allowed:
+            # An inspection would say no more, and might hang.
+            raise ContainerNotRunning(container.session_id, listed)
         state = await self.call(container, lambda client: client.inspect_container(container.id)["State"], "inspect")
         now: str = state["Status"]
         if now not in allowed or (container.started_at and state["StartedAt"] != container.started_at):
@@ -196,8 +227,12 @@ class AgentStarter:
         :raises ContainerNotFound: when the engine knows no such container.
         :raises ContainerNotRunning: when it refuses because of the container's state.
         """
+        run = self._calls.run(container.id, lambda: self._engine.call(work, operation))
+        return await self._explained(container, delay_cancellation(run))
+
+    async def _explained(self, container: Container, call: Deferred[T]) -> T:
         try:
-            return await delay_cancellation(self._engine.call(work, operation))
+            return await call
         except EngineRefused as error:
             if error.status == 404:
                 raise ContainerNotFound(container.session_id) from error
@@ -205,10 +240,6 @@ class AgentStarter:
                 state = "paused" if "paused" in error.message else None
                 raise ContainerNotRunning(container.session_id, state) from error
             raise
-
-
-def _unavailable(reason: str) -> EngineError:
-    return EngineError(f"the container gives the agent nothing to work with: {reason}", code="AGENT_UNAVAILABLE")
 
 
 def _is_missing(words: str) -> bool:

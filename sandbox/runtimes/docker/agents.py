@@ -28,10 +28,12 @@ from sandbox.runtimes.docker.agent_errors import execution_error
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
 from sandbox.runtimes.docker.agent_pool import AgentPool, AgentSlot
 from sandbox.runtimes.docker.agent_starter import AgentStarter
+from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command
 from sandbox.runtimes.docker.files import Listing, Read, Stat, Write
 from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
+from sandbox.runtimes.docker.reactor_calls import ReactorCalls
 from sandbox.settings import Settings
 
 T = TypeVar("T")
@@ -39,17 +41,35 @@ _log = Logger()
 
 #: Seconds on top of every deadline that the agent keeps itself, for its answer to arrive from a busy machine.
 _SLACK = 2.0
+#: Seconds within which an engine that works answers a ping.
+_PROMPT = 1.0
+
+
+def calls_of(reactor: Any, settings: Settings) -> ContainerCalls:
+    """What keeps the calls about one container apart."""
+    prompt = ReactorCalls(reactor, settings.docker_host, timeout=_PROMPT)
+    limit = settings.max_container_requests
+    return ContainerCalls(reactor, prompt.ping, backoff=settings.engine_container_backoff, limit=limit)
 
 
 class Agents:
     """The halves of ``IRuntime`` that happen inside containers, and the placing of agents there.
 
     :param calls: where calls of the engine are counted.
+    :param container_calls: keeps calls about one container apart, those of others on the same engine included.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, calls: defaultdict[str, CallStats] | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        calls: defaultdict[str, CallStats] | None = None,
+        container_calls: ContainerCalls | None = None,
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
+        start_timeout = min(settings.agent_start_timeout, settings.engine_timeout)
+        rescue = ReactorCalls(reactor, settings.docker_host, timeout=start_timeout)
         # Threads of their own: starting agents must not wait for containers that are being created or removed.
         self._engine = Engine(
             reactor,
@@ -63,9 +83,11 @@ class Agents:
         self._starter = AgentStarter(
             reactor,
             self._engine,
+            container_calls or calls_of(reactor, settings),
+            rescue,
             # Should our end of a stream vanish unnoticed, its agent ends by itself some time after we would have.
             lease=round(settings.agent_idle_timeout * 2 + 60) if settings.agent_idle_timeout else 0,
-            patience=settings.engine_timeout,
+            timeout=start_timeout,
         )
         self._pool = AgentPool(
             reactor, self._starter, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
@@ -100,6 +122,7 @@ class Agents:
             ending = [command.end(self._settings.exec_kill_timeout + _SLACK) for command in self._commands]
             await DeferredList(ending, consumeErrors=True)
             self._pool.close()
+            self._starter.close()
             await self._engine.close()
 
         return Deferred.fromCoroutine(run())

@@ -11,10 +11,18 @@ import docker
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from sandbox.domain.errors import EngineError, ImageUnknown, InvalidRequest, Overloaded, SessionExists
+from sandbox.domain.errors import (
+    EngineError,
+    EngineUnavailable,
+    ImageUnknown,
+    InvalidRequest,
+    Overloaded,
+    SessionExists,
+)
 from sandbox.domain.model import Container, ContainerSpec
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker import isolation, workspaces
+from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL
 from sandbox.runtimes.docker.lookup import Lookup
@@ -40,6 +48,7 @@ class Containers:
 
     :param control: runs the calls.
     :param lookup: how a changed container is described.
+    :param calls: keeps calls about one container apart; a removal does not wait for others.
     :param command: the main process of a new container.
     """
 
@@ -47,6 +56,7 @@ class Containers:
         self,
         control: Engine,
         lookup: Lookup,
+        calls: ContainerCalls,
         agents: Installer,
         settings: Settings,
         *,
@@ -55,6 +65,7 @@ class Containers:
     ) -> None:
         self._control = control
         self._lookup = lookup
+        self._calls = calls
         self._agents = agents
         self._settings = settings
         self._instance = instance
@@ -72,6 +83,9 @@ class Containers:
             user = await self._check(spec)
             try:
                 return await self._make(spec, user)
+            except EngineUnavailable:
+                # What it made it cannot be asked to remove now: reconciliation finds a container without a row.
+                raise
             except Exception as error:
                 await delay_cancellation(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
                 raise
@@ -92,7 +106,7 @@ class Containers:
             return self._found(client, container_id)
 
         with self._change():
-            return await self._do(work, "start")
+            return await self._about(container_id, work, "start")
 
     async def stop(self, container_id: str) -> Container:
         """As ``IRuntime.stop``."""
@@ -103,7 +117,7 @@ class Containers:
 
         with self._change():
             self._agents.drop(container_id)
-            return await self._do(work, "stop")
+            return await self._about(container_id, work, "stop")
 
     async def remove(self, session_id: str) -> None:
         """As ``IRuntime.remove``."""
@@ -132,6 +146,9 @@ class Containers:
 
     def _do(self, work: Callable[[docker.APIClient], T], operation: str) -> Deferred[T]:
         return delay_cancellation(self._control.call(work, operation))
+
+    def _about(self, container_id: str, work: Callable[[docker.APIClient], T], operation: str) -> Deferred[T]:
+        return delay_cancellation(self._calls.run(container_id, lambda: self._control.call(work, operation)))
 
     def _found(self, client: docker.APIClient, container_id: str) -> Container:
         container = self._lookup.inspection(client, container_id)
@@ -212,7 +229,7 @@ class Containers:
                 workspaces.give(client, container_id, user)
             return found
 
-        container = await self._do(start, "start")
+        container = await self._about(container_id, start, "start")
         if not container.running:
             raise EngineError(f"its main process ended at once (state {container.state.value})")
         if container.address is None and settings.session_network != "none":

@@ -43,6 +43,7 @@ class Inspections:
         self._at_once = at_once
         self._queue: dict[str, None] = {}
         self._failed: dict[str, None] = {}
+        self._logged: set[str] = set()
         self._in_flight: set[str] = set()
         self._waiting: list[Deferred[None]] = []
         self._retry: Any = None
@@ -91,6 +92,7 @@ class Inspections:
 
     def _inspected(self, found: Container | None, container_id: str, claim: int) -> None:
         self._in_flight.discard(container_id)
+        self._logged.discard(container_id)
         if self._closed:
             return
         session_id = self._cache.refresh(container_id, claim, found)
@@ -102,11 +104,14 @@ class Inspections:
         self._in_flight.discard(container_id)
         if self._closed:
             return
-        _log.warn(
-            "container={container} could not be inspected: {error}",
-            container=container_id[:12],
-            error=failure.getErrorMessage(),
-        )
+        if container_id not in self._logged:
+            # Once, not at each try: an engine may be unable to tell for long.
+            self._logged = {one for one in self._logged if one in self._cache.unsettled()} | {container_id}
+            _log.warn(
+                "container={container} could not be inspected: {error}",
+                container=container_id[:12],
+                error=failure.getErrorMessage(),
+            )
         # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
         self._failed[container_id] = None
         if self._retry is None or not self._retry.active():

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from sandbox.domain.errors import ContainerNotFound
 from sandbox.domain.model import Container, ContainerSummary
 from sandbox.policy.containers import choose
+from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels, container_from, summary_from
 from sandbox.settings import Settings
@@ -19,25 +20,29 @@ class Lookup:
     """Questions to one engine that change nothing.
 
     :param engine: runs the calls; one of its own, so that slow changes do not hold them up.
+    :param calls: keeps calls about one container apart.
     :param labels: decides which containers are sessions here.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, labels: SessionLabels) -> None:
+    def __init__(self, engine: Engine, calls: ContainerCalls, settings: Settings, labels: SessionLabels) -> None:
         self._engine = engine
+        self._calls = calls
         self._settings = settings
         self._labels = labels
 
     def inspect(self, container_id: str) -> Deferred[Container | None]:
         """The container by its id; ``None`` when it is gone or no session here."""
-        return self._engine.call(lambda client: self.inspection(client, container_id), "inspect")
+
+        def inspect() -> Deferred[Container | None]:
+            return self._engine.call(lambda client: self.inspection(client, container_id), "inspect")
+
+        return self._calls.run(container_id, inspect)
 
     async def find(self, session_id: str) -> Container:
         """As ``IRuntime.find``."""
 
-        def work(client: docker.APIClient) -> Sequence[Container | None]:
-            return [self.inspection(client, container_id) for container_id in self.labelled(client, session_id)]
-
-        found = choose(filter(None, await self._engine.call(work, "find")))
+        ids = await self._engine.call(lambda client: self.labelled(client, session_id), "find")
+        found = choose(filter(None, [await self.inspect(container_id) for container_id in ids]))
         if found is None:
             raise ContainerNotFound(session_id)
         return found

@@ -13,7 +13,7 @@ from sandbox.domain.model import Container, ContainerSpec, ContainerSummary, Ent
 from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.policy.budget import Share
 from sandbox.runtimes.docker import program
-from sandbox.runtimes.docker.agents import Agents
+from sandbox.runtimes.docker.agents import Agents, calls_of
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
@@ -50,13 +50,15 @@ class DockerRuntime:
 
         self.calls: defaultdict[str, CallStats] = defaultdict(CallStats)
 
-        self._agents = Agents(reactor, settings, self.calls)
+        calls = calls_of(reactor, settings)
+        self._agents = Agents(reactor, settings, self.calls, calls)
         self._control, self._queries = engine(settings.engine_threads), engine(settings.engine_query_threads)
         labels = SessionLabels(settings.session_label, instance, settings.serve_foreign_sessions)
-        self._lookup = Lookup(self._queries, settings, labels)
+        self._lookup = Lookup(self._queries, calls, settings, labels)
         self._containers = Containers(
             self._control,
             self._lookup,
+            calls,
             self._agents,
             settings,
             instance=instance,

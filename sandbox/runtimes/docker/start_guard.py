@@ -1,0 +1,139 @@
+"""Starting an agent in a container that may make the engine hang.
+
+Code that is root in a container can stop the engine's ``runc init`` while an agent is started. The engine then holds
+its lock on that container, and an inspection that comes to it makes this final: not even a removal gets through any
+more. So a start has a time, during which there is no other call about the container but a removal; when the time is up
+the container is killed before anything else is asked about it, which opens the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError, EngineUnavailable
+from sandbox.domain.model import Container
+from sandbox.runtimes.docker.agent_link import Outcome
+from sandbox.runtimes.docker.container_calls import ContainerCalls
+from sandbox.runtimes.docker.reactor_calls import ReactorCalls
+
+T = TypeVar("T")
+_log = Logger()
+
+#: Seconds in which a start that hung comes to its end after all: the whole engine was away until just now, or the
+#: container was killed.
+_MOMENT = 1.0
+
+
+class StartGuard:
+    """Bounds starts.
+
+    :param calls: keeps calls about one container apart.
+    :param rescue: makes the calls that end a start which hangs.
+    :param timeout: seconds that a start may take.
+    """
+
+    def __init__(self, reactor: Any, calls: ContainerCalls, rescue: ReactorCalls, *, timeout: float) -> None:
+        self._reactor = reactor
+        self._calls = calls
+        self._rescue = rescue
+        self._timeout = timeout
+        self._hanging: set[Callable[[], None]] = set()
+
+    def run(
+        self,
+        container: Container,
+        attempt: Callable[[Callable[[], None]], Awaitable[T]],
+        give_up: Callable[[], None],
+    ) -> Deferred[T]:
+        """What comes of ``attempt``, in time.
+
+        :param attempt: starts an agent; calls what it is given when its time is to begin: the wait for a thread is not
+            the container's fault.
+        :param give_up: ends the attempt; called when what comes of it is of no use any more.
+        :raises EngineError: with AGENT_UNAVAILABLE when it hung, and the container was killed.
+        :raises EngineUnavailable: when the engine as a whole does not answer; the container is then left as it is.
+        :raises ContainerNotRunning: when the container was paused meanwhile.
+        """
+        answer: Outcome[T] = Outcome()
+
+        async def alone() -> None:
+            begun: Outcome[None] = Outcome()
+            outcome: Outcome[T] = Outcome()
+            running = Deferred.fromCoroutine(_awaited(attempt(lambda: begun.finish(None))))
+            running.addBoth(outcome.finish).addBoth(begun.finish)
+            await begun.wait()
+            if not await self._comes(outcome, self._timeout):
+                self._hanging.add(give_up)
+                try:
+                    await self._end(container, outcome, answer)
+                finally:
+                    self._hanging.discard(give_up)
+            if outcome.over:
+                self._calls.forget(container.id)
+            if answer.over:
+                give_up()
+                outcome.wait().addErrback(lambda _: None)
+            else:
+                answer.finish(await outcome.wait())
+
+        self._calls.run(container.id, alone).addErrback(answer.finish)
+        return answer.wait()
+
+    def close(self) -> None:
+        """Give up what hangs."""
+        for give_up in list(self._hanging):
+            give_up()
+
+    async def _end(self, container: Container, outcome: Outcome[T], answer: Outcome[T]) -> None:
+        """Wait until a start that hangs does so no longer, for as long as the engine may hold its lock."""
+        while True:
+            self._calls.leave_alone(container.id)
+            try:
+                await self._rescue.ping()
+                if await self._comes(outcome, _MOMENT):
+                    return
+                state = await self._rescue.state(container.id)
+                if state == "running":
+                    # Before the engine tells of the container's end, which would be the answer else.
+                    answer.finish(Failure(self._hung(container)))
+                    await self._rescue.kill(container.id)
+                    await self._comes(outcome, _MOMENT)
+                    return
+                gone = ContainerNotFound(container.session_id)
+                answer.finish(Failure(gone if state is None else ContainerNotRunning(container.session_id, state)))
+                if state != "paused":
+                    return
+                # What is paused starts nothing until it goes on.
+            except EngineUnavailable:
+                answer.finish(Failure())
+            if await self._comes(outcome, self._timeout):
+                return
+
+    def _hung(self, container: Container) -> EngineError:
+        _log.warn(
+            "session={session} container={container} is killed: no agent started in it within {seconds:g} s",
+            session=container.session_id,
+            container=container.id[:12],
+            seconds=self._timeout,
+        )
+        return unavailable(f"it did not start within {self._timeout:g} s, so the container is killed")
+
+    async def _comes(self, outcome: Outcome[T], seconds: float) -> bool:
+        with suppress(Exception):
+            await outcome.wait().addTimeout(seconds, self._reactor)
+        return outcome.over
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+def unavailable(reason: str) -> EngineError:
+    """The container gives the agent nothing to work with."""
+    return EngineError(f"the container gives the agent nothing to work with: {reason}", code="AGENT_UNAVAILABLE")
