@@ -23,13 +23,21 @@ class PrivateEngine:
 
     :param live_restore: whether containers run on while it is away.
     :param runtimes: further runtimes by name: the program's path and its options.
+    :param data_root: where it keeps images, containers and volumes; by default with the rest of its state.
     :ivar url: where it listens.
     """
 
-    def __init__(self, *, live_restore: bool = False, runtimes: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        live_restore: bool = False,
+        runtimes: Mapping[str, Sequence[str]] | None = None,
+        data_root: Path | None = None,
+    ) -> None:
         # A short path: a Unix socket's address has room for 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="dockerd-"))
         self.url = f"unix://{self._home}/docker.sock"
+        self._data_root = data_root or self._home / "data"
         config = self._home / "daemon.json"
         named = {name: {"path": path, "runtimeArgs": options} for name, (path, *options) in (runtimes or {}).items()}
         config.write_text(json.dumps({"runtimes": named}))
@@ -50,7 +58,7 @@ class PrivateEngine:
             # In a network namespace of its own: with --bridge=none it deletes docker0, which belongs to another engine.
             command = ["unshare", "--net", "--", "dockerd", "--host", self.url]
             command += ["--containerd", f"{home}/containerd.sock"]
-            command += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
+            command += ["--data-root", str(self._data_root), "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
             command += ["--bridge=none", "--iptables=false", "--ip-forward=false", *self._options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self._await(self._answers, self._process)
@@ -107,7 +115,7 @@ class PrivateEngine:
         self._end_leftovers()
         for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             target = mount.split()[1]
-            if target.startswith(f"{self._home}/"):
+            if target.startswith((f"{self._home}/", f"{self._data_root}/")):
                 subprocess.run(["umount", "-l", target], check=False)
         shutil.rmtree(self._home, ignore_errors=True)
 

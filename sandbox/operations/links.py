@@ -101,7 +101,7 @@ class Links:
         if link is None or link.session_id != session_id:
             return
         try:
-            await self._store.transaction("remove_link", lambda tx: tx.links.remove(link_id))
+            await self._store.transaction("remove_link", lambda tx: tx.links.remove(link_id), erases=True)
         finally:
             # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
             self._events.publish(LinkRevoked(session_id, link_id))

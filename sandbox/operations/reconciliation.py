@@ -192,7 +192,7 @@ class Reconciliation:
         if decision.action is Action.REMOVE:
             self._events.publish(SessionRemoving(session_id))
             await self._runtime.remove(session_id)
-            await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id))
+            await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
             self._deletions.discard(session_id)
             self._events.publish(SessionRemoved(session_id))
         elif record is not None:

@@ -143,10 +143,11 @@ class Sessions:
         return self._store.read("page", lambda tx: tx.sessions.page(user_id, after, size))
 
     def _replace(self, record: SessionRecord) -> Deferred[None]:
-        return self._store.transaction("replace", lambda tx: tx.sessions.replace(record))
+        erases = record.phase is Phase.DELETING
+        return self._store.transaction("replace", lambda tx: tx.sessions.replace(record), erases=erases)
 
     def _remove(self, session_id: str) -> Deferred[None]:
-        return self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id))
+        return self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
 
     async def _record(self, session_id: str) -> SessionRecord:
         checked_id(session_id)

@@ -31,6 +31,18 @@ class Store:
         "5",
         "Seconds that one database call may take, waiting and connecting included; beyond it 503.",
     )
+    database_write_check: float = variable(
+        "DATABASE_WRITE_CHECK",
+        number(1, 3600),
+        "10",
+        "Seconds at least between the writes by which /readyz finds out whether the database can be written.",
+    )
+    database_reserve_mb: int = variable(
+        "DATABASE_RESERVE_MB",
+        whole(0, 1024),
+        "8",
+        "MiB kept free beside a SQLite database, so that sessions can be deleted when its disk is full; 0: none.",
+    )
     sessions_read_only: bool = variable(
         "SESSIONS_READ_ONLY",
         FLAG,

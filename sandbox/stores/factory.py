@@ -25,7 +25,17 @@ def make_store(settings: Settings, reactor: Any) -> IStore:
     if url.startswith("sqlite:///"):
         path = os.path.expanduser(url.removeprefix("sqlite:///"))
         path = os.path.abspath(os.path.join(settings.state_directory, path))
-        return SqliteStore(reactor, path, threads=size, queue=queue, timeout=timeout)
+        return SqliteStore(
+            reactor,
+            path,
+            threads=size,
+            queue=queue,
+            timeout=timeout,
+            write_check=settings.database_write_check,
+            reserve=settings.database_reserve_mb << 20,
+        )
     if settings.sessions_read_only:
         return PlatformStore(reactor, url, size=size, queue=queue, timeout=timeout)
-    return PostgresStore(reactor, url, size=size, queue=queue, timeout=timeout)
+    return PostgresStore(
+        reactor, url, size=size, queue=queue, timeout=timeout, write_check=settings.database_write_check
+    )

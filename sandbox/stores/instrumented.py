@@ -56,8 +56,8 @@ class InstrumentedStore:
     def instance(self) -> Deferred[str]:
         return self._counted("instance", self._store.instance())
 
-    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
-        return self._counted(name, self._store.transaction(name, work))
+    def transaction(self, name: str, work: Work[T], *, erases: bool = False) -> Deferred[T]:
+        return self._counted(name, self._store.transaction(name, work, erases=erases))
 
     def read(self, name: str, work: Work[T]) -> Deferred[T]:
         return self._counted(name, self._store.read(name, work))

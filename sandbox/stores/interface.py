@@ -142,10 +142,11 @@ class IStore(Interface):
     def instance() -> Deferred[str]:
         """The name of this installation (12 hexadecimal digits), made once and kept; labels on the engine carry it."""
 
-    def transaction(name: str, work: Work[Any]) -> Deferred[Any]:
+    def transaction(name: str, work: Work[Any], *, erases: bool = False) -> Deferred[Any]:
         """Run ``work`` in one transaction: all of it is committed, or, when it raises, none of it.
 
         :param name: what it is counted as.
+        :param erases: whether it deletes, or begins a deletion: a full disk then releases what is reserved for that.
         """
 
     def read(name: str, work: Work[Any]) -> Deferred[Any]:

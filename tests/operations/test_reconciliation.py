@@ -36,6 +36,7 @@ class ReconciliationTests(SessionsTestCase):
             self.locks,
             interval=300,
             events=self.events,
+            deletions=self.deletions,
             now=lambda: LATER,
         )
         self.logged: list[dict[str, Any]] = []
@@ -52,6 +53,37 @@ class ReconciliationTests(SessionsTestCase):
         now = self.now()
         record = SessionRecord(id=session_id, user_id="u", image="image:1", phase=phase, created_at=now, updated_at=now)
         self.successResultOf(using(self.store).add(record))
+
+    def test_f35_what_the_store_could_not_be_told_of_is_removed_as_soon_as_it_can(self) -> None:
+        self.create("s")
+        self.store.failing = {"replace": "before", "remove": "before"}
+        self.successResultOf(self.sessions.delete("s"))
+        self.reconciliation.soon()
+        self.reconciliation.soon()
+        for _ in range(3):
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+            self.clock.advance(5)
+            self.assertTrue(self.deletions)
+        self.store.failing = {}
+        self.clock.advance(5)
+        self.assert_nothing_left("s")
+        self.assertEqual((bool(self.deletions), self.clock.getDelayedCalls()), (False, []))
+
+    def test_f47_what_a_failed_creation_left_is_removed_soon_and_not_at_the_next_run(self) -> None:
+        self.containers.add("s", managed=True)
+        self.containers.leave()
+        self.reconciliation.soon()
+        self.clock.advance(5)
+        self.containers.come_back()
+        self.clock.advance(5)
+        self.assert_nothing_left("s")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_f35_closing_ends_what_was_to_be_done_soon(self) -> None:
+        self.reconciliation.soon()
+        self.successResultOf(self.reconciliation.close())
+        self.reconciliation.soon()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_where_all_agree_nothing_is_done(self) -> None:
         self.create("a")

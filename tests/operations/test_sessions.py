@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.domain.errors import (
     Conflict,
     ContainerNotFound,
+    ContainerUnresponsive,
     EngineUnavailable,
     ImageUnknown,
     InvalidRequest,
@@ -32,9 +33,10 @@ from sandbox.domain.events import (
     SessionStopped,
     SessionStopping,
 )
-from sandbox.domain.model import ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.domain.model import Container, ContainerState, Phase, Session, SessionRecord, SessionStatus
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
+from sandbox.operations.deletions import PendingDeletions
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
@@ -98,7 +100,22 @@ class SessionsTestCase(SynchronousTestCase):
             self.events.subscribe(kind, self.published.append)
         self.time = datetime(2026, 1, 25, 12, tzinfo=UTC)
         self.locks = KeyedLocks(3)
-        self.sessions = Sessions(self.runtime, self.store, SETTINGS, locks=self.locks, events=self.events, now=self.now)
+        self.deletions = PendingDeletions(limit=2)
+        self.unfinished = 0
+        self.sessions = Sessions(
+            self.runtime,
+            self.store,
+            SETTINGS,
+            locks=self.locks,
+            events=self.events,
+            deletions=self.deletions,
+            unfinished=self.left_unfinished,
+            now=self.now,
+        )
+
+    def left_unfinished(self) -> None:
+        """Something is left for reconciliation."""
+        self.unfinished += 1
 
     def step(self) -> Deferred[None]:
         """What a creation waits for before it starts the container."""
@@ -184,6 +201,31 @@ class CreateTests(SessionsTestCase):
 
     def test_an_unknown_image_leaves_nothing(self) -> None:
         self.failureResultOf(self.sessions.create(user_id="u", session_id="s", image="no:1"), ImageUnknown)
+        self.assert_nothing_left("s")
+
+    def test_f47_a_creation_with_an_engine_that_does_not_answer_waits_for_it_once(self) -> None:
+        removed: list[str] = []
+        self.patch(self.runtime, "remove", removed.append)
+        self.containers.leave()
+        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), EngineUnavailable)
+        self.assertEqual((removed, self.unfinished, self.row("s")), ([], 1, None))
+
+    def test_f34_a_container_that_the_engine_cannot_describe_has_the_state_that_its_list_tells(self) -> None:
+        self.create("s")
+        self.create("t")
+        self.patch(self.containers, "cached", lambda session_id: None)
+        find = self.containers.find
+
+        def unresponsive(session_id: str) -> Container:
+            if session_id == "s":
+                raise ContainerUnresponsive("c")
+            return find(session_id)
+
+        self.patch(self.containers, "find", unresponsive)
+        self.assertIs(self.successResultOf(self.sessions.get("s")).status, SessionStatus.RUNNING)
+        page, _ = self.successResultOf(self.sessions.list())
+        self.assertEqual([session.id for session in page], ["t", "s"])
+        self.successResultOf(self.sessions.delete("s"))
         self.assert_nothing_left("s")
 
     def test_an_engine_that_is_away_leaves_the_id_free(self) -> None:
@@ -435,6 +477,43 @@ class ChangeTests(SessionsTestCase):
             self.assertIsNone(self.successResultOf(self.sessions.delete("s")))
             self.assert_nothing_left("s")
         self.failureResultOf(self.sessions.delete("a/b"), InvalidRequest)
+
+    def test_f35_delete_removes_container_and_workspace_even_when_the_row_cannot_be_written(self) -> None:
+        self.create("s")
+        self.store.failing = {"replace": "before", "remove": "before"}
+        self.successResultOf(self.sessions.delete("s"))
+        self.assertEqual((list(self.containers.every()), self.containers.workspaces(), self.unfinished), ([], [], 1))
+        self.failureResultOf(self.sessions.get("s"), SessionNotFound)
+        self.failureResultOf(self.sessions.start("s"), SessionNotFound)
+        self.assertEqual(self.successResultOf(self.sessions.list()), ([], None))
+        self.successResultOf(self.sessions.delete("s"))
+        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), StoreUnavailable)
+        self.store.failing = {}
+        self.create("s", user_id="u2")
+
+    def test_f35_a_row_that_can_be_written_in_the_end_is_the_end_of_it(self) -> None:
+        self.create("s")
+        self.store.failing = {"replace": "before"}
+        self.successResultOf(self.sessions.delete("s"))
+        self.assert_nothing_left("s")
+        self.assertEqual((self.unfinished, bool(self.deletions)), (0, False))
+
+    def test_f35_a_deletion_that_only_began_to_be_written_is_finished_later(self) -> None:
+        self.create("s")
+        self.store.failing = {"remove": "before"}
+        self.successResultOf(self.sessions.delete("s"))
+        row = self.row("s")
+        assert row is not None
+        self.assertEqual((row.phase, self.unfinished, bool(self.deletions)), (Phase.DELETING, 1, False))
+
+    def test_f35_no_more_deletions_are_remembered_than_is_sensible(self) -> None:
+        for name in "abc":
+            self.create(name)
+        self.store.failing = {"replace": "before", "remove": "before"}
+        for name in "ab":
+            self.successResultOf(self.sessions.delete(name))
+        self.failureResultOf(self.sessions.delete("c"), StoreUnavailable)
+        self.assertEqual([one.session_id for one in self.containers.every()], ["c"])
 
     def test_delete_removes_what_no_row_owns(self) -> None:
         self.containers.add("s", managed=True)

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError, EngineUnavailable
 from sandbox.domain.model import Container
-from sandbox.runtimes.docker.agent_link import Outcome
+from sandbox.runtimes.docker.agent_link import SharedResult
 from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.reactor_calls import ReactorCalls
 
@@ -60,11 +60,11 @@ class StartGuard:
         :raises EngineUnavailable: when the engine as a whole does not answer; the container is then left as it is.
         :raises ContainerNotRunning: when the container was paused meanwhile.
         """
-        answer: Outcome[T] = Outcome()
+        answer: SharedResult[T] = SharedResult()
 
         async def alone() -> None:
-            begun: Outcome[None] = Outcome()
-            outcome: Outcome[T] = Outcome()
+            begun: SharedResult[None] = SharedResult()
+            outcome: SharedResult[T] = SharedResult()
             running = Deferred.fromCoroutine(_awaited(attempt(lambda: begun.finish(None))))
             running.addBoth(outcome.finish).addBoth(begun.finish)
             await begun.wait()
@@ -90,7 +90,7 @@ class StartGuard:
         for give_up in list(self._hanging):
             give_up()
 
-    async def _end(self, container: Container, outcome: Outcome[T], answer: Outcome[T]) -> None:
+    async def _end(self, container: Container, outcome: SharedResult[T], answer: SharedResult[T]) -> None:
         """Wait until a start that hangs does so no longer, for as long as the engine may hold its lock."""
         while True:
             self._calls.leave_alone(container.id)
@@ -124,7 +124,7 @@ class StartGuard:
         )
         return unavailable(f"it did not start within {self._timeout:g} s, so the container is killed")
 
-    async def _comes(self, outcome: Outcome[T], seconds: float) -> bool:
+    async def _comes(self, outcome: SharedResult[T], seconds: float) -> bool:
         with suppress(Exception):
             await outcome.wait().addTimeout(seconds, self._reactor)
         return outcome.over

@@ -52,7 +52,7 @@ class MemoryStore:
     def instance(self) -> Deferred[str]:
         return self._call(lambda: self._instance)
 
-    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
+    def transaction(self, name: str, work: Work[T], *, erases: bool = False) -> Deferred[T]:
         return self._call(lambda: self._run(work))
 
     def read(self, name: str, work: Work[T]) -> Deferred[T]:

@@ -119,7 +119,7 @@ class PlatformStore:
     def instance(self) -> Deferred[str]:
         return self._here(lambda: self._connections.fingerprint)
 
-    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
+    def transaction(self, name: str, work: Work[T], *, erases: bool = False) -> Deferred[T]:
         return self.read(name, work)
 
     def read(self, name: str, work: Work[T]) -> Deferred[T]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.net.instruments import PoolUsage
 from sandbox.settings import SettingError
 from sandbox.stores.interface import IStore, Transaction, Work
@@ -14,6 +15,7 @@ from sandbox.stores.migrations import migrations, pending
 from sandbox.stores.postgres.connection import Connection
 from sandbox.stores.postgres.connections import Connections
 from sandbox.stores.sql.transactions import committed, transaction_on
+from sandbox.stores.write_check import WriteCheck
 
 T = TypeVar("T")
 
@@ -40,12 +42,24 @@ class PostgresStore:
     :param size: connections at once.
     :param queue: calls that may wait for a connection before more are refused.
     :param timeout: seconds that a call may take.
+    :param write_check: seconds at least between the writes of :meth:`ping`.
     :raises SettingError: when the URL cannot be parsed.
     """
 
     read_only = False
 
-    def __init__(self, reactor: Any, url: str, *, size: int = 4, queue: int = 512, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        url: str,
+        *,
+        size: int = 4,
+        queue: int = 512,
+        timeout: float = 5.0,
+        write_check: float = 10.0,
+    ) -> None:
+        self._reactor = reactor
+        self._writes = WriteCheck(write_check)
         self._migrations = migrations("postgres")
         self._connections = Connections(reactor, url, self._migrate, size=size, queue=queue, timeout=timeout)
 
@@ -68,7 +82,7 @@ class PostgresStore:
     def instance(self) -> Deferred[str]:
         return Deferred.fromCoroutine(self._instance())
 
-    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
+    def transaction(self, name: str, work: Work[T], *, erases: bool = False) -> Deferred[T]:
         return Deferred.fromCoroutine(self._transaction(work))
 
     def read(self, name: str, work: Work[T]) -> Deferred[T]:
@@ -100,7 +114,17 @@ class PostgresStore:
         await connection.runOperation("COMMIT")
 
     async def _ping(self) -> None:
-        await self._connections.run(lambda connection: connection.query("SELECT name FROM sandbox_instance"))
+        await self._instance()
+        if not self._writes.begin(self._reactor.seconds()):
+            return
+        try:
+            await self._connections.run(
+                lambda connection: connection.execute("UPDATE sandbox_instance SET name = name")
+            )
+        except StoreUnavailable as error:
+            self._writes.ended(error)
+            raise
+        self._writes.ended()
 
     async def _instance(self) -> str:
         ((name,),) = await self._connections.run(

@@ -18,13 +18,15 @@ from sandbox.domain.errors import StoreUnavailable
 from sandbox.settings import SettingError
 from sandbox.stores.migrations import Migration, migrations, pending, statements
 from sandbox.stores.rows import in_use
+from sandbox.stores.sqlite.reserve import FULL
 
 _log = Logger()
 
+DISK_FULL = "The database's disk is full"
 #: What an operator can do something about, by SQLite's primary result code; the rest is told as it is not.
 _REASONS = {
     sqlite3.SQLITE_BUSY: "The database is locked by another program",
-    sqlite3.SQLITE_FULL: "The database's disk is full",
+    sqlite3.SQLITE_FULL: DISK_FULL,
     sqlite3.SQLITE_IOERR: "The database's disk fails",
     sqlite3.SQLITE_READONLY: "The database file cannot be written",
     sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened",
@@ -140,6 +142,13 @@ def _use_log(cursor: Transaction, timeout: float) -> None:
 def first(cursor: Transaction, sql: str, values: Sequence[object] = ()) -> Any:
     """The first row of a query, or ``None``."""
     return cursor.execute(sql, values).fetchone()
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it may have failed for lack of room. SQLite takes a sync or a mapping without room for a failing disk."""
+    if isinstance(error, sqlite3.Error):
+        return _reason(error)[0] in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def _reason(error: sqlite3.Error) -> tuple[int, str]:

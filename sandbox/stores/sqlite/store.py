@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.enterprise.adbapi import Transaction as Cursor
@@ -11,12 +12,25 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
+from sandbox.domain.errors import StoreUnavailable
 from sandbox.net.instruments import PoolUsage
 from sandbox.stores.interface import IStore, Transaction, Work
 from sandbox.stores.limiter import ConcurrencyLimiter
 from sandbox.stores.sql.dialect import SQLITE, Rows
 from sandbox.stores.sql.transactions import committed, run_at_once, transaction_on
-from sandbox.stores.sqlite.file import FileLock, at_start, connected, first, make_file, migrate, translate
+from sandbox.stores.sqlite.file import (
+    DISK_FULL,
+    FileLock,
+    at_start,
+    connected,
+    first,
+    is_full,
+    make_file,
+    migrate,
+    translate,
+)
+from sandbox.stores.sqlite.reserve import Reserve
+from sandbox.stores.write_check import WriteCheck
 
 T = TypeVar("T")
 
@@ -33,17 +47,31 @@ class SqliteStore:
     :param threads: connections, each in a thread of this store's own.
     :param queue: calls that may wait for a thread before more are refused.
     :param timeout: seconds that a call may take; also how long SQLite waits for another program's lock.
+    :param write_check: seconds at least between the writes of :meth:`ping`.
+    :param reserve: bytes kept free on the disk for deletions, from :meth:`acquire_lease` on.
     """
 
     read_only = False
 
-    def __init__(self, reactor: Any, path: str, *, threads: int = 4, queue: int = 512, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        path: str,
+        *,
+        threads: int = 4,
+        queue: int = 512,
+        timeout: float = 5.0,
+        write_check: float = 10.0,
+        reserve: int = 0,
+    ) -> None:
         self._reactor = reactor
         self.path = path
         self._threads = threads
         self._timeout = timeout
         self._limiter = ConcurrencyLimiter(reactor, size=threads, queue=queue, timeout=timeout)
         self._lease = FileLock(path)
+        self._reserve = Reserve(path, reserve)
+        self._writes = WriteCheck(write_check)
         self._pool: ConnectionPool | None = None
         self._changing = DeferredLock()  # a close that comes while opening closes what was opened
 
@@ -55,32 +83,75 @@ class SqliteStore:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._prepare()))
 
     def acquire_lease(self) -> Deferred[None]:
-        return self._call(lambda cursor: self._lease.take())
+        def take(cursor: Cursor) -> None:
+            self._lease.take()
+            self._reserve.take()
+
+        return self._call(take)
 
     def close(self) -> Deferred[None]:
         return self._changing.run(lambda: Deferred.fromCoroutine(self._finish()))
 
     def ping(self) -> Deferred[None]:
-        return self._call(lambda cursor: first(cursor, "SELECT name FROM sandbox_instance") and None)
+        return Deferred.fromCoroutine(self._ping())
 
     def instance(self) -> Deferred[str]:
         return self._call(lambda cursor: str(first(cursor, "SELECT name FROM sandbox_instance")[0]))
 
-    def transaction(self, name: str, work: Work[T]) -> Deferred[T]:
-        return self._call(_run, work, then=_after, write=True)
+    def transaction(self, name: str, work: Work[T], *, erases: bool = False) -> Deferred[T]:
+        return self._call(_run, work, True, then=_after, erases=erases)
 
     def read(self, name: str, work: Work[T]) -> Deferred[T]:
-        return self._call(_run, work, then=_after, write=False)
+        return self._call(_run, work, False, then=_after)
 
     def _call(
-        self, work: Callable[..., Any], *arguments: object, then: Callable[[Any], T] | None = None, **options: object
+        self,
+        work: Callable[..., Any],
+        *arguments: object,
+        then: Callable[[Any], T] | None = None,
+        erases: bool = False,
     ) -> Deferred[T]:
-        def run() -> Deferred[T]:
-            assert self._pool is not None
-            done: Deferred[T] = self._pool.runInteraction(work, *arguments, **options)
-            return done if then is None else done.addCallback(then)
+        """Run ``work`` with a cursor, in a thread.
 
-        return self._limiter.run(run).addErrback(translate)
+        :param then: called with its result on the reactor's thread, whether the caller still waits or not.
+        :param erases: whether a full disk releases the reserve for it.
+        """
+
+        async def run() -> T:
+            assert self._pool is not None
+            try:
+                done = await self._pool.runInteraction(work, *arguments)
+            except sqlite3.Error as error:
+                if not (erases and is_full(error) and await self._in_thread(self._reserve.release)):
+                    raise
+                done = await self._pool.runInteraction(work, *arguments)
+            return cast(T, done if then is None else then(done))
+
+        return self._limiter.run(lambda: Deferred.fromCoroutine(run())).addErrback(translate)
+
+    def _in_thread(self, work: Callable[[], bool]) -> Deferred[bool]:
+        assert self._pool is not None
+        done: Deferred[bool] = deferToThreadPool(self._reactor, self._pool.threadpool, work)
+        return done
+
+    def _find_room(self, cursor: Cursor) -> bool:
+        if not self._reserve.probe():
+            return False
+        self._reserve.take()
+        return True
+
+    async def _ping(self) -> None:
+        await self._call(lambda cursor: first(cursor, "SELECT name FROM sandbox_instance"))
+        if not self._writes.begin(self._reactor.seconds()):
+            return
+        try:
+            await self._call(_write)
+            if not await self._call(self._find_room):
+                raise StoreUnavailable(DISK_FULL)
+        except StoreUnavailable as error:
+            self._writes.ended(error)
+            raise
+        self._writes.ended()
 
     async def _prepare(self) -> None:
         if self._pool is not None:
@@ -101,6 +172,9 @@ class SqliteStore:
             await deferToThreadPool(self._reactor, pool.threadpool, make_file, self.path)
             await pool.runInteraction(migrate, self._timeout)
         except BaseException as error:
+            if is_full(error):
+                # The next attempt to open finds room, and sessions can be deleted then.
+                await deferToThreadPool(self._reactor, pool.threadpool, self._reserve.release)
             await self._end(pool)
             raise at_start(error, self.path) from error
         self._pool = pool
@@ -124,6 +198,10 @@ class SqliteStore:
         await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), pool.finalClose)
 
 
+def _write(cursor: Cursor) -> None:
+    cursor.execute("UPDATE sandbox_instance SET name = name")
+
+
 class _SqliteConnection:
     """A cursor of one of the pool's threads, as aggregates use it."""
 
@@ -141,7 +219,7 @@ class _SqliteConnection:
         return rows
 
 
-def _run(cursor: Cursor, work: Work[T], *, write: bool) -> tuple[T, Transaction]:
+def _run(cursor: Cursor, work: Work[T], write: bool) -> tuple[T, Transaction]:
     """In a thread; the pool commits, or rolls back what raises."""
     transaction = transaction_on(_SqliteConnection(cursor))
     if write:
