@@ -122,7 +122,8 @@ class AgentStarter:
         self._guard = StartGuard(reactor, calls, rescue, timeout=timeout)
 
     def close(self) -> None:
-        """Give up the starts that hang."""
+        """Give up the starts that hang, and look after none any more."""
+        self._rescue.close()
         self._guard.close()
 
     async def open(self, container: Container, new_link: Callable[[], AgentLink]) -> AgentLink:

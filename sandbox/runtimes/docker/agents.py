@@ -69,6 +69,7 @@ class Agents:
         self._reactor = reactor
         self._settings = settings
         start_timeout = min(settings.agent_start_timeout, settings.engine_timeout)
+        self._calls = calls_of(reactor, settings) if container_calls is None else container_calls
         rescue = ReactorCalls(reactor, settings.docker_host, timeout=start_timeout)
         # Threads of their own: starting agents must not wait for containers that are being created or removed.
         self._engine = Engine(
@@ -83,7 +84,7 @@ class Agents:
         self._starter = AgentStarter(
             reactor,
             self._engine,
-            container_calls or calls_of(reactor, settings),
+            self._calls,
             rescue,
             # Should our end of a stream vanish unnoticed, its agent ends by itself some time after we would have.
             lease=round(settings.agent_idle_timeout * 2 + 60) if settings.agent_idle_timeout else 0,
@@ -123,6 +124,7 @@ class Agents:
             await DeferredList(ending, consumeErrors=True)
             self._pool.close()
             self._starter.close()
+            self._calls.close()
             await self._engine.close()
 
         return Deferred.fromCoroutine(run())

@@ -38,6 +38,14 @@ class ContainerCalls:
         self._limit = limit
         self._locks: dict[str, DeferredLock] = {}
         self._unresponsive: dict[str, float] = {}
+        self._pings: set[Deferred[None]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Find out no more whose fault it is that a call does not come back."""
+        self._closed = True
+        for ping in list(self._pings):
+            ping.cancel()
 
     def run(self, container_id: str, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
         """Do ``work`` when no other call about the container is under way.
@@ -94,19 +102,24 @@ class ContainerCalls:
 
     def _suspect(self, container_id: str) -> None:
         """A call about the container did not come back, for which the engine as a whole may have been the reason."""
+        if self._closed:
+            return
         self.leave_alone(container_id)
 
-        def engine_away(failure: Failure) -> None:
-            self.forget(container_id)
-
-        def engine_answers(_: object) -> None:
+        def pinged(result: object) -> None:
+            self._pings.discard(ping)
+            if isinstance(result, Failure):
+                self.forget(container_id)
+                return
             _log.warn(
                 "the engine does not answer for container={container}: it is left alone for {seconds:g} s",
                 container=container_id[:12],
                 seconds=self._backoff,
             )
 
-        self._ping().addCallbacks(engine_answers, engine_away)
+        ping = self._ping()
+        self._pings.add(ping)
+        ping.addBoth(pinged)
 
     def _check(self, container_id: str) -> None:
         until = self._unresponsive.get(container_id)

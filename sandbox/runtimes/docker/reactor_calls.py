@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent
@@ -54,6 +54,14 @@ class ReactorCalls:
         self._reactor = reactor
         self._timeout = timeout
         self._agent = Agent.usingEndpointFactory(reactor, EngineEndpoints(reactor, url))
+        self._running: set[Deferred[Any]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Give up the calls that run, and make no more."""
+        self._closed = True
+        for call in list(self._running):
+            call.cancel()
 
     def ping(self) -> Deferred[None]:
         """Whether the engine answers.
@@ -91,6 +99,8 @@ class ReactorCalls:
         return self._bounded(run())
 
     async def _ask(self, method: bytes, target: bytes, fine: tuple[int, ...] = ()) -> bytes:
+        if self._closed:
+            raise EngineUnavailable("The connection to the Docker engine is closed")
         response: IResponse = await self._agent.request(method, _BASE + target)
         body = _Body()
         response.deliverBody(body)
@@ -100,9 +110,12 @@ class ReactorCalls:
         return content
 
     def _bounded(self, work: Any) -> Deferred[Any]:
-        def unavailable(failure: Failure) -> Failure:
-            if failure.check(EngineUnavailable, CancelledError):
-                return failure
-            return Failure(EngineUnavailable(f"The Docker engine does not answer ({type(failure.value).__name__})"))
+        def ended(result: Any) -> Any:
+            self._running.discard(call)
+            if not isinstance(result, Failure) or result.check(EngineUnavailable):
+                return result
+            return Failure(EngineUnavailable(f"The Docker engine does not answer ({type(result.value).__name__})"))
 
-        return Deferred.fromCoroutine(work).addTimeout(self._timeout, self._reactor).addErrback(unavailable)
+        call: Deferred[Any] = Deferred.fromCoroutine(work)
+        self._running.add(call)
+        return call.addTimeout(self._timeout, self._reactor).addBoth(ended)
