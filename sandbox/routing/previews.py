@@ -98,7 +98,7 @@ class Previews:
             return found
 
         async def ask() -> Destination:
-            return self._destination(preview, await self._runtime.find(session_id))
+            return self._destination(preview, await self._runtime.route(session_id))
 
         return Deferred.fromCoroutine(ask())
 

@@ -45,6 +45,13 @@ class IRuntime(Interface):
         :raises ContainerNotFound: when no container carries the label.
         """
 
+    def route(session_id: str) -> Deferred[Container]:
+        """The session's container for carrying something to its address: :meth:`find`'s or, for a while after the
+        engine went away, the one that was certain then. Nothing else may be concluded from that one.
+
+        :raises ContainerNotFound: when no container carries the label.
+        """
+
     def list() -> Deferred[Sequence[ContainerSummary]]:
         """Every container that carries the session label, in one look that waits for none of them."""
 

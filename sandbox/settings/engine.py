@@ -42,6 +42,12 @@ class Engine:
         "5",
         "Seconds at most between attempts to follow the engine's events again.",
     )
+    engine_grace: float = variable(
+        "ENGINE_GRACE",
+        SECONDS,
+        "30",
+        "Seconds for which previews go on to containers that were certain when the engine went away; 0: not at all.",
+    )
     engine_timeout: float = variable(
         "ENGINE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one engine call may take."
     )

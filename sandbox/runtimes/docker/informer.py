@@ -17,6 +17,7 @@ from sandbox.domain.model import Container, ContainerSummary
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, ContainerCache, event_from
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
+from sandbox.runtimes.docker.grace import Grace
 from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.docker.memory_log import MemoryLog
@@ -68,6 +69,7 @@ class Informer:
     :param heartbeat: seconds between signs of life, without one of which the stream is given up; also how long
         inspections are waited for when stock is taken.
     :param retry_max: seconds at most between attempts.
+    :param grace: is told when the engine goes away and when it answers again.
     :ivar counts: how the stream has been.
     """
 
@@ -82,6 +84,7 @@ class Informer:
         inspections: int,
         heartbeat: float,
         retry_max: float,
+        grace: Grace | None = None,
     ) -> None:
         self._cache = ContainerCache()
         self._clock = clock
@@ -93,6 +96,7 @@ class Informer:
         self._memory = MemoryLog(clock)
         self._heartbeat = heartbeat
         self._retry_max = retry_max
+        self._grace = grace or Grace(clock, lambda: succeed(None), 0)
         self._trusted = False
         self.counts = StreamCounts()
         self._last_event_ns: int | None = None
@@ -131,6 +135,13 @@ class Informer:
     def cached(self, session_id: str) -> Container | None:
         """The session's container, when the picture can be trusted about it now."""
         return self._cache.cached(session_id) if self._trusted else None
+
+    async def remembered(self, session_id: str) -> Container | None:
+        """The session's container, when it was certain before the engine went away, which it still is."""
+        before = self._cache.cached(session_id)
+        if before is None or self._trusted or not await self._grace.holds():
+            return None
+        return before if self._cache.cached(session_id) is before else None
 
     def sessions(self) -> int:
         """How many sessions have containers, as far as is known."""
@@ -177,7 +188,9 @@ class Informer:
         self._open_done()
 
     async def _follow(self) -> None:
-        since = self._since(await self._events.ping())
+        moment = await self._events.ping()
+        self._grace.end()
+        since = self._since(moment)
         reading = await self._events.stream(_FILTERS, since, self._received)
         beats = LoopingCall(self._beat, reading)
         beats.clock = self._clock
@@ -187,6 +200,8 @@ class Informer:
             beats.start(self._heartbeat, now=False).addErrback(self._died)
             await reading.ended
         finally:
+            if self._trusted:
+                self._grace.begin()
             self._trusted = False
             self.counts.since = None
             beats.stop()

@@ -17,9 +17,11 @@ from sandbox.runtimes.docker.agents import Agents, calls_of
 from sandbox.runtimes.docker.containers import Containers
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.events import EngineEvents
+from sandbox.runtimes.docker.grace import Grace
 from sandbox.runtimes.docker.informer import Informer, StreamCounts
 from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.lookup import Lookup
+from sandbox.runtimes.docker.reactor_calls import ReactorCalls
 from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.settings import Settings
 
@@ -64,6 +66,7 @@ class DockerRuntime:
             instance=instance,
             command=program.idle_command(),
         )
+        self._pings = ReactorCalls(reactor, settings.docker_host, timeout=settings.engine_heartbeat)
         self._events = EngineEvents(
             reactor, settings.docker_host, timeout=settings.engine_heartbeat, pings=self.calls["ping"]
         )
@@ -77,6 +80,7 @@ class DockerRuntime:
             inspections=max(1, settings.engine_query_threads // 2),
             heartbeat=settings.engine_heartbeat,
             retry_max=settings.engine_retry_max,
+            grace=Grace(reactor, self._pings.ping, settings.engine_grace),
         )
 
     @property
@@ -113,6 +117,7 @@ class DockerRuntime:
         """As ``IRuntime.close``."""
 
         async def run() -> None:
+            self._pings.close()
             await self._informer.close()
             await self._agents.close()
             await self._control.close()
@@ -138,6 +143,14 @@ class DockerRuntime:
                 if self._informer.mark(session_id) == mark:
                     return found
             return await self._lookup.find(session_id)
+
+        return Deferred.fromCoroutine(run())
+
+    def route(self, session_id: str) -> Deferred[Container]:
+        """As ``IRuntime.route``."""
+
+        async def run() -> Container:
+            return await self._informer.remembered(session_id) or await self.find(session_id)
 
         return Deferred.fromCoroutine(run())
 

@@ -26,12 +26,14 @@ class MemoryContainers:
 
     :param images: what it can make containers from, each with the user that it names.
     :param ended: called with the id of each container that died or was removed.
+    :ivar grace: whether previews go on while the engine is away.
     """
 
     def __init__(self, images: Mapping[str, str], ended: Callable[[str], None]) -> None:
         self.images = dict(images)
         self._ended = ended
         self.away = False
+        self.grace = False
         self._containers: dict[str, Container] = {}
         self._workspaces: set[str] = set()
         self._listeners: list[Listener] = []
@@ -57,6 +59,10 @@ class MemoryContainers:
         if found is None:
             raise ContainerNotFound(session_id)
         return found
+
+    def route(self, session_id: str) -> Container:
+        """As ``IRuntime.route``."""
+        return (choose(self._of(session_id)) if self.away and self.grace else None) or self.find(session_id)
 
     def every(self) -> Sequence[Container]:
         """As ``IRuntime.list``."""

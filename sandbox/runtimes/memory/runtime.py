@@ -57,6 +57,10 @@ class MemoryRuntime:
         """As ``IRuntime.find``."""
         return _call(lambda: self.containers.find(session_id))
 
+    def route(self, session_id: str) -> Deferred[Container]:
+        """As ``IRuntime.route``."""
+        return _call(lambda: self.containers.route(session_id))
+
     def list(self) -> Deferred[Sequence[ContainerSummary]]:
         """As ``IRuntime.list``."""
         return _call(self.containers.every)

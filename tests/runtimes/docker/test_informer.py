@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from sandbox.domain.errors import EngineUnavailable
+from sandbox.domain.errors import ContainerNotFound, EngineUnavailable
 from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from tests.contracts.runtime_lifecycle import pause, until
@@ -45,16 +45,11 @@ class FollowingTests(TestCase):
         await deferToThread(self.engine.ensure_running)
         await deferToThread(self.site.close)
 
-    async def opened(self) -> DockerRuntime:
+    async def opened(self, **changes: str) -> DockerRuntime:
         """A runtime that notices soon, and works with one thread of each kind: the stream takes none."""
-        settings = self.site.settings(
-            SESSION_NETWORK="none",
-            ENGINE_HEARTBEAT="0.5",
-            ENGINE_RETRY_MAX="0.2",
-            ENGINE_TIMEOUT="20",
-            ENGINE_THREADS="1",
-            ENGINE_QUERY_THREADS="1",
-        )
+        soon = {"ENGINE_HEARTBEAT": "0.5", "ENGINE_RETRY_MAX": "0.2", "ENGINE_TIMEOUT": "20"}
+        one = {"ENGINE_THREADS": "1", "ENGINE_QUERY_THREADS": "1", "SESSION_NETWORK": "none"}
+        settings = self.site.settings(**{**soon, **one, **changes})
         runtime = DockerRuntime(reactor, settings, self.site.instance)
         self.addCleanup(runtime.close)
         runtime.watch(lambda session_id, container: self.heard.append((session_id, container)))
@@ -136,6 +131,57 @@ class FollowingTests(TestCase):
         await until(self.shows(container.session_id, ContainerState.RUNNING))
         self.assertEqual(len(self.returned), 1)
 
+    async def test_f47_previews_go_on_while_the_engine_is_away_and_ask_it_again_when_it_answers(self) -> None:
+        container = await self.create()
+        session_id = container.session_id
+        known = self.runtime.cached(session_id)
+        await deferToThread(self.engine.stop, signal.SIGKILL)
+        await until(lambda: self.runtime.cached(session_id) is None)
+        self.assertEqual(await self.runtime.route(session_id), known)
+        await self.fails(lambda: self.runtime.find(session_id))
+        # Whatever the informer knows by then: the address may be another's from the engine's first answer on.
+        self.runtime._follower._delay = 60
+        await deferToThread(self.engine.start)
+        await deferToThread(self.site.engine.remove_container, container.id, force=True)
+        with self.assertRaises(ContainerNotFound):
+            await self.runtime.route(session_id)
+
+    async def test_f47_a_frozen_engine_is_away_until_it_goes_on(self) -> None:
+        container = await self.create()
+        known = self.runtime.cached(container.session_id)
+        self.engine.send(signal.SIGSTOP)
+        await until(lambda: self.runtime.cached(container.session_id) is None)
+        for _ in range(3):
+            self.assertEqual(await self.runtime.route(container.session_id), known)
+        self.engine.send(signal.SIGCONT)
+        await deferToThread(self.site.engine.remove_container, container.id, force=True)
+        with self.assertRaises(ContainerNotFound):
+            await self.runtime.route(container.session_id)
+
+    async def test_f47_the_grace_ends_and_there_may_be_none(self) -> None:
+        container = await self.create()
+        short, none = await self.opened(ENGINE_GRACE="0.1"), await self.opened(ENGINE_GRACE="0")
+        await deferToThread(self.engine.stop)
+        for runtime in (short, none):
+            await until(lambda runtime=runtime: runtime.cached(container.session_id) is None)
+        await pause(0.2)
+        for runtime in (short, none):
+            await self.fails(lambda runtime=runtime: runtime.route(container.session_id))
+
+    async def test_f47_what_was_not_certain_is_not_gone_on_with(self) -> None:
+        container = await self.create()
+        self.runtime._follower._picture.claim(container.id, container.session_id)
+        await deferToThread(self.engine.stop, signal.SIGKILL)
+        await self.fails(lambda: self.runtime.route(container.session_id))
+
+    async def test_f47_a_creation_with_a_frozen_engine_waits_for_it_once(self) -> None:
+        await self.create()
+        runtime = await self.opened(ENGINE_TIMEOUT="1")
+        self.engine.send(signal.SIGSTOP)
+        spec = ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX)
+        await self.fails(lambda: runtime.create(spec))
+        self.assertEqual({name for name, calls in runtime.calls.items() if calls.errors} - {"ping"}, {"look at image"})
+
     async def test_an_engine_that_is_away_at_the_start(self) -> None:
         container = await self.create()
         await self.runtime.close()
@@ -154,3 +200,31 @@ class FollowingTests(TestCase):
         self.heard.clear()
         await pause(0.3)
         self.assertEqual(self.heard, [])
+
+
+class LiveRestoreTests(TestCase):
+    """An engine whose containers run on while it is away."""
+
+    timeout = 120
+
+    async def test_f47_a_restart_of_the_engine_cuts_nothing(self) -> None:
+        engine = PrivateEngine(live_restore=True)
+        self.addCleanup(deferToThread, engine.close)
+        await deferToThread(engine.start)
+        site = Site(engine.url)
+        self.addCleanup(deferToThread, site.close)
+        settings = site.settings(SESSION_NETWORK="none", ENGINE_HEARTBEAT="0.5", ENGINE_RETRY_MAX="0.2")
+        runtime = DockerRuntime(reactor, settings, site.instance)
+        self.addCleanup(runtime.close)
+        await runtime.open()
+        container = await runtime.create(ContainerSpec(session_id=site.session_id(), image=BUSYBOX))
+        await until(lambda: runtime.cached(container.session_id))
+        heard: list[Container | None] = []
+        runtime.watch(lambda session_id, container: heard.append(container))
+        await deferToThread(engine.stop)
+        await until(lambda: runtime.cached(container.session_id) is None)
+        self.assertEqual(await runtime.route(container.session_id), container)
+        await deferToThread(engine.start)
+        self.assertEqual(await runtime.route(container.session_id), container)
+        await until(lambda: runtime.cached(container.session_id))
+        self.assertEqual([one for one in heard if one is None or not one.running], [])
