@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from sandbox.net.fairness import Intake, RunQueue
 from sandbox.protocols.docker_stream import STDERR, FrameError, StreamDemultiplexer
@@ -71,7 +74,16 @@ class SharedResult(Generic[T]):
 
 
 class Exchange(SharedResult[T], ABC):
-    """One request and its replies. Subclasses take the replies in and call :meth:`finish`."""
+    """One request and its replies. Subclasses take the replies in and call :meth:`finish`.
+
+    :ivar discarded: whether nothing waits for what comes, so that none of it is kept.
+    """
+
+    discarded = False
+
+    def discard(self) -> None:
+        """Keep nothing of what came or comes."""
+        self.discarded = True
 
     @abstractmethod
     def received(self, kind: int, payload: bytes) -> bool:
@@ -97,20 +109,37 @@ class Greeting(Exchange[protocol.Refusal | None]):
         return True
 
 
+@implementer(IPushProducer)
 class AgentLink(Protocol):
     """The stream of the agent's ``docker exec``.
 
+    A request's frames are made and written as the agent takes them, one request after the other.
+
     :param ended: called once when the connection is gone.
     :param run_queue: has the replies that one turn has no room for.
+    :param stalled: called each time that the agent does not take what is sent at once.
+    :ivar paused: whether it does not just now.
+    :ivar pauses: how often it did not.
     """
 
     transport: Any
 
-    def __init__(self, ended: Callable[[AgentLink], None], run_queue: RunQueue) -> None:
+    def __init__(
+        self,
+        ended: Callable[[AgentLink], None],
+        run_queue: RunQueue,
+        stalled: Callable[[AgentLink], None] = lambda link: None,
+    ) -> None:
         self._ended = ended
         self._run_queue = run_queue
+        self._stalled = stalled
         self._intake: Intake | None = None
         self._unread: Iterator[None] = iter(())
+        self._outgoing: deque[tuple[int, Iterator[bytes]]] = deque()
+        self._unsent: set[int] = set()
+        self._writing = False
+        self.paused = False
+        self.pauses = 0
         self._stream = StreamDemultiplexer()
         self._replies = protocol.ReplyParser()
         self._exchanges: dict[int, Exchange[object]] = {}
@@ -124,7 +153,24 @@ class AgentLink(Protocol):
     def connectionMade(self) -> None:
         """Twisted's callback."""
         self.connected_now = not self._closed
+        assert self.transport is not None
+        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._abort()
+
+    def pauseProducing(self) -> None:
+        """As ``IPushProducer.pauseProducing``."""
+        self.paused = True
+        self.pauses += 1
+        self._stalled(self)
+
+    def resumeProducing(self) -> None:
+        """As ``IPushProducer.resumeProducing``."""
+        self.paused = False
+        self._write()
+
+    def stopProducing(self) -> None:
+        """As ``IPushProducer.stopProducing``: the connection is gone."""
+        self._outgoing.clear()
 
     @property
     def busy(self) -> int:
@@ -137,18 +183,52 @@ class AgentLink(Protocol):
         :raises ProtocolError: when a frame is too large.
         """
         request_id = self._new_id()
-        whole = list(frames(request_id))
+        pieces = iter(frames(request_id))
+        first = next(pieces)
         if not self.connected_now:
             exchange.finish(Failure(LinkLost(self._last_words())))
             return request_id
         self._exchanges[request_id] = exchange  # type: ignore[assignment]
-        assert self.transport is not None
-        self.transport.writeSequence(whole)
+        self._unsent.add(request_id)
+        self._outgoing.append((request_id, chain((first,), pieces)))
+        self._write()
         return request_id
 
+    def _write(self) -> None:
+        # A write may pause us from inside.
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            while self._outgoing and not self.paused and self.connected_now:
+                request_id, pieces = self._outgoing[0]
+                piece = next(pieces, None)
+                if piece is None:
+                    self._outgoing.popleft()
+                    continue
+                self._unsent.discard(request_id)
+                assert self.transport is not None
+                self.transport.write(piece)
+        finally:
+            self._writing = False
+
+    def pending(self, request_id: int) -> bool:
+        """Whether a request has not had its last reply."""
+        return request_id in self._exchanges
+
     def kill(self, request_id: int) -> None:
-        """Ask the agent to end a request; its last reply tells that it did."""
-        if self.connected_now and request_id in self._exchanges:
+        """Ask the agent to end a request; its last reply tells that it did. What else comes of it is not kept."""
+        exchange = self._exchanges.get(request_id)
+        if exchange is None:
+            return
+        exchange.discard()
+        self._outgoing = deque(one for one in self._outgoing if one[0] != request_id)
+        if request_id in self._unsent:
+            # The agent has never heard of it.
+            self._unsent.discard(request_id)
+            del self._exchanges[request_id]
+            exchange.finish(Failure(LinkLost("")))
+        elif self.connected_now:
             assert self.transport is not None
             self.transport.write(protocol.frame(request_id, protocol.KILL))
 
@@ -174,6 +254,8 @@ class AgentLink(Protocol):
             self._take(self._unread)
         self.connected_now = False
         exchanges, self._exchanges = self._exchanges, {}
+        self._outgoing.clear()
+        self._unsent.clear()
         self._ended(self)
         for exchange in exchanges.values():
             exchange.finish(Failure(LinkLost(self._last_words())))

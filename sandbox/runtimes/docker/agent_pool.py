@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -67,9 +67,11 @@ class AgentPool:
 
     :param idle: seconds after which an unused link is closed; 0 keeps it.
     :param limit: operations at once in one container, waiting ones included.
+    :ivar stalled: called with a link whose agent does not take what is sent.
     """
 
     def __init__(self, reactor: Any, starter: AgentStarter, *, idle: float, limit: int) -> None:
+        self.stalled: Callable[[AgentSlot, AgentLink], None] = lambda slot, link: None
         self._reactor = reactor
         self._starter = starter
         self._idle = idle
@@ -128,7 +130,11 @@ class AgentPool:
 
     async def _open(self, slot: AgentSlot) -> None:
         def attempt() -> AgentLink:
-            slot.attempt = AgentLink(lambda link: self._ended(slot, link), RunQueue.of(self._reactor))
+            slot.attempt = AgentLink(
+                lambda link: self._ended(slot, link),
+                RunQueue.of(self._reactor),
+                lambda link: self.stalled(slot, link),
+            )
             return slot.attempt
 
         link = await self._starter.open(slot.container, attempt)

@@ -28,6 +28,7 @@ from sandbox.runtimes.docker.agent_errors import execution_error
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange, LinkLost
 from sandbox.runtimes.docker.agent_pool import AgentPool, AgentSlot
 from sandbox.runtimes.docker.agent_starter import AgentStarter
+from sandbox.runtimes.docker.agent_watch import LinkWatch
 from sandbox.runtimes.docker.container_calls import ContainerCalls
 from sandbox.runtimes.docker.engine import Engine
 from sandbox.runtimes.docker.execution import Command
@@ -93,6 +94,9 @@ class Agents:
         self._pool = AgentPool(
             reactor, self._starter, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
         )
+        patience = settings.exec_kill_timeout + _SLACK
+        self._watch = LinkWatch(reactor, self._pool, rescue.state, patience=patience)
+        self._pool.stalled = self._watch.stalled
         self._commands: set[_Running] = set()
         self._executions = 0
         self._closing = False
@@ -122,6 +126,7 @@ class Agents:
             self._closing = True
             ending = [command.end(self._settings.exec_kill_timeout + _SLACK) for command in self._commands]
             await DeferredList(ending, consumeErrors=True)
+            self._watch.close()
             self._pool.close()
             self._starter.close()
             self._calls.close()
@@ -217,7 +222,7 @@ class Agents:
             raise _lost("so the command's end cannot be known") from None
         finally:
             self._commands.discard(running)
-            running.let_go()
+            self._watch.kill(slot, link, running.let_go())
 
     def _elapsed_ms(self, begun: float) -> int:
         elapsed: float = self._reactor.seconds() - begun
@@ -248,11 +253,11 @@ class Agents:
             await self._explain(container, slot)
             raise EngineError("the container's agent ended", code="AGENT_LOST") from None
         except TimeoutError:
-            link.kill(request_id)
+            self._watch.kill(slot, link, request_id)
             await self._starter.state(container, allowed=("running",))
             raise WorkspaceError(f"no answer within {self._settings.file_timeout:g} s", code="TIMEOUT") from None
         except (CancelledError, AnswerMemoryExhausted):
-            link.kill(request_id)
+            self._watch.kill(slot, link, request_id)
             raise
 
     async def _explain(self, container: Container, slot: AgentSlot) -> None:
@@ -302,11 +307,11 @@ class _Running:
             self._overdue.reset(patience)
         return self.command.wait().addBoth(lambda _: None)
 
-    def let_go(self) -> None:
-        """Nobody waits for it any more; what still runs of it is killed."""
+    def let_go(self) -> int:
+        """Nothing waits for it any more; its request's id, for what still runs of it is to be killed."""
         if self._overdue.active():
             self._overdue.cancel()
-        self._link.kill(self._id)
+        return self._id
 
 
 def _lost(consequence: str) -> ExecutionFailed:

@@ -24,10 +24,17 @@ class Command(Exchange[Exit | Refusal]):
         self._growth = {kind: Growth(share, STEP) for kind in self._output}
         self._truncated: set[int] = set()
 
+    def discard(self) -> None:
+        """As :meth:`Exchange.discard`."""
+        super().discard()
+        for kept in self._output.values():
+            kept.clear()
+
     def received(self, kind: int, payload: bytes) -> bool:
         """As :meth:`Exchange.received`."""
         if kind in self._output:
-            self._keep(kind, payload)
+            if not self.discarded:
+                self._keep(kind, payload)
             return False
         if kind == protocol.EXIT:
             self.finish(protocol.parse_exit(payload))

@@ -32,7 +32,7 @@ class FileExchange(Exchange[T]):
         """As :meth:`Exchange.received`."""
         if kind == protocol.FAILURE:
             self.refused(protocol.parse_refusal(payload))
-        elif not self.took(kind, payload):
+        elif not self.discarded and not self.took(kind, payload):
             raise ProtocolError("no reply to this request")
         return kind in (protocol.FAILURE, self.last)
 
@@ -82,6 +82,11 @@ class Read(FileExchange[FileContent]):
         self._content = bytearray()
         self._size = 0
 
+    def discard(self) -> None:
+        """As :meth:`Exchange.discard`."""
+        super().discard()
+        self._content.clear()
+
     def took(self, kind: int, payload: bytes) -> bool:
         """As :meth:`FileExchange.took`."""
         if kind == protocol.METADATA and self._metadata is None:
@@ -109,6 +114,11 @@ class Listing(FileExchange[Sequence[Entry]]):
         self._growth = Growth(share)
         self._count = self._weight = 0
         self._entries: list[Entry] = []
+
+    def discard(self) -> None:
+        """As :meth:`Exchange.discard`."""
+        super().discard()
+        self._entries.clear()
 
     def took(self, kind: int, payload: bytes) -> bool:
         """As :meth:`FileExchange.took`."""

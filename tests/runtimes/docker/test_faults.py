@@ -174,6 +174,35 @@ class ImageFaults(FaultsTestCase):
             )
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def deaf(self, then: str) -> None:
+        """Have the agent's program greet, note that it did, and do something else than its work from then on."""
+        script = rf"read -n 9 x; printf '\0\0\0\1\0\0\0\1h\2'; echo >> /begun; {then}"
+        self.lab.run(
+            self.container_id, f"cat > {program.path()} <<'E'\n#!/bin/sh\n{script}\nE\nchmod 755 {program.path()}"
+        )
+
+    def begun(self) -> int:
+        """How many agents have greeted."""
+        return int(self.lab.run(self.container_id, "wc -l < /begun"))
+
+    async def test_f40_an_agent_that_answers_nothing_is_let_go(self) -> None:
+        self.deaf("exec cat > /dev/null")
+        runtime = self.agents(FILE_TIMEOUT="0.2", EXEC_KILL_TIMEOUT="0.1")
+        await self.fails(runtime.stat(self.container, b"."), WorkspaceError, "TIMEOUT")
+        running = runtime.execute(self.container, shell("true"))
+        await self.fails(running, ExecutionFailed, "SUPERVISOR_LOST")
+        await self.fails(runtime.stat(self.container, b"."), WorkspaceError, "TIMEOUT")
+        self.assertEqual(self.begun(), 2)
+
+    async def test_f40_an_agent_that_reads_nothing_is_let_go(self) -> None:
+        self.deaf("exec sleep 1001")
+        runtime = self.agents(EXEC_KILL_TIMEOUT="0.1")
+        writes = [runtime.write_file(self.container, b"x", b"x" * (8 << 20)) for _ in range(2)]
+        for write in writes:
+            with self.assertRaises(EngineError):
+                await write
+        self.assertEqual(self.begun(), 1)
+
     async def test_a_user_that_is_gone_is_said(self) -> None:
         container_id = self.lab.container(user="session")
         self.lab.run(container_id, "echo root:x:0:0:root:/root:/bin/sh > /etc/passwd")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import ExecSpec
+from sandbox.net.fairness import RunQueue
 from sandbox.protocols.docker_stream import STDOUT
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.agent_errors import execution_error, file_error
@@ -75,7 +77,7 @@ class FieldsTests(SynchronousTestCase):
             (protocol.FAILURE, struct.pack(">BI", 5, 2**31)),
             (protocol.EXIT, struct.pack(">BBBIQ", 0, 0, 0, 0, 2**63)),
         ):
-            link, transport = AgentLink(lambda link: None), Aborted()
+            link, transport = AgentLink(lambda link: None, RunQueue.of(Clock())), Aborted()
             link.makeConnection(transport)
             command = Command(100)
             request_id = link.begin(command, lambda number: [protocol.frame(number, protocol.EXEC)])
