@@ -17,6 +17,8 @@ import docker.errors
 
 from tests.engine import client
 
+_WITH_LOOPBACK = 'ip link set lo up && exec "$@"'
+
 
 class PrivateEngine:
     """A dockerd with its own containerd, state and socket, and no networks; needs root.
@@ -24,6 +26,7 @@ class PrivateEngine:
     :param live_restore: whether containers run on while it is away.
     :param runtimes: further runtimes by name: the program's path and its options.
     :param data_root: where it keeps images, containers and volumes; by default with the rest of its state.
+    :param resolver: what its host's resolv.conf names instead of the real ones; its loopback interface is then up.
     :ivar url: where it listens.
     """
 
@@ -33,11 +36,13 @@ class PrivateEngine:
         live_restore: bool = False,
         runtimes: Mapping[str, Sequence[str]] | None = None,
         data_root: Path | None = None,
+        resolver: str | None = None,
     ) -> None:
         # A short path: a Unix socket's address has room for 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="dockerd-"))
         self.url = f"unix://{self._home}/docker.sock"
         self._data_root = data_root or self._home / "data"
+        self._resolver = resolver
         config = self._home / "daemon.json"
         named = {name: {"path": path, "runtimeArgs": options} for name, (path, *options) in (runtimes or {}).items()}
         config.write_text(json.dumps({"runtimes": named}))
@@ -53,10 +58,17 @@ class PrivateEngine:
                 # Apart from dockerd, as systems run it: it then outlives a dockerd that was killed.
                 command = ["containerd", "--config", "/dev/null", "--address", f"{home}/containerd.sock"]
                 command += ["--root", f"{home}/containers", "--state", f"{home}/state"]
+                if self._resolver is not None:
+                    (home / "resolv.conf").write_text(f"nameserver {self._resolver}\n")
+                    prepare = f'mount --bind {home}/resolv.conf /etc/resolv.conf && exec "$@"'
+                    command = ["unshare", "--mount", "--", "sh", "-c", prepare, "sh", *command]
                 self._containerd = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
                 self._await((home / "containerd.sock").exists, self._containerd)
             # In a network namespace of its own: with --bridge=none it deletes docker0, which belongs to another engine.
             command = ["unshare", "--net", "--", "dockerd", "--host", self.url]
+            if self._resolver is not None:
+                mounts = f"--mount=/proc/{self._containerd.pid}/ns/mnt"
+                command[:3] = ["nsenter", mounts, "--", "unshare", "--net", "--", "sh", "-c", _WITH_LOOPBACK, "sh"]
             command += ["--containerd", f"{home}/containerd.sock"]
             command += ["--data-root", str(self._data_root), "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
             command += ["--bridge=none", "--iptables=false", "--ip-forward=false", *self._options]
@@ -78,6 +90,12 @@ class PrivateEngine:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"dockerd did not start:\n{(self._home / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
+
+    def inside(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Begin a program in the engine's network namespace; its output is to be read."""
+        assert self._process is not None
+        namespace = f"--net=/proc/{self._process.pid}/ns/net"
+        return subprocess.Popen(["nsenter", namespace, "--", *command], stdout=subprocess.PIPE)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal: ``SIGSTOP`` makes a hung engine, ``SIGCONT`` wakes it."""

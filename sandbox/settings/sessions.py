@@ -63,6 +63,13 @@ class Sessions:
     session_pids: int = variable(
         "SESSION_PIDS", whole(16, 1 << 22), "2048", "Processes and threads that a session may have at once."
     )
+    session_disk_mb: int = variable(
+        "SESSION_DISK_MB",
+        whole(0, 1 << 30),
+        "0",
+        "MiB of disk that a session's workspace may take, and as many its root file system; 0: no limit."
+        " Needs an engine on XFS with project quotas (pquota).",
+    )
     session_log_mb: int = variable(
         "SESSION_LOG_MB", whole(1, 1024), "1", "MiB of a container's own log that the engine keeps."
     )

@@ -154,7 +154,7 @@ class AgentLink(Protocol):
         """Twisted's callback."""
         self.connected_now = not self._closed
         assert self.transport is not None
-        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self.transport.registerProducer(self, True)
         self._abort()
 
     def pauseProducing(self) -> None:

@@ -183,13 +183,17 @@ class Containers:
     async def _make(self, spec: ContainerSpec, user: str) -> Container:
         settings, instance = self._settings, self._instance
         name = isolation.resource_name(instance, spec.session_id)
+        internal = False
         if settings.session_network != "none":
             # One of us at a time; of other daemons on the engine it takes care itself.
             look = partial(safe_network, settings=settings, instance=instance)
-            await delay_cancellation(self._network.run(self._do, look, "look at network"))
+            network = await delay_cancellation(self._network.run(self._do, look, "look at network"))
+            internal = bool(network.get("Internal"))
 
         def create(client: docker.APIClient) -> str:
-            config = isolation.container_config(spec, settings, instance=instance, volume=name, command=self._command)
+            config = isolation.container_config(
+                spec, settings, instance=instance, volume=name, command=self._command, internal=internal
+            )
             try:
                 created: str = client.create_container_from_config(config, name)["Id"]
             except docker.errors.ImageNotFound as error:
@@ -211,6 +215,8 @@ class Containers:
             if error.status == 400 and spec.cpus is not None and "CPU" in error.message:
                 # Within our maximum, and more than the engine's machine has.
                 raise InvalidRequest(f"Request body field 'cpus' is refused by the engine: {error.message}") from error
+            if settings.session_disk_mb and ("quota" in error.message or "storage-opt" in error.message):
+                raise EngineError(f"SESSION_DISK_MB: the engine cannot limit disk space: {error.message}") from error
             raise
         foreign = not workspaces.is_root(user)
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from sandbox.domain.errors import EngineUnavailable
-from sandbox.runtimes.docker.agent_link import Outcome
+from sandbox.runtimes.docker.agent_link import SharedResult
 
 #: Seconds within which an engine that works answers a ping. One that is unanswered for longer stays open: its answer is
 #: the first thing that a frozen engine which goes on does.
@@ -31,7 +31,7 @@ class Grace:
         self._ping = ping
         self._seconds = seconds
         self._until: float | None = None
-        self._asking: Outcome[bool] | None = None
+        self._asking: SharedResult[bool] | None = None
         self._unanswered = False
 
     def begin(self) -> None:
@@ -59,7 +59,7 @@ class Grace:
         return self.current
 
     def _ask(self) -> None:
-        asking: Outcome[bool] = Outcome()
+        asking: SharedResult[bool] = SharedResult()
         self._asking, self._unanswered = asking, False
         unanswered = self._clock.callLater(_PROMPT, setattr, self, "_unanswered", True)
 

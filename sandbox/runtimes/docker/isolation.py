@@ -27,6 +27,11 @@ CAPABILITIES = (
 )
 
 
+#: A resolver that nobody can run (RFC 5737), for networks without a way out. Left to itself, the engine asks the host's
+#: resolver for a container where that one is on loopback, from outside of the container's network (CVE-2024-29018).
+NO_RESOLVER = "192.0.2.1"
+
+
 def resource_name(instance: str, session_id: str) -> str:
     """The name of a session's container, and of its volume.
 
@@ -43,12 +48,22 @@ def labels_of(settings: Settings, instance: str, session_id: str) -> dict[str, s
 
 
 def container_config(
-    spec: ContainerSpec, settings: Settings, *, instance: str, volume: str, command: Sequence[str]
+    spec: ContainerSpec,
+    settings: Settings,
+    *,
+    instance: str,
+    volume: str,
+    command: Sequence[str],
+    internal: bool = False,
 ) -> dict[str, Any]:
-    """The body of the engine's ``POST /containers/create`` (API 1.41) for a session."""
+    """The body of the engine's ``POST /containers/create`` (API 1.41) for a session.
+
+    :param internal: whether its network has no way out.
+    """
     labels = labels_of(settings, instance, spec.session_id)
     memory = (spec.memory_mb if spec.memory_mb is not None else settings.session_memory_mb) << 20
     cpus = spec.cpus if spec.cpus is not None else settings.session_cpus
+    size = {"size": f"{settings.session_disk_mb}M"} if settings.session_disk_mb else {}
     return {
         "Image": spec.image,
         "Entrypoint": list(command),
@@ -68,10 +83,15 @@ def container_config(
                     "Target": WORKSPACE,
                     # The engine makes it together with the container: at no time is it one that nobody uses, which a
                     # pruning would take away.
-                    "VolumeOptions": {"Labels": labels, "DriverConfig": {"Name": "local"}},
+                    "VolumeOptions": {
+                        "Labels": labels,
+                        "DriverConfig": {"Name": "local", **({"Options": size} if size else {})},
+                    },
                 }
             ],
             "NetworkMode": settings.session_network,
+            **({"Dns": [NO_RESOLVER], "DnsOptions": ["timeout:1", "attempts:1"]} if internal else {}),
+            **({"StorageOpt": size} if size else {}),
             "CapDrop": ["ALL"],
             "CapAdd": list(CAPABILITIES),
             "SecurityOpt": ["no-new-privileges:true"],

@@ -16,7 +16,7 @@ from sandbox.settings import parse
 INSTANCE = "0123456789ab"
 
 
-def config(spec: ContainerSpec | None = None, **environment: str) -> dict[str, Any]:
+def config(spec: ContainerSpec | None = None, *, internal: bool = False, **environment: str) -> dict[str, Any]:
     """The create call's body under an environment."""
     return container_config(
         spec or ContainerSpec(session_id="s", image="image:1"),
@@ -24,6 +24,7 @@ def config(spec: ContainerSpec | None = None, **environment: str) -> dict[str, A
         instance=INSTANCE,
         volume="volume",
         command=("/agent", "idle"),
+        internal=internal,
     )
 
 
@@ -70,6 +71,18 @@ class ContainerConfigTests(SynchronousTestCase):
         self.assertEqual((host["LogConfig"]["Config"]["max-size"], host["NetworkMode"]), ("3m", "other"))
         self.assertEqual(host["Runtime"], "runsc")
         self.assertNotIn("Runtime", config()["HostConfig"])
+
+    def test_f35_disk_space_by_configuration(self) -> None:
+        host = config(SESSION_DISK_MB="64")["HostConfig"]
+        self.assertEqual(host["StorageOpt"], {"size": "64M"})
+        self.assertEqual(host["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"], {"size": "64M"})
+        free = config()["HostConfig"]
+        self.assertNotIn("StorageOpt", free)
+        self.assertNotIn("Options", free["Mounts"][0]["VolumeOptions"]["DriverConfig"])
+
+    def test_f49_on_an_internal_network_there_is_a_resolver_that_nothing_answers_for(self) -> None:
+        self.assertEqual(config(internal=True)["HostConfig"]["Dns"], ["192.0.2.1"])
+        self.assertNotIn("Dns", config()["HostConfig"])
 
     def test_limits_by_session(self) -> None:
         host = config(ContainerSpec(session_id="s", image="i", memory_mb=32, cpus=0.01))["HostConfig"]
