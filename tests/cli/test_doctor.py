@@ -8,15 +8,18 @@ import secrets
 import shutil
 import socket
 import sqlite3
+import subprocess
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from docker.types import IPAMConfig, IPAMPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.cli.doctor import engine as engine_checks
 from sandbox.cli.doctor import machine
+from sandbox.cli.doctor import network as network_checks
 from sandbox.cli.doctor.environment import read_environment_file, settings_of
 from sandbox.cli.doctor.finding import Finding, Level, Patient
 from tests.cli.command import CommandCase, run
@@ -210,6 +213,34 @@ class Engine(DoctorCase):
         self.assertEqual(self.examine(healthy=True, SESSION_NETWORK_SHARED="true")["network"]["level"], "ok")
         self.only("network", "warning", "previews", SESSION_NETWORK="none")
 
+    def test_f48_another_interface_in_the_way_of_the_network_is_named(self) -> None:
+        # 198.18.0.0/15 is for tests of networks (RFC 2544): nothing else is there.
+        subnet = f"198.18.{secrets.randbelow(256)}"
+        stale = f"st{secrets.token_hex(4)}"
+        ip("link", "add", stale, "type", "bridge")
+        self.addCleanup(ip, "link", "delete", stale)
+        ip("address", "add", f"{subnet}.1/24", "dev", stale)
+        ip("link", "set", stale, "up")
+        name = self.environment["SESSION_NETWORK"]
+        engine = client()
+        self.addCleanup(engine.close)
+        pool = IPAMConfig(pool_configs=[IPAMPool(subnet=f"{subnet}.0/24", gateway=f"{subnet}.2")])
+        options = {"com.docker.network.bridge.enable_icc": "false"}
+        made = engine.create_network(name, driver="bridge", ipam=pool, options=options)
+        self.addCleanup(engine.remove_network, name)
+        bridge = f"br-{made['Id'][:12]}"
+        self.only("network", "failed", f"by {stale} and not by its bridge {bridge}", f"ip link delete {stale}")
+        ip("address", "flush", "dev", stale)
+        self.assertEqual(self.examine(healthy=True)["network"]["level"], "ok")
+
+    def test_f35_a_limit_of_disk_space_that_the_engine_cannot_keep(self) -> None:
+        self.only("engine", "failed", "SESSION_DISK_MB", "pquota", SESSION_DISK_MB="100")
+
+
+def ip(*arguments: str) -> None:
+    """Change the machine's interfaces; needs root."""
+    subprocess.run(["ip", *arguments], check=True)
+
 
 class Elsewhere(SynchronousTestCase):
     """What cannot be had on every machine: an engine of another kind, a user without rights."""
@@ -245,6 +276,28 @@ class Elsewhere(SynchronousTestCase):
         fine, *warnings = self.judged({}, {"MemoryLimit": False, "PidsLimit": False, "CpuCfsQuota": True})
         self.assertEqual(fine.level, Level.OK)
         self.assertEqual([one.message.split()[3] for one in warnings], ["memory", "process"])
+
+    def named(self, version: str, resolver: str) -> list[Finding]:
+        """What is found of an internal network's names by an engine and its host's resolver."""
+        engine = self.Engine({"Version": version}, {})
+        engine.inspect_network = lambda name: {  # type: ignore[attr-defined]
+            "Id": "0" * 64,
+            "Internal": True,
+            "Options": {"com.docker.network.bridge.enable_icc": "false"},
+        }
+        resolvers = Path(self.mktemp())
+        resolvers.write_text(f"# who knows\nnameserver {resolver}\n")
+        patient = self.patient(SESSION_NETWORK_INTERNAL="true")
+        return list(network_checks.check_network(engine, patient, resolvers))[1:]
+
+    def test_f49_an_engine_that_resolves_names_for_an_internal_network(self) -> None:
+        for version in ("20.10.24+dfsg1", "23.0.10", "24.0.9", "25.0.3"):
+            for resolver in ("127.0.0.53", "::1"):
+                (found,) = self.named(version, resolver)
+                self.assertEqual((found.level, "CVE-2024-29018" in str(found.fix)), (Level.WARNING, True), version)
+            self.assertEqual(self.named(version, "192.0.2.53"), [])
+        for version in ("23.0.11", "25.0.5", "26.0.0", "28.2.2"):
+            self.assertEqual(self.named(version, "127.0.0.53"), [], version)
 
     def test_a_user_without_rights(self) -> None:
         self.patch(os, "access", lambda *arguments: False)

@@ -10,8 +10,8 @@ import docker
 import docker.errors
 
 from sandbox.cli.doctor.finding import Finding, Patient, failed, ok, warning
+from sandbox.cli.doctor.network import check_network
 from sandbox.runtimes.docker.engine import API_VERSION
-from sandbox.runtimes.docker.network import network_fault
 
 _TIMEOUT = 10
 _MACHINES = ("x86_64", "aarch64")
@@ -29,7 +29,7 @@ def check_engine(patient: Patient) -> Iterator[Finding]:
         return
     try:
         yield from _version(client, patient)
-        yield from _network(client, patient)
+        yield from check_network(client, patient)
         yield from _image(client, patient)
     finally:
         client.close()
@@ -68,23 +68,17 @@ def _version(client: Any, patient: Patient) -> Iterator[Finding]:
         known = ", ".join(sorted(info.get("Runtimes") or {}))
         fix = f"Add it to the engine's configuration, or choose one of {known}."
         yield failed("engine", f"it has no runtime {runtime} (CONTAINER_RUNTIME)", fix)
+    yield from _disk(info, patient)
 
 
-def _network(client: Any, patient: Patient) -> Iterator[Finding]:
-    name = patient.settings.session_network
-    if name == "none":
-        yield warning("network", "sessions have none: previews cannot be reached", "Unset SESSION_NETWORK.")
+def _disk(info: Any, patient: Patient) -> Iterator[Finding]:
+    if not patient.settings.session_disk_mb:
         return
-    try:
-        described = client.inspect_network(name)
-    except docker.errors.NotFound:
-        yield ok("network", f"{name} is not there yet; the daemon makes it")
-        return
-    fault = network_fault(described, patient.settings)
-    if fault is None:
-        yield ok("network", f"{name} keeps sessions apart" if not patient.settings.session_network_shared else name)
-    else:
-        yield failed("network", fault.partition(":")[0], f"{fault.partition(': ')[2]} (docker network rm {name})")
+    backing = dict(info.get("DriverStatus") or ()).get("Backing Filesystem")
+    if info.get("Driver") != "overlay2" or backing != "xfs":
+        fix = "Put its data on XFS, mounted with pquota, with the driver overlay2; or unset SESSION_DISK_MB."
+        message = f"it cannot limit disk space (SESSION_DISK_MB) with {info.get('Driver')} on {backing or 'its disk'}"
+        yield failed("engine", message, fix)
 
 
 def _image(client: Any, patient: Patient) -> Iterator[Finding]:

@@ -54,6 +54,11 @@ def network_fault(described: Mapping[str, Any], settings: Settings) -> str | Non
     return None
 
 
+def bridge_of(described: Mapping[str, Any]) -> str:
+    """The name of a bridge network's interface on the engine's machine."""
+    return (described.get("Options") or {}).get(BRIDGE_OPTION) or f"br-{described['Id'][:12]}"
+
+
 def ensure_network(client: docker.APIClient, settings: Settings, instance: str) -> dict[str, Any]:
     """The session network as the engine describes it, made if it is not there. Blocks.
 
