@@ -16,6 +16,7 @@ from sandbox.policy.containers import choose
 from sandbox.runtimes.interface import Listener
 
 _log = Logger()
+_NETWORK = ipaddress.ip_network("198.18.0.0/15")
 
 
 class MemoryContainers:
@@ -38,7 +39,6 @@ class MemoryContainers:
         self._workspaces: set[str] = set()
         self._listeners: list[Listener] = []
         self._return_listeners: list[Callable[[], None]] = []
-        self._addresses = ipaddress.ip_network("198.18.0.0/15").hosts()
         self._last = datetime(1970, 1, 1, tzinfo=UTC)
 
     # -- the runtime's half ----------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class MemoryContainers:
             attrs.evolve(
                 container,
                 state=ContainerState.RUNNING,
-                address=None if container.refusal else str(next(self._addresses)),
+                address=None if container.refusal else self._free_address(),
                 started_at=self._moment(),
             )
         )
@@ -216,6 +216,11 @@ class MemoryContainers:
                     listener(session_id, choose(self._of(session_id)))
                 except Exception:
                     _log.failure("a listener of the containers' changes failed")
+
+    def _free_address(self) -> str:
+        # As engines do, which give a freed address to the next container at once.
+        taken = {container.address for container in self._containers.values()}
+        return next(text for text in map(str, _NETWORK.hosts()) if text not in taken)
 
     def _moment(self) -> str:
         # Later than every one before, as an engine's nanoseconds are.
