@@ -181,6 +181,22 @@ class PostgresPoolTests(PostgresCase):
         self.assertEqual(await using(store).owner("s1"), "u1")
 
 
+class PostgresWriteTests(PostgresCase):
+    """A database that can be read and not written."""
+
+    async def test_f35_a_ping_writes_now_and_then_and_tells_that_it_cannot(self) -> None:
+        rare, often = self.store(write_check=3600), self.store(write_check=0)
+        for store in (rare, often):
+            await store.open()
+            await store.ping()
+        self.execute("CREATE RULE nothing AS ON UPDATE TO sandbox_instance DO INSTEAD SELECT 1 / (random() * 0)::int")
+        await rare.ping()
+        for _ in range(2):
+            await self.assertFailure(often.ping(), StoreUnavailable)
+        self.execute("DROP RULE nothing ON sandbox_instance")
+        await often.ping()
+
+
 class PostgresSchemaTests(PostgresCase):
     """The schema is made and moved on at the start."""
 
