@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
+from sandbox.operations.deletions import PendingDeletions
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.interface import IRuntime
@@ -24,9 +25,24 @@ class SessionsSubsystem(Subsystem):
 
     def __init__(self, reactor: Any, settings: Settings, runtime: IRuntime, store: IStore, events: EventBus) -> None:
         self.locks = KeyedLocks(settings.session_queue)
-        self.sessions = Sessions(runtime, store, settings, locks=self.locks, events=events)
+        deletions = PendingDeletions()
         self._reconciliation = Reconciliation(
-            reactor, runtime, store, self.locks, interval=settings.reconcile_interval, events=events
+            reactor,
+            runtime,
+            store,
+            self.locks,
+            interval=settings.reconcile_interval,
+            events=events,
+            deletions=deletions,
+        )
+        self.sessions = Sessions(
+            runtime,
+            store,
+            settings,
+            locks=self.locks,
+            events=events,
+            deletions=deletions,
+            unfinished=self._reconciliation.soon,
         )
 
     async def open(self) -> None:
