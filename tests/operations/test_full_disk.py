@@ -19,6 +19,7 @@ from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
 from tests.small_disk import SmallDisk
+from tests.stores.aggregates import using
 
 #: Takes every byte, and each that is freed.
 HOG = "while :; do cat /dev/zero >> /workspace/hog; done 2> /dev/null"
@@ -80,7 +81,7 @@ class SharedDiskTests(TestCase):
         """Nothing of a session is left."""
         with self.assertRaises(SessionNotFound):
             await self.sessions.get(session.id)
-        self.assertIsNone(await self.store.get(session.id))
+        self.assertIsNone(await using(self.store).get(session.id))
         self.assertEqual(await deferToThread(self.site.traces, session.id), [])
 
     async def test_f35_neighbours_and_the_session_itself_are_deleted(self) -> None:

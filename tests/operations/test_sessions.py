@@ -77,8 +77,8 @@ class FailingStore(MemoryStore):
         done = work()
         return done.addCallback(lambda _: fail(StoreUnavailable("away"))) if when == "after" else done
 
-    def transaction(self, name: str, work: Work[Any]) -> Deferred[Any]:
-        return self._played(name, lambda: super(FailingStore, self).transaction(name, work))
+    def transaction(self, name: str, work: Work[Any], *, erases: bool = False) -> Deferred[Any]:
+        return self._played(name, lambda: super(FailingStore, self).transaction(name, work, erases=erases))
 
     def read(self, name: str, work: Work[Any]) -> Deferred[Any]:
         return self._played(name, lambda: super(FailingStore, self).read(name, work))

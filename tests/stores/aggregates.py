@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from sandbox.stores.interface import IStore
+from sandbox.domain.model import Phase
+from sandbox.stores.interface import IStore, Transaction
 
 _READS = {"get", "page", "owner", "get_link"}
 
@@ -21,8 +22,17 @@ class Aggregates:
     def __getattr__(self, name: str) -> Callable[..., Deferred[Any]]:
         method = {"remove_expired_links": "remove_expired"}.get(name, name.removesuffix("_link"))
         aggregate = "links" if "link" in name else "sessions"
-        run = self._store.read if name in _READS else self._store.transaction
-        return lambda *arguments: run(name, lambda tx: getattr(getattr(tx, aggregate), method)(*arguments))
+
+        def call(*arguments: Any) -> Deferred[Any]:
+            def work(tx: Transaction) -> Any:
+                return getattr(getattr(tx, aggregate), method)(*arguments)
+
+            if name in _READS:
+                return self._store.read(name, work)
+            dooms = name == "replace" and getattr(arguments[0], "phase", None) is Phase.DELETING
+            return self._store.transaction(name, work, erases=dooms or method == "remove")
+
+        return call
 
 
 def using(store: IStore) -> Aggregates:

@@ -16,6 +16,7 @@ from sandbox.domain.model import Phase
 from sandbox.stores.sqlite import SqliteStore
 from tests.contracts.store import link, session
 from tests.small_disk import SmallDisk
+from tests.stores.aggregates import using
 
 RESERVE = 8 << 20
 FULL = "The database's disk is full"
@@ -46,8 +47,8 @@ class FullDiskTests(TestCase):
 
     async def filled(self, store: SqliteStore) -> None:
         """Fill the disk, and the room that SQLite's log has by itself."""
-        await store.add(session())
-        await store.add_link(link("revoked"))
+        await using(store).add(session())
+        await using(store).add_link(link("revoked"))
         await deferToThread(self.disk.fill)
         await self.refused(store)
 
@@ -55,29 +56,29 @@ class FullDiskTests(TestCase):
         """Nothing is added any more."""
         with self.assertRaisesRegex(StoreUnavailable, FULL):
             for number in range(10_000):
-                await store.add(session(f"more-{number}", image="i" * 900))
+                await using(store).add(session(f"more-{number}", image="i" * 900))
 
     async def test_f35_deletions_are_written_and_creations_are_not(self) -> None:
         store = await self.store(reserve=RESERVE)
         self.assertGreaterEqual(self.reserved(store), RESERVE)
         await self.filled(store)
         self.assertTrue(self.reserved(store), "creations do not use it")
-        await store.replace(attrs.evolve(session(), phase=Phase.DELETING))
+        await using(store).replace(attrs.evolve(session(), phase=Phase.DELETING))
         self.assertFalse(self.reserved(store))
-        await store.remove("s1")
-        await store.remove_link("revoked")
-        self.assertEqual((await store.get("s1"), await store.get_link("revoked")), (None, None))
+        await using(store).remove("s1")
+        await using(store).remove_link("revoked")
+        self.assertEqual((await using(store).get("s1"), await using(store).get_link("revoked")), (None, None))
 
     async def test_f35_a_revocation_is_written(self) -> None:
         store = await self.store(reserve=RESERVE)
         await self.filled(store)
-        await store.remove_link("revoked")
-        self.assertIsNone(await store.get_link("revoked"))
+        await using(store).remove_link("revoked")
+        self.assertIsNone(await using(store).get_link("revoked"))
 
     async def test_f35_the_room_is_kept_again_when_there_is_some(self) -> None:
         store = await self.store(reserve=RESERVE, write_check=0)
         await self.filled(store)
-        await store.remove("s1")
+        await using(store).remove("s1")
         await deferToThread(self.disk.fill)
         with self.assertRaisesRegex(StoreUnavailable, FULL):
             await store.ping()
@@ -127,7 +128,7 @@ class FullDiskTests(TestCase):
         await deferToThread(self.disk.fill)
         with self.assertRaisesRegex(StoreUnavailable, FULL):
             for _ in range(10_000):
-                await store.replace(attrs.evolve(session(), phase=Phase.DELETING, image="i" * 900))
+                await using(store).replace(attrs.evolve(session(), phase=Phase.DELETING, image="i" * 900))
         self.disk.empty()
-        await store.remove("s1")
-        self.assertIsNone(await store.get("s1"))
+        await using(store).remove("s1")
+        self.assertIsNone(await using(store).get("s1"))

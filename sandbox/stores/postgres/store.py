@@ -30,6 +30,9 @@ SELECT pg_try_advisory_lock(('x' || name)::bit(48)::bigint), set_config('tcp_kee
 FROM sandbox_instance
 """
 
+#: A write that changes nothing.
+_WRITE = "UPDATE sandbox_instance SET name = name"
+
 
 @implementer(IStore)
 class PostgresStore:
@@ -118,9 +121,7 @@ class PostgresStore:
         if not self._writes.begin(self._reactor.seconds()):
             return
         try:
-            await self._connections.run(
-                lambda connection: connection.execute("UPDATE sandbox_instance SET name = name")
-            )
+            await self._connections.run(lambda connection: connection.execute(_WRITE))
         except StoreUnavailable as error:
             self._writes.ended(error)
             raise
