@@ -13,7 +13,7 @@ from sandbox.operations.deletions import PendingDeletions
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.runtime_lifecycle import until
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.domain.model import Phase
-from sandbox.stores.sqlite import SqliteStore
+from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
 from tests.small_disk import SmallDisk
 from tests.stores.aggregates import using

@@ -24,6 +24,11 @@ class Command(Exchange[Exit | Refusal]):
         self._growth = {kind: Growth(share, STEP) for kind in self._output}
         self._truncated: set[int] = set()
 
+    @property
+    def kept(self) -> int:
+        """Bytes of output that are held."""
+        return sum(map(len, self._output.values()))
+
     def discard(self) -> None:
         """As :meth:`Exchange.discard`."""
         super().discard()

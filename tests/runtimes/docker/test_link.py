@@ -58,7 +58,7 @@ class Flood(SynchronousTestCase):
 
     def kept(self) -> int:
         """Bytes of the command's output that have been taken."""
-        return len(self.command.result(protocol.parse_exit(EXIT)).stdout)
+        return self.command.kept
 
     def test_f32_of_a_read_full_of_replies_some_hundreds_are_taken_in_each_turn(self) -> None:
         tiny = self.reply(protocol.STDOUT, b"x")

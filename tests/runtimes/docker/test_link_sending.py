@@ -89,7 +89,7 @@ class LinkTests(SynchronousTestCase):
         self.link.resumeProducing()
         self.assertEqual(self.sent(), [*sent, (number, protocol.KILL)])
         self.assertTrue(self.link.pending(number))
-        self.link.dataReceived(stdout(number, protocol.FAILURE, b"\0\0\0\0\0"))
+        self.link.dataReceived(stdout(number, protocol.FAILURE, b"\5\0\0\0\2"))
         self.assertFalse(self.link.pending(number))
 
     def test_f40_a_request_that_the_agent_never_got_is_over_when_it_is_killed(self) -> None:
