@@ -8,6 +8,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SessionNotFound, StoreUnavailable
 from sandbox.domain.model import ExecSpec, Session
+from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
 from sandbox.operations.reconciliation import Reconciliation
@@ -46,7 +47,10 @@ class SharedDiskTests(TestCase):
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
         locks, deletions = KeyedLocks(4), PendingDeletions()
-        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, locks, interval=0, deletions=deletions)
+        events = EventBus()
+        self.reconciliation = Reconciliation(
+            reactor, self.runtime, self.store, locks, interval=0, deletions=deletions, events=events
+        )
         self.addCleanup(self.reconciliation.close)
         self.sessions = Sessions(
             self.runtime,
@@ -54,6 +58,7 @@ class SharedDiskTests(TestCase):
             settings,
             locks=locks,
             deletions=deletions,
+            events=events,
             unfinished=self.reconciliation.soon,
         )
 

@@ -119,8 +119,8 @@ class FullDiskTests(TestCase):
             except StoreUnavailable:
                 continue
         await again.acquire_lease()
-        await again.remove("s1")
-        self.assertIsNone(await again.get("s1"))
+        await using(again).remove("s1")
+        self.assertIsNone(await using(again).get("s1"))
 
     async def test_f35_without_a_reserve_a_full_disk_is_a_failure_and_nothing_is_lost(self) -> None:
         store = await self.store(reserve=0)
