@@ -17,8 +17,7 @@ from sandbox.http.limits import Limits
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.http.site import Site
-from sandbox.policy import heads
-from sandbox.protocols.http1 import grammar
+from sandbox.protocols.http1 import grammar, heads
 from tests.turns import TurningClock
 
 TINY = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
