@@ -257,7 +257,7 @@ class ClientEndpointsMixin:
         self.assertEqual(big.status, 403)
 
     async def test_what_nobody_foresaw_names_its_incident(self) -> None:
-        self.store.get = lambda session_id: 1 / 0
+        self.store.read = lambda name, work: 1 / 0
         error = await self.refusal(errors.InternalError, "get_session", "s1")
         self.assertRegex(error.details["incident"], "^[0-9a-f]{16}$")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

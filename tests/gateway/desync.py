@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 import attrs
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, UserError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
@@ -136,6 +136,30 @@ class Application:
             self._upstream.connectionLost(Failure(ConnectionDone()))
 
 
+class Reactor(MemoryReactorClock):
+    """Makes the connections that are asked for when :class:`Desync` goes on, but for those that were given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts: list[Connector] = []
+
+    def connectTCP(self, host: str, port: int, factory: Any, *arguments: Any, **options: Any) -> Any:
+        self.attempts.append(Connector(self.attempts, factory))
+        return self.attempts[-1]
+
+
+@attrs.frozen(eq=False)
+class Connector:
+    """One that was asked for and not made yet."""
+
+    attempts: list[Connector]
+    factory: Any
+
+    def disconnect(self) -> None:
+        self.attempts.remove(self)
+        self.factory.clientConnectionFailed(self, Failure(UserError()))
+
+
 def _pieces(data: bytes, dice: random.Random, cuts: Sequence[int]) -> list[bytes]:
     """The data cut at random places, of which there is one of these numbers."""
     return cut(data, [dice.randrange(1 << 16) for _ in range(dice.choice(cuts))])
@@ -157,7 +181,7 @@ class Desync:
         self.outcomes: Counter[str] = Counter()
         self._dice = random.Random(seed)
         self._hostile = Hostile(self._dice)
-        self._reactor: Any = MemoryReactorClock()
+        self._reactor: Any = Reactor()
         self._pool = Pool(self._reactor, Deadlines(self._reactor))
         resource = PreviewResource(self._reactor, b"/previews/", OneSession(3000), self._pool)
         self._site = Site(resource, self._reactor, admit=lambda request: STREAM)
@@ -196,10 +220,11 @@ class Desync:
     def _pump(self) -> None:
         busy = True
         while busy:
-            for connection in self._reactor.tcpClients:
-                upstream = connection[2].buildProtocol(None)
+            attempts = self._reactor.attempts[:]
+            self._reactor.attempts.clear()
+            for attempt in attempts:
+                upstream = attempt.factory.buildProtocol(None)
                 self._applications.append(Application(upstream, self._dice, self._hostile, self._seen))
-            self._reactor.tcpClients.clear()
             busy = any([application.pump() for application in self._applications])
             self._applications = [application for application in self._applications if application.open]
         self._reactor.advance(0.001)

@@ -82,9 +82,9 @@ class PictureTests(SynchronousTestCase):
     """One container's life, step by step."""
 
     def setUp(self) -> None:
-        self.picture = ContainerCache()
+        self.cache = ContainerCache()
 
-    def settle(self, found: Container | None, container_id: str = "c") -> str | None:
+    def refresh(self, found: Container | None, container_id: str = "c") -> str | None:
         """An inspection that began after the newest claim."""
         return self.cache.refresh(container_id, self.cache.unsettled()[container_id], found)
 
@@ -177,7 +177,7 @@ class Truth(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = ContainerCache()
+        self.cache = ContainerCache()
         self.truth: dict[str, Container] = {}
         self.lives = 0
         self.stream: list[Event] = []
