@@ -15,6 +15,8 @@ from quickstart.console import Failed
 import sandbox
 from sandbox.net.reactor import install
 
+pytest_plugins = ["tests.tiers"]
+
 # What is tested runs on the reactor that is shipped.
 install()
 

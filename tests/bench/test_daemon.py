@@ -7,12 +7,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.peers import Place
 from bench.peers.gateway import daemon
 from bench.processes import LOAD, running
 from bench.workloads.scale import counts
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 

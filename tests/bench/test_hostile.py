@@ -11,12 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.load.attacks import ATTACKS, Script
 from bench.load.hostile import Hostile
 from bench.load.watchdog import Watchdog
 from bench.measurement import Failed
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

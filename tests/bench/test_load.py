@@ -8,10 +8,13 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.load.requests import Load, request
 from bench.measurement import Failed
+
+pytestmark = pytest.mark.integration
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STALL = 0.4

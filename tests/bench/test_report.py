@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bench.__main__ import WORKLOADS
 from bench.figures import Spread
 from bench.measurement import Metric, Result, Scale, Workload
 from bench.report import bars
-from bench.report.files import RESULTS, record, report, write
+from bench.report.files import record, report, write
 from bench.report.lines import shown
 from bench.report.plots import PLOTS
 from bench.report.tables import table
@@ -147,19 +146,6 @@ class Report(SynchronousTestCase):
         folder = Path(self.mktemp())
         report({**run(), "quick": True}, folder, "x.json")
         self.assertIn("mean nothing", (folder / "results.md").read_text())
-
-    def test_committed_report_is_that_of_the_committed_run(self) -> None:
-        """The tables and plots of the documentation are those of one run, whose values are beside them."""
-        folder = Path(self.mktemp())
-        written: set[str] = set()
-        newest_of_each = [sorted(RESULTS.glob(kind))[-1:] for kind in ("2*.json", "hostile-*.json")]
-        for newest in itertools.chain(*newest_of_each):
-            written |= {path.name for path in report(json.loads(newest.read_text()), folder, newest.name)}
-        committed = RESULTS.parents[1] / "docs" / "performance"
-        self.assertEqual({path.name for path in committed.iterdir()}, written)
-        for name in sorted(written):
-            if name.endswith(".md"):
-                self.assertEqual((folder / name).read_text(), (committed / name).read_text())
 
     def test_plots_are_of_workloads_and_metrics_that_there_are(self) -> None:
         metrics = {each.name: {metric.name for metric in each.metrics} for each in WORKLOADS}

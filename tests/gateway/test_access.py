@@ -1,4 +1,4 @@
-"""Access control at the gateway: contract section 6 over raw sockets, on every store."""
+"""Access control at the gateway: contract section 6 over raw sockets, in memory and on SQLite."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from sandbox.policy.access import mode_of
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.routing.access import Access, Keys
 from sandbox.stores.memory.store import MemoryStore
-from sandbox.stores.postgres.store import PostgresStore
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
 from tests.gateway.stage import GatewayCase, values
 from tests.http.wire import Answer, Wire
 from tests.policy.jwts import SECRET, attacks, token
-from tests.postgres import server
 from tests.stores.aggregates import using
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"UPGRADE")
@@ -226,15 +224,6 @@ class TableOnSqlite(TableMixin, AccessCase):
         directory = self.mktemp()
         os.mkdir(directory)
         store = SqliteStore(reactor, os.path.join(directory, "sandbox.db"))
-        self.addCleanup(store.close)
-        return store
-
-
-class TableOnPostgres(TableMixin, AccessCase):
-    """On PostgreSQL."""
-
-    async def make_store(self) -> Any:
-        store = PostgresStore(reactor, server().url(server().make_database()))
         self.addCleanup(store.close)
         return store
 

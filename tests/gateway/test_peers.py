@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet import reactor
@@ -21,6 +22,8 @@ from twisted.python.failure import Failure
 from sandbox.domain.model import Destination
 from tests.gateway.conversation import converse
 from tests.gateway.test_websocket import WebSocketTestCase
+
+pytestmark = pytest.mark.integration
 
 #: Framing, pings, reserved bits, opcodes, fragmentation, UTF-8, closing, and some of every kind of compression. The
 #: rest of sections 9, 12 and 13 is messages by the thousand, which say nothing more about a bridge that decodes none.

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -19,7 +18,6 @@ from zope.interface import implementer
 import sandbox.net.reactor
 from sandbox.net.fairness import charge_to
 from sandbox.net.reactor import Reactor
-from tests.daemon import KEY, twistd
 
 
 @implementer(IReadDescriptor)
@@ -273,23 +271,6 @@ class Events(SynchronousTestCase):
 
 
 class Choice(TestCase):
-    def reactor_of(self, *options: str) -> bytes:
-        """The line in which twistd names its reactor."""
-        directory = Path(self.mktemp())
-        directory.mkdir()
-        environment = {"INTERNAL_SERVICE_KEY": KEY, "HOST": "192.0.2.1", "STATE_DIRECTORY": str(directory / "state")}
-        process = twistd(
-            ["-n", *options, "sandbox"], environment, directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        out, _ = process.communicate(timeout=60)
-        return next(line for line in out.splitlines() if b"reactor class" in line)
-
-    def test_twistd_runs_on_it(self) -> None:
-        self.assertIn(b"sandbox.net.reactor.Reactor", self.reactor_of())
-
-    def test_another_one_that_was_asked_for_is_taken(self) -> None:
-        self.assertIn(b"PollReactor", self.reactor_of("--reactor", "poll"))
-
     def test_f31_its_clock_is_the_monotonic_one_and_so_is_that_of_twisteds_own(self) -> None:
         """Where what ours uses of Twisted's is not there any more, Twisted's is taken."""
         self.assertIs(Reactor.seconds, time.monotonic)

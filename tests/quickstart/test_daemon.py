@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import stat
 import subprocess
@@ -66,22 +65,8 @@ class DaemonTests(SynchronousTestCase):
         self.assertRaises(Failed, running.stop)
         self.assertEqual(process.returncode, -9)
 
-    def test_daemon_that_ends_at_once_is_told_with_its_last_lines(self) -> None:
-        """Here it has no engine's address that it could parse."""
-        failure = self.assertRaises(Failed, daemon.start, {"PORT": "0"}, "nonsense", self.state, Console())
-        self.assertIn("The daemon ended with exit code 1:\n", str(failure))
-        self.assertIn((self.state / "daemon.log").read_text().splitlines()[-1], str(failure))
-
     def test_port_that_is_none_is_told(self) -> None:
         """As the daemon itself would."""
         for port in ("many", "65536", "-1"):
             failure = self.assertRaises(Failed, daemon.start, {"PORT": port}, "nonsense", self.state, Console())
             self.assertEqual(str(failure), f"PORT must be an integer from 0 to 65535, not '{port}'")
-
-    def test_daemon_that_was_left_running_but_is_gone_is_not_used(self) -> None:
-        """Nor is whatever has its port now."""
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        (self.state / "daemon.json").write_text(json.dumps({"url": url, "pid": 1}))
-        self.assertRaises(Failed, daemon.start, {"PORT": "0"}, "nonsense", self.state, Console())

@@ -11,9 +11,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from quickstart.console import Failed
 from quickstart.wire import Call, Wire
 from twisted.trial.unittest import SynchronousTestCase
+
+pytestmark = pytest.mark.integration
 
 KEY = "a-key-that-nobody-may-see"
 CALLS = (
