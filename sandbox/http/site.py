@@ -22,10 +22,10 @@ from sandbox.http.limits import Limits
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.http.responses import JSON, error_code, reply_bytes
-from sandbox.http.streaming import one_piece_a_turn
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.fairness import RunQueue
+from sandbox.net.timers import one_step_a_turn
 from sandbox.protocols.http1.grammar import Malformed
 from sandbox.protocols.http1.headers import REQUEST_ID, TrustedProxies
 
@@ -81,7 +81,7 @@ class Site(TwistedSite):
         self.counters = Counters()
         self.ids = ids or RequestIds(TrustedProxies())
         self.traffic = traffic or Traffic()
-        self.cooperator = one_piece_a_turn(reactor)
+        self.cooperator = one_step_a_turn(reactor)
         self.limiter = limiter
         self.stopping = False
         self._observe = observe

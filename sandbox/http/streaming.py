@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import CooperativeTask, Cooperator, TaskStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,11 +29,6 @@ def take_beginning(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
         if size > LONG:
             return b"".join(found), False
     return b"".join(found), True
-
-
-def one_piece_a_turn(clock: IReactorTime) -> Cooperator:
-    """What all long bodies of a site are written by: of all of them together one piece in a turn of the reactor."""
-    return Cooperator(lambda: lambda: True, scheduler=lambda step: clock.callLater(0, step))
 
 
 @implementer(IPushProducer)

@@ -22,8 +22,8 @@ from sandbox.stores.interface import IStore
 
 _log = Logger()
 
-#: Time between two sweeps of links that are over; each is done while a link is made, which is what makes them many.
-_SWEEP = timedelta(minutes=1)
+#: Seconds between two sweeps of links that are over.
+SWEEP = 60.0
 
 
 def _now() -> datetime:
@@ -65,7 +65,6 @@ class Links:
         self._addresses = addresses
         self._events = events
         self._now = now
-        self._swept = datetime.min.replace(tzinfo=UTC)
 
     def create(self, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
         """Make a link to a session's preview. Neither the session nor its preview need exist yet.
@@ -80,11 +79,16 @@ class Links:
         """End a link of a session, and close what it opened; nothing happens when there is none."""
         return Deferred.fromCoroutine(self._revoke(session_id, link_id))
 
+    def sweep(self) -> Deferred[int]:
+        """Remove the links that are over; fires with their number. To be called every :data:`SWEEP` seconds.
+
+        :raises StoreUnavailable: when the database does not answer.
+        """
+        now = self._now()
+        return self._store.transaction("remove_expired_links", lambda tx: tx.links.remove_expired(now))
+
     async def _create(self, session_id: str, ttl: int, user_id: str | None) -> LinkAddresses:
         now = self._now()
-        if now - self._swept >= _SWEEP:
-            self._swept = now
-            await self._store.transaction("remove_expired_links", lambda tx: tx.links.remove_expired(now))
         # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
         expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
         # Hexadecimal: an id that begins with a hyphen would be an option to a command.

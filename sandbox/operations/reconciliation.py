@@ -1,4 +1,4 @@
-"""Makes store and engine agree: at start, whenever the engine was away, and now and then."""
+"""Makes store and engine agree, as often as it is run: at start, whenever the engine was away, and now and then."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import attrs
-from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore, gatherResults
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, ContainerUnresponsive, SandboxError
@@ -27,8 +25,6 @@ _log = Logger()
 _PAGE = 500
 #: Decisions that are carried out at once.
 _AT_ONCE = 4
-#: Seconds until what was left unfinished is tried again.
-_SOON = 5.0
 
 
 def _now() -> datetime:
@@ -45,18 +41,15 @@ class Reconciliation:
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
     :param events: is told of each session that is removed.
     :param deletions: deletions that the store could not record; shared with ``Sessions``.
-    :param interval: seconds between runs beside those at start and on the engine's return; 0 for none.
     :param now: the wall clock.
     """
 
     def __init__(
         self,
-        clock: IReactorTime,
         runtime: IRuntime,
         store: IStore,
         locks: KeyedLocks,
         *,
-        interval: float,
         events: EventBus,
         deletions: PendingDeletions | None = None,
         now: Callable[[], datetime] = _now,
@@ -64,81 +57,19 @@ class Reconciliation:
         self._runtime = runtime
         self._store = store
         self._locks = locks
-        self._interval = interval
         self._events = events
         self._deletions = PendingDeletions() if deletions is None else deletions
         self._now = now
-        self._clock = clock
-        self._soon: IDelayedCall | None = None
-        self._closed = False
-        self._one_run = DeferredLock()
-        self._due = False
-        self._repetition = LoopingCall(self._attempt)
-        self._repetition.clock = clock
-        self._stop_watching: Callable[[], None] = lambda: None
-
-    def open(self) -> Deferred[None]:
-        """Reconcile, and go on doing so; fires when the first run ended, well or not."""
-        self._stop_watching = self._runtime.on_return(self._returned)
-        if self._interval:
-            self._repetition.start(self._interval, now=False)
-        return self._attempt().addCallback(lambda _: None)
-
-    def soon(self) -> None:
-        """Something was left unfinished: run in a moment, and go on until a run had everything carried out."""
-        if self._soon is None and not self._closed:
-            self._soon = self._clock.callLater(_SOON, self._again)
-
-    def _again(self) -> None:
-        async def again() -> None:
-            self._soon = None
-            if not await self._attempt() or self._deletions:
-                self.soon()
-
-        Deferred.fromCoroutine(again()).addErrback(lambda failure: _log.failure("reconciliation failed", failure))
-
-    def close(self) -> Deferred[None]:
-        """Begin no more runs; fires when a run that is going on has ended."""
-        self._closed = True
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        self._stop_watching()
-        if self._repetition.running:
-            self._repetition.stop()
-        return self._one_run.run(lambda: None)
 
     def run(self) -> Deferred[Sequence[Decision]]:
-        """Compare and act once; fires with the decisions that were carried out.
+        """Compare and act once, one run at a time; fires with the decisions that were carried out.
 
         :raises EngineError: when the engine could not be asked.
         :raises StoreUnavailable: when the store could not be asked.
         """
-        return self._one_run.run(lambda: Deferred.fromCoroutine(self._run()))
-
-    def _returned(self) -> None:
-        # An engine that comes and goes quickly makes one run wait, not many.
-        if not self._due:
-            self._due = True
-            self._attempt()
-
-    def _attempt(self) -> Deferred[bool]:
-        """Run; whether it came to its end."""
-
-        async def attempt() -> bool:
-            try:
-                await self.run()
-                return True
-            except SandboxError as error:
-                _log.warn("reconciliation is put off: {error}", error=error.message)
-            except Exception:
-                _log.failure("reconciliation failed by a fault of ours")
-            return False
-
-        return Deferred.fromCoroutine(attempt())
+        return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> Sequence[Decision]:
-        self._due = False
         if self._store.read_only:
             return []
         records = await self._records()

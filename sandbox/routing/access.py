@@ -125,7 +125,7 @@ class Access:
             keep_nothing=keep_nothing,
             limit=limit,
         )
-        self._authorizations = Authorizations(clock, now)
+        self._authorizations = Authorizations(now)
 
     def admit(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant | Deferred[Grant]:
         """Admit a request, at once when all that it takes is remembered.
@@ -194,9 +194,9 @@ class Access:
             # Which of them let in whom is not remembered. Those who still may come back.
             self._authorizations.end_all()
 
-    def close(self) -> None:
-        """Let go of the clock."""
-        self._authorizations.close()
+    def end_expired(self) -> None:
+        """End all that was let in by what is over by now; to be called every :data:`~.authorizations.LOOK` seconds."""
+        self._authorizations.end_expired()
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
         """:raises CacheMiss: when an answer is not at hand."""

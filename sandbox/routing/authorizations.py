@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 _log = Logger()
 
-#: Seconds between looks at the time. Nothing may outlive its authorization by 5.
-PERIOD = 1.0
+#: Seconds between two calls of :meth:`Authorizations.end_expired`. Nothing may outlive its authorization by 5.
+LOOK = 1.0
 
 
 @attrs.define(eq=False)
@@ -63,11 +62,9 @@ class Authorizations:
     :param now: the wall clock, in seconds since the epoch.
     """
 
-    def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._watched: dict[str, set[Authorization]] = {}
-        self._look: IDelayedCall | None = None
 
     def make(self, session_id: str, link_id: str | None, ends: float | None) -> Authorization:
         """An authorization, to be watched as soon as something leans on it."""
@@ -77,8 +74,6 @@ class Authorizations:
         """Begin to watch one that something leans on."""
         authorization.watched = True
         self._watched.setdefault(authorization.session_id, set()).add(authorization)
-        if self._look is None:
-            self._look = self._clock.callLater(PERIOD, self._look_around)
 
     def end_link(self, session_id: str, link_id: str) -> None:
         """End all that a link let in: it was revoked."""
@@ -92,27 +87,18 @@ class Authorizations:
         """End all that was let in by whomever."""
         self._end(authorization for watched in self._watched.values() for authorization in watched)
 
-    def close(self) -> None:
-        """Stop to look at the time. What leans is left to those who carry it."""
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-
     def __len__(self) -> int:
         """How much leans on all of them."""
         return sum(len(authorization) for watched in self._watched.values() for authorization in watched)
 
-    def _look_around(self) -> None:
+    def end_expired(self) -> None:
         """End what is over, and forget what nothing leans on: requests come and go too fast for that."""
-        self._look = None
         now = self._now()
         everything = [authorization for watched in self._watched.values() for authorization in watched]
         self._end(each for each in everything if each.ends is not None and each.ends <= now)
         for authorization in everything:
             if not len(authorization):
                 self._forget(authorization)
-        if self._watched and self._look is None:
-            self._look = self._clock.callLater(PERIOD, self._look_around)
 
     def _end(self, authorizations: Iterable[Authorization]) -> None:
         # One that ends may make another begin.

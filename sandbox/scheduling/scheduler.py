@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 
+import attrs
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from sandbox.domain.errors import SandboxError
 from sandbox.net.timers import Timer
 
 _log = Logger()
+
+
+@attrs.define
+class JobCounts:
+    """How often jobs of one name ran.
+
+    :ivar runs: runs that ended.
+    :ivar failures: those of them that failed.
+    """
+
+    runs: int = 0
+    failures: int = 0
 
 
 class Job:
@@ -19,89 +34,142 @@ class Job:
 
     A run that takes longer than the interval delays the next one: the beats that it missed are skipped.
 
-    :param name: for the log.
-    :param interval: seconds between the beginnings of two runs.
+    :param name: for the log and the metrics.
+    :param interval: seconds between the beginnings of two runs; 0: it runs only when :meth:`trigger` is called.
     :param work: one run; may answer a ``Deferred``. What it raises is logged.
-    :ivar runs: runs that ended.
-    :ivar failures: runs that failed.
+    :param counts: where its runs are counted.
+    :param started: the jobs that were started and not stopped.
+    :ivar late: seconds by which the last beat came late.
     """
 
-    def __init__(self, clock: IReactorTime, name: str, interval: float, work: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        name: str,
+        interval: float,
+        work: Callable[[], object],
+        *,
+        counts: JobCounts,
+        started: dict[Job, None],
+    ) -> None:
         self.name = name
-        self.runs = 0
-        self.failures = 0
+        self.late = 0.0
         self._clock = clock
         self._interval = interval
         self._work = work
+        self._counts = counts
+        self._started = started
         self._timer = Timer(clock)
         self._due = 0.0
         self._running: Deferred[object] | None = None
+        self._again = False
+        self._waiting: list[Deferred[None]] = []
         self._stopped = False
 
     def start(self, *, now: bool = False) -> None:
-        """Run every interval.
+        """Run every interval from now on.
 
         :param now: whether the first run begins at once, in this call.
         """
+        self._started[self] = None
         self._due = self._clock.seconds()
+        self._schedule()
         if now:
+            self.trigger()
+
+    def trigger(self) -> None:
+        """Run now; when a run is under way, once more as soon as it has ended."""
+        if self._running is not None:
+            self._again = True
+        elif not self._stopped:
             self._run()
-        else:
-            self._schedule()
+
+    def ended(self) -> Deferred[None]:
+        """Fires when the run that is under way has ended, well or not; at once when there is none.
+
+        Cancelling ends the wait, not the run.
+        """
+        if self._running is None:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
 
     def stop(self) -> Deferred[None]:
         """Begin no further run; fires when a run that is under way has ended."""
         self._stopped = True
         self._timer.stop()
-        if self._running is None:
-            return succeed(None)
-        ended: Deferred[None] = Deferred()
-        self._running.addBoth(lambda _: ended.callback(None))
-        return ended
+        self._started.pop(self, None)
+        return self.ended()
 
     def _schedule(self) -> None:
-        now = self._clock.seconds()
-        missed = (now - self._due) // self._interval
-        self._due += self._interval * (missed + 1)
-        self._timer.start(self._due - now, self._run)
+        if self._interval and not self._stopped:
+            now = self._clock.seconds()
+            missed = (now - self._due) // self._interval
+            self._due += self._interval * (missed + 1)
+            self._timer.start(self._due - now, self._beat)
+
+    def _beat(self) -> None:
+        self.late = self._clock.seconds() - self._due
+        if self._running is None:
+            self._run()
 
     def _run(self) -> None:
-        self._running = maybeDeferred(self._work)
-        self._running.addBoth(self._ended)
+        self._again = False
+        self._running = running = maybeDeferred(self._work)
+        running.addBoth(self._run_ended)
 
-    def _ended(self, result: object) -> None:
+    def _run_ended(self, result: object) -> None:
         self._running = None
-        self.runs += 1
+        self._counts.runs += 1
         if isinstance(result, Failure):
-            self.failures += 1
-            _log.failure("job {job} failed", failure=result, job=self.name)
-        if not self._stopped:
-            self._schedule()
+            self._counts.failures += 1
+            self._report(result)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+        self._schedule()
+        if self._again:
+            self.trigger()
+
+    def _report(self, failure: Failure) -> None:
+        if isinstance(failure.value, SandboxError):
+            _log.warn("job {job} failed: {error}", job=self.name, error=failure.value.message)
+        else:
+            _log.failure("job {job} failed by a fault of ours", failure=failure, job=self.name)
 
 
 class Scheduler:
-    """The daemon's jobs."""
+    """The daemon's jobs.
+
+    :ivar clock: what they run by.
+    """
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._jobs: list[Job] = []
+        self.clock = clock
+        self._jobs: dict[Job, None] = {}
+        self._counts: defaultdict[str, JobCounts] = defaultdict(JobCounts)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Every job that was not stopped by :meth:`close`."""
+        """Every job that was started and not stopped."""
         return tuple(self._jobs)
 
-    def every(self, interval: float, name: str, work: Callable[[], object], *, now: bool = False) -> Job:
-        """Run ``work`` every ``interval`` seconds from now on.
+    @property
+    def counts(self) -> Mapping[str, JobCounts]:
+        """Runs and failures, by the jobs' names; those of jobs that were stopped stay."""
+        return self._counts
 
-        :param now: whether the first run begins at once.
-        """
-        job = Job(self._clock, name, interval, work)
-        self._jobs.append(job)
+    def job(self, interval: float, name: str, work: Callable[[], object]) -> Job:
+        """A job that runs ``work`` every ``interval`` seconds once it is started, and may be stopped before."""
+        return Job(self.clock, name, interval, work, counts=self._counts[name], started=self._jobs)
+
+    def every(self, interval: float, name: str, work: Callable[[], object], *, now: bool = False) -> Job:
+        """A job that is started; see :meth:`job` and :meth:`Job.start`."""
+        job = self.job(interval, name, work)
         job.start(now=now)
         return job
 
     def close(self) -> Deferred[None]:
         """Stop every job; fires when no run is under way."""
-        jobs, self._jobs = self._jobs, []
-        return gatherResults([job.stop() for job in jobs]).addCallback(lambda _: None)
+        return gatherResults([job.stop() for job in self.jobs]).addCallback(lambda _: None)

@@ -14,6 +14,7 @@ from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
 from sandbox.protocols.hostnames import Addresses
 from sandbox.runtimes.interface import IRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.engine import EngineSubsystem
 from sandbox.service.gateway import GatewaySubsystem
 from sandbox.service.internal_api import InternalApiSubsystem
@@ -45,6 +46,7 @@ class Application(Subsystems):
         runtime: IRuntime,
         public_url: str,
         *,
+        scheduler: Scheduler,
         monitoring: Monitoring,
     ) -> None:
         self._settings = settings
@@ -55,17 +57,18 @@ class Application(Subsystems):
         self.memory = monitoring.guard.memory
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
         # Subscribers of one event are called in the order of these lines.
-        self.routing = RoutingSubsystem(reactor, settings, runtime, store, self.events)
+        self.routing = RoutingSubsystem(reactor, settings, runtime, store, self.events, scheduler=scheduler)
         self._gateway = GatewaySubsystem(
             reactor, settings, self.routing.previews, self.routing.access, self.events, addresses=self._addresses
         )
-        sessions = SessionsSubsystem(reactor, settings, runtime, store, self.events)
+        sessions = SessionsSubsystem(scheduler, settings, runtime, store, self.events)
         self._api = InternalApiSubsystem(
             reactor,
             settings,
             runtime,
             store,
             self.events,
+            scheduler=scheduler,
             routing=self.routing,
             sessions=sessions,
             addresses=self._addresses,

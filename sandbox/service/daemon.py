@@ -17,13 +17,14 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.http.site import Site
+from sandbox.net.timers import sleep
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.application import Application
 from sandbox.service.notify import Notify
 from sandbox.service.reload import Reload
@@ -67,6 +68,7 @@ def _address(listener: _Listener) -> str:
 class Daemon(Service):
     """Owns everything: listens at once, answers 503 until store and engine are open, and closes all of it in order.
 
+    :param scheduler: runs the periodic jobs of all parts.
     :param store: not yet open.
     :param build: makes what the sites serve, from the installation's name and the public URL; called when the store is
         open.
@@ -88,12 +90,14 @@ class Daemon(Service):
         build: Callable[[str, str], Application],
         listen: Sequence[str] = (),
         *,
+        scheduler: Scheduler,
         logs: Output | None = None,
         monitoring: Monitoring,
         notify: Notify,
         reload: Reload,
     ) -> None:
         self._reactor = reactor
+        self._scheduler = scheduler
         self._settings = settings
         self._store = store
         self._build = build
@@ -142,8 +146,8 @@ class Daemon(Service):
         self._reload.warn()
         self._warn_of_exposure()
         self._reactor.callWhenRunning(self.install_signal_handlers)
-        self._monitoring.start()
-        self._notify.start()
+        self._monitoring.start(self._scheduler)
+        self._notify.start(self._scheduler)
         self._notify.status("starting")
         self._opening = Deferred.fromCoroutine(self._open())
         self._opening.addErrback(self._give_up)
@@ -228,7 +232,7 @@ class Daemon(Service):
                 _log.error("the store cannot be opened: {error}; trying again", error=error.message)
                 self._notify.status(f"waiting for the store: {error.message}")
                 self._monitoring.health.starting(f"The store cannot be opened: {error.message}")
-            await deferLater(self._reactor, delay)
+            await sleep(self._reactor, delay)
             delay = min(delay * 2, 5.0)
 
     def _give_up(self, failure: Failure) -> None:
@@ -269,5 +273,6 @@ class Daemon(Service):
         for site in self._sites:
             site.abort()
         await self._store.close()
-        self._monitoring.stop()
+        # Last of all, so that the watchdog sees that the reactor turns to the end.
+        await self._scheduler.close()
         self._notify.close()

@@ -12,11 +12,12 @@ from sandbox.events.bus import EventBus
 from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache
-from sandbox.operations.links import Links
+from sandbox.operations.links import SWEEP, Links
 from sandbox.operations.previews import PreviewRegistration
 from sandbox.policy.budget import Budget
 from sandbox.protocols.hostnames import Addresses
 from sandbox.runtimes.interface import IRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.routing import RoutingSubsystem
 from sandbox.service.sessions import SessionsSubsystem
 from sandbox.service.subscriptions import subscribe_idempotency
@@ -41,6 +42,7 @@ class InternalApiSubsystem(Subsystem):
         store: IStore,
         events: EventBus,
         *,
+        scheduler: Scheduler,
         routing: RoutingSubsystem,
         sessions: SessionsSubsystem,
         addresses: Addresses,
@@ -56,6 +58,8 @@ class InternalApiSubsystem(Subsystem):
         subscribe_idempotency(events, idempotency)
         self.execution = Execution(runtime, settings.max_container_execs, settings.log_commands)
         self.files = Files(runtime, settings.file_size_limit)
+        links = Links(store, routing.access, routing.previews, addresses, events)
+        self._sweep = scheduler.job(SWEEP, "expired-links", links.sweep)
         api = InternalApi(
             sessions=sessions.sessions,
             execution=self.execution,
@@ -63,11 +67,19 @@ class InternalApiSubsystem(Subsystem):
             registration=PreviewRegistration(runtime, routing.previews, sessions.locks, events),
             idempotency=idempotency,
             addresses=addresses,
-            links=Links(store, routing.access, routing.previews, addresses, events),
+            links=links,
             output_limit=settings.exec_output_limit,
             memory=memory,
         )
         self.resource = api.app.resource()
+
+    async def open(self) -> None:
+        """Remove links that are over now and then."""
+        self._sweep.start()
+
+    async def close(self) -> None:
+        """Remove them no more."""
+        await self._sweep.stop()
 
 
 def _weigh(outcome: ExecResult | Failure) -> int:

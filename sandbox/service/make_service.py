@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from sandbox.api.framework.guard import Guard
 from sandbox.net.reactor import use_monotonic_clock
 from sandbox.options import Options
 from sandbox.policy.budget import Budget
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.application import Application
 from sandbox.service.daemon import Daemon
 from sandbox.service.notify import Notify
@@ -32,7 +34,9 @@ def makeService(options: Options) -> Daemon:
         reload.on_change(lambda now: logs.set_level(now.log_level))
     guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit, Budget(settings.answer_memory))
     reload.on_change(lambda now: guard.use_key(now.internal_service_key.encode("utf-8")))
+    scheduler = Scheduler(reactor)
     monitoring = Monitoring(reactor, settings, guard, logs)
+    monitoring.publish(partial(work.jobs, scheduler.counts))
     try:
         store = InstrumentedStore(make_store(settings, reactor))
         monitoring.publish_calls("sandbox_store", "database", store.calls)
@@ -41,11 +45,13 @@ def makeService(options: Options) -> Daemon:
         def build(instance: str, public_url: str) -> Application:
             # There may have been a reload while the store was not there.
             now = reload.settings
-            runtime = DockerRuntime(reactor, now, instance)
+            runtime = DockerRuntime(reactor, now, instance, scheduler)
             monitoring.publish_calls("sandbox_engine", "Docker engine", runtime.calls)
             monitoring.publish_workers(lambda: runtime.workers)
             monitoring.publish(lambda: work.engine(runtime.stream, runtime.sessions, reactor.seconds()))
-            application = Application(reactor, now, store, runtime, public_url, monitoring=monitoring)
+            application = Application(
+                reactor, now, store, runtime, public_url, scheduler=scheduler, monitoring=monitoring
+            )
             reload.on_change(application.reconfigure)
             return application
 
@@ -55,6 +61,7 @@ def makeService(options: Options) -> Daemon:
             store,
             build,
             options["listen"],
+            scheduler=scheduler,
             logs=logs,
             monitoring=monitoring,
             notify=Notify(reactor, os.environ),

@@ -8,9 +8,11 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from sandbox.net.timers import Timer
+from sandbox.scheduling.scheduler import Scheduler
 
 _log = Logger()
 
@@ -34,16 +36,13 @@ class Notify:
             self._address = "\0" + self._address[1:]
         self._period = _watchdog(environment) / 2
         self._ready = ""
-        self._clock = clock
         self._unsent: deque[str] = deque(maxlen=_UNSENT)
-        self._retry: IDelayedCall | None = None
-        self._watchdog = LoopingCall(self._send, "WATCHDOG=1")
-        self._watchdog.clock = clock
+        self._retry = Timer(clock)
 
-    def start(self) -> None:
+    def start(self, scheduler: Scheduler) -> None:
         """Begin to give signs of life, where they are wanted, twice as often as they have to come."""
         if self._address and self._period:
-            self._watchdog.start(self._period)
+            scheduler.every(self._period, "watchdog", lambda: self._send("WATCHDOG=1"), now=True)
 
     def status(self, text: str) -> None:
         """Say in a line what the daemon is about; ``systemctl status`` shows it."""
@@ -72,24 +71,19 @@ class Notify:
 
     def close(self) -> None:
         """Say nothing more."""
-        if self._watchdog.running:
-            self._watchdog.stop()
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        self._retry.stop()
 
     def _send(self, message: str) -> None:
         if self._address:
             self._unsent.append(message)
-            if self._retry is None:
+            if not self._retry.active:
                 self._send_on()
 
     def _send_on(self) -> None:
-        self._retry = None
         while self._unsent:
             if not self._sent(self._unsent[0]):
                 # Who listens is busy. To be believed dead, or not ready, would be worse than to say it late.
-                self._retry = self._clock.callLater(_RETRY, self._send_on)
+                self._retry.start(_RETRY, self._send_on)
                 return
             self._unsent.popleft()
 

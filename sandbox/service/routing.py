@@ -8,8 +8,10 @@ from typing import Any
 from sandbox.domain.events import SecretsChanged
 from sandbox.events.bus import EventBus
 from sandbox.routing.access import Access, Keys
+from sandbox.routing.authorizations import LOOK
 from sandbox.routing.previews import Previews
 from sandbox.runtimes.interface import IRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.subscriptions import subscribe_access, subscribe_registry
 from sandbox.service.subsystem import Subsystem
 from sandbox.settings import Settings
@@ -25,7 +27,16 @@ class RoutingSubsystem(Subsystem):
 
     name = "routing"
 
-    def __init__(self, reactor: Any, settings: Settings, runtime: IRuntime, store: IStore, events: EventBus) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        runtime: IRuntime,
+        store: IStore,
+        events: EventBus,
+        *,
+        scheduler: Scheduler,
+    ) -> None:
         self._events = events
         self._secrets = settings.jwt_secrets
         self.previews = Previews(runtime, settings.max_previews)
@@ -39,6 +50,7 @@ class RoutingSubsystem(Subsystem):
             keep_nothing=settings.access_negative_cache_seconds,
             cookie_lifetime=settings.preview_cookie_seconds,
         )
+        self._expiry = scheduler.job(LOOK, "authorizations", self.access.end_expired)
         subscribe_access(events, self.access)
         subscribe_registry(events, self.previews)
 
@@ -48,6 +60,10 @@ class RoutingSubsystem(Subsystem):
             self._secrets = settings.jwt_secrets
             self._events.publish(SecretsChanged(settings.jwt_secrets))
 
+    async def open(self) -> None:
+        """Look at the time again and again, so that connections end with what let them in."""
+        self._expiry.start()
+
     async def close(self) -> None:
-        """Release the clock."""
-        self.access.close()
+        """Look no more."""
+        await self._expiry.stop()

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import Overloaded, StoreUnavailable
 from sandbox.net.instruments import PoolUsage
+from sandbox.net.timers import Timer
 from sandbox.stores.rows import not_open
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class _Call:
     work: Callable[[], Deferred[Any]]
     outcome: Deferred[Any]
-    timer: IDelayedCall
+    timer: Timer
     # It may begin when another call ends, and is nothing of that one's: the log goes by this.
     context: Context = attrs.field(factory=copy_context)
 
@@ -81,7 +82,8 @@ class ConcurrencyLimiter:
         if self._running >= self._size and len(self._waiting) >= self._queue:
             return fail(Overloaded("The database has too many calls waiting", code="STORE_BUSY"))
         outcome: Deferred[T] = Deferred(lambda _: self._forget(call))
-        call = _Call(work, outcome, self._clock.callLater(self._timeout, lambda: self._settle(call, _no_answer())))
+        call = _Call(work, outcome, Timer(self._clock))
+        call.timer.start(self._timeout, self._give_up, call)
         self._waiting[call] = None
         self._start()
         return outcome
@@ -110,6 +112,9 @@ class ConcurrencyLimiter:
             for waiter in emptied:
                 waiter.callback(None)
 
+    def _give_up(self, call: _Call) -> None:
+        self._settle(call, Failure(StoreUnavailable("The database does not answer")))
+
     def _settle(self, call: _Call, result: Any) -> None:
         self._forget(call)
         if call.outcome.called:
@@ -121,9 +126,4 @@ class ConcurrencyLimiter:
 
     def _forget(self, call: _Call) -> None:
         self._waiting.pop(call, None)
-        if call.timer.active():
-            call.timer.cancel()
-
-
-def _no_answer() -> Failure:
-    return Failure(StoreUnavailable("The database does not answer"))
+        call.timer.stop()

@@ -25,6 +25,7 @@ from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.policy.connections import ConnectionLimits
 from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.settings import Settings
 from sandbox.telemetry.endpoints import ROUTES, Watch
 from sandbox.telemetry.health import Health
@@ -71,7 +72,7 @@ class Monitoring:
         self._access_log = AccessLog(settings.access_log, settings.access_log_rate, ROUTES)
         self._traffic = Traffic()
         self._sites: dict[str, Site] = {}
-        self._lag = Lag(reactor)
+        self._lag = Lag()
         self._page = Page()
         self.publish = self._page.add
         for source in (process.build, partial(process.state, self.health), partial(process.lag, self._lag)):
@@ -121,10 +122,6 @@ class Monitoring:
         """Have pools of threads or connections on the page of metrics, by their names."""
         self._pools.append(pools)
 
-    def start(self) -> None:
+    def start(self, scheduler: Scheduler) -> None:
         """Begin to measure."""
-        self._lag.start()
-
-    def stop(self) -> None:
-        """Measure no more."""
-        self._lag.stop()
+        self._lag.start(scheduler)

@@ -20,6 +20,7 @@ from sandbox.http.site import Site
 from sandbox.policy.budget import Budget
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.application import Application
 from sandbox.settings import Settings, parse
 from sandbox.stores.memory.store import MemoryStore
@@ -85,8 +86,15 @@ class ApiCase(TestCase):
         self.site = self.monitoring.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"
+        self.scheduler = Scheduler(reactor)
         self.application = Application(
-            reactor, self.settings, self.store, self.runtime, public_url, monitoring=self.monitoring
+            reactor,
+            self.settings,
+            self.store,
+            self.runtime,
+            public_url,
+            scheduler=self.scheduler,
+            monitoring=self.monitoring,
         )
         await self.application.open()
         root = self.application.root(public=True, internal=True)
@@ -101,6 +109,7 @@ class ApiCase(TestCase):
         self.site.abort()
         await self.pool.closeCachedConnections()
         await self.store.close()
+        await self.scheduler.close()
 
     async def call(
         self,

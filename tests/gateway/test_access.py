@@ -18,6 +18,8 @@ from sandbox.gateway.access import PreviewAccess
 from sandbox.policy.access import mode_of
 from sandbox.protocols.http1.headers import TrustedProxies
 from sandbox.routing.access import Access, Keys
+from sandbox.routing.authorizations import LOOK
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.stores.memory.store import MemoryStore
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.store import link, session
@@ -69,7 +71,9 @@ class AccessCase(GatewayCase):
         self.access = Access(
             reactor, self.store, Keys([SECRET], b"s" * 32), cookie_lifetime=self.cookie_lifetime, now=time.time
         )
-        self.addCleanup(self.access.close)
+        scheduler = Scheduler(reactor)
+        scheduler.every(LOOK, "authorizations", self.access.end_expired)
+        self.addCleanup(scheduler.close)
         self.modes: dict[str, str] = {}
         self.authorize = PreviewAccess(
             self.access,

@@ -22,6 +22,7 @@ from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.settings import parse
 from sandbox.stores.factory import make_store
 from tests.stores.aggregates import using
@@ -50,14 +51,11 @@ class Daemon:
     async def open(self) -> None:
         """Open everything and reconcile."""
         await self.store.open()
-        self.runtime = DockerRuntime(self.reactor, self.settings, await self.store.instance())
+        self.runtime = DockerRuntime(self.reactor, self.settings, await self.store.instance(), Scheduler(self.reactor))
         await self.runtime.open()
         locks = KeyedLocks(self.settings.session_queue)
         self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks, events=EventBus())
-        self.reconciliation = Reconciliation(
-            self.reactor, self.runtime, self.store, locks, interval=0, events=EventBus()
-        )
-        await self.reconciliation.open()
+        await Reconciliation(self.runtime, self.store, locks, events=EventBus()).run()
         say("open")
 
     async def work(self) -> None:

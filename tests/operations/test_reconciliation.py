@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 
 from sandbox.domain.errors import EngineUnavailable, PreviewNotRegistered
@@ -28,13 +27,10 @@ class ReconciliationTests(SessionsTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.clock = Clock()
         self.reconciliation = Reconciliation(
-            self.clock,
             self.runtime,
             self.store,
             self.locks,
-            interval=300,
             events=self.events,
             deletions=self.deletions,
             now=lambda: LATER,
@@ -53,37 +49,6 @@ class ReconciliationTests(SessionsTestCase):
         now = self.now()
         record = SessionRecord(id=session_id, user_id="u", image="image:1", phase=phase, created_at=now, updated_at=now)
         self.successResultOf(using(self.store).add(record))
-
-    def test_f35_what_the_store_could_not_be_told_of_is_removed_as_soon_as_it_can(self) -> None:
-        self.create("s")
-        self.store.failing = {"replace": "before", "remove": "before"}
-        self.successResultOf(self.sessions.delete("s"))
-        self.reconciliation.soon()
-        self.reconciliation.soon()
-        for _ in range(3):
-            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-            self.clock.advance(5)
-            self.assertTrue(self.deletions)
-        self.store.failing = {}
-        self.clock.advance(5)
-        self.assert_nothing_left("s")
-        self.assertEqual((bool(self.deletions), self.clock.getDelayedCalls()), (False, []))
-
-    def test_f47_what_a_failed_creation_left_is_removed_soon_and_not_at_the_next_run(self) -> None:
-        self.containers.add("s", managed=True)
-        self.containers.leave()
-        self.reconciliation.soon()
-        self.clock.advance(5)
-        self.containers.come_back()
-        self.clock.advance(5)
-        self.assert_nothing_left("s")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_f35_closing_ends_what_was_to_be_done_soon(self) -> None:
-        self.reconciliation.soon()
-        self.successResultOf(self.reconciliation.close())
-        self.reconciliation.soon()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_where_all_agree_nothing_is_done(self) -> None:
         self.create("a")
@@ -204,80 +169,6 @@ class ReconciliationTests(SessionsTestCase):
         self.store.read_only = True
         self.assertEqual(self.run_once(), {})
         self.assertEqual(len(self.containers.every()), 1)
-
-    # -- when it runs ----------------------------------------------------------------------------------------------
-
-    def orphan(self) -> str:
-        """Something to be removed."""
-        return self.containers.add("orphan", managed=True).id
-
-    def orphans(self) -> int:
-        """How many there are."""
-        return len(self.containers.every())
-
-    def test_at_start_and_every_interval(self) -> None:
-        self.orphan()
-        self.successResultOf(self.reconciliation.open())
-        self.assertEqual(self.orphans(), 0)
-        for _ in range(2):
-            self.orphan()
-            self.clock.advance(299)
-            self.assertEqual(self.orphans(), 1)
-            self.clock.advance(1)
-            self.assertEqual(self.orphans(), 0)
-        self.successResultOf(self.reconciliation.close())
-        self.orphan()
-        self.clock.advance(1000)
-        self.assertEqual((self.orphans(), self.clock.getDelayedCalls()), (1, []))
-
-    def test_when_the_engine_returns(self) -> None:
-        self.orphan()
-        self.containers.leave()
-        self.successResultOf(self.reconciliation.open())
-        self.assertTrue([event for event in self.logged if "put off" in event["log_format"]])
-        self.containers.come_back()
-        self.assertEqual(self.orphans(), 0)
-        self.successResultOf(self.reconciliation.close())
-        self.orphan()
-        self.containers.come_back()
-        self.assertEqual(self.orphans(), 1)
-
-    def test_one_run_at_a_time_and_one_that_waits(self) -> None:
-        lists: list[Deferred[Any]] = []
-
-        def held() -> Deferred[Any]:
-            lists.append(Deferred())
-            return lists[-1]
-
-        self.runtime.list = held  # type: ignore[method-assign]
-        opening = self.reconciliation.open()
-        for _ in range(5):
-            self.containers.come_back()
-        self.assertEqual(len(lists), 1)
-        lists[0].callback([])
-        self.successResultOf(opening)
-        self.assertEqual(len(lists), 2)
-        closing = self.reconciliation.close()
-        self.assertNoResult(closing)
-        lists[1].callback([])
-        self.successResultOf(closing)
-        self.assertEqual(len(lists), 2)
-
-    def test_an_unforeseen_failure_is_logged_and_does_not_end_the_repetition(self) -> None:
-        listed, self.runtime.list = self.runtime.list, lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-        self.successResultOf(self.reconciliation.open())
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.runtime.list = listed  # type: ignore[method-assign]
-        self.orphan()
-        self.clock.advance(300)
-        self.assertEqual(self.orphans(), 0)
-        self.successResultOf(self.reconciliation.close())
-
-    def test_no_interval_no_repetition(self) -> None:
-        once = Reconciliation(self.clock, self.runtime, self.store, self.locks, interval=0, events=self.events)
-        self.successResultOf(once.open())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.successResultOf(once.close())
 
     def test_the_row_that_is_written_keeps_what_it_does_not_change(self) -> None:
         self.create("s")

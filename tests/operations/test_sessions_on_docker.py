@@ -18,6 +18,7 @@ from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.runtime_lifecycle import pause, until
 from tests.private_engine import PrivateEngine
@@ -37,14 +38,13 @@ class DockerSessionsTestCase(TestCase):
         self.store = SqliteStore(reactor, f"{self.mktemp()}.db")
         self.addCleanup(self.store.close)
         await self.store.open()
-        self.runtime = DockerRuntime(reactor, self.settings, await self.store.instance())
+        self.runtime = DockerRuntime(reactor, self.settings, await self.store.instance(), Scheduler(reactor))
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
         locks = KeyedLocks(self.settings.session_queue)
         self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks, events=EventBus())
-        self.reconciliation = Reconciliation(reactor, self.runtime, self.store, locks, interval=0, events=EventBus())
-        self.addCleanup(self.reconciliation.close)
-        await self.reconciliation.open()
+        self.reconciliation = Reconciliation(self.runtime, self.store, locks, events=EventBus())
+        await self.reconciliation.run()
 
     async def rows(self) -> dict[str, str]:
         """Phases by id."""

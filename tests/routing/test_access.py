@@ -45,7 +45,6 @@ class TwoClocks(TestCase):
         await store.open()
         await using(store).add(session("s1", user_id="alice"))
         access = Access(clock, store, Keys([SECRET], b"s" * 32), now=lambda: wall[0], keep=30)
-        self.addCleanup(access.close)
 
         async def grant() -> Grant:
             found = access.admit("s1", Mode.OWNER, [Credential.of(Place.HEADER, token(exp=NOW + 600))])
@@ -79,7 +78,6 @@ class Cost(SynchronousTestCase):
     def setUp(self) -> None:
         self.store = Counting()
         self.access = Access(Clock(), self.store, Keys([SECRET], b"s" * 32), now=lambda: 0, limit=10)
-        self.addCleanup(self.access.close)
 
     def test_many_at_once_ask_the_store_once(self) -> None:
         waiting = [

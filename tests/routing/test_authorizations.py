@@ -7,14 +7,16 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.routing.authorizations import Authorization, Authorizations
+from sandbox.routing.authorizations import LOOK, Authorization, Authorizations
+from sandbox.scheduling.scheduler import Scheduler
 
 
 class AuthoritiesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
-        self.authorizations = Authorizations(self.clock, self.clock.seconds)
+        self.authorizations = Authorizations(self.clock.seconds)
+        Scheduler(self.clock).every(LOOK, "authorizations", self.authorizations.end_expired)
         self.ended: list[str] = []
 
     def hold(self, name: str, session: str = "s1", link: str | None = None, ends: float | None = None) -> Authorization:
@@ -81,7 +83,7 @@ class AuthoritiesTests(SynchronousTestCase):
         authorization.attach(end)
         authorization.detach(end)
         self.clock.pump([1] * 3)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(authorization.watched)
         authorization.attach(end)
         self.clock.pump([1] * 8)
         self.assertEqual(self.ended, ["back"])
@@ -102,19 +104,3 @@ class AuthoritiesTests(SynchronousTestCase):
         self.authorizations.end_session("s1")
         self.assertEqual(self.ended, ["fine"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
-
-    def test_the_clock_is_left_alone_while_nothing_leans(self) -> None:
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        authorization = self.authorizations.make("s1", None, None)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        end: Callable[[], None] = lambda: None  # noqa: E731
-        authorization.attach(end)
-        self.clock.pump([1] * 5)
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-        authorization.detach(end)
-        self.clock.advance(1)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        authorization.attach(end)
-        self.authorizations.close()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.authorizations.close()

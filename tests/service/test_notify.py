@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.notify import Notify
 
 
@@ -91,11 +92,13 @@ class Told(SynchronousTestCase):
 
     def test_signs_of_life_come_twice_as_often_as_they_have_to(self) -> None:
         notify = Notify(self.clock, {**self.environment, "WATCHDOG_USEC": "10000000", "WATCHDOG_PID": str(os.getpid())})
-        notify.start()
+        scheduler = Scheduler(self.clock)
+        notify.start(scheduler)
         for _ in range(3):
             self.assertEqual(self.heard(self.listener), {"WATCHDOG": "1"})
             self.silent(self.listener)
             self.clock.advance(5)
+        self.successResultOf(scheduler.close())
         notify.close()
         notify.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -108,11 +111,11 @@ class Told(SynchronousTestCase):
             {"WATCHDOG_USEC": "9", "WATCHDOG_PID": "1"},
         ):
             notify = Notify(self.clock, {**self.environment, **unwanted})
-            notify.start()
+            notify.start(Scheduler(self.clock))
             self.silent(self.listener)
             notify.close()
         quiet = Notify(self.clock, {"WATCHDOG_USEC": "10000000"})
-        quiet.start()
+        quiet.start(Scheduler(self.clock))
         quiet.ready("x")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

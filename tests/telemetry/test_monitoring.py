@@ -271,11 +271,11 @@ class Monitored(SynchronousTestCase):
 
     # The metrics, and the pages and the dashboard that are about them.
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, sample: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
-        family = self.metrics[re.sub("_(total|count|sum)$", "", name)]
-        found = [each.value for each in family.samples if each.name == name and labels.items() <= each.labels.items()]
-        self.assertNotEqual(found, [], name)
+        family = self.metrics[re.sub("_(total|count|sum)$", "", sample)]
+        found = [each.value for each in family.samples if each.name == sample and labels.items() <= each.labels.items()]
+        self.assertNotEqual(found, [], sample)
         return sum(found)
 
     def test_they_tell_what_was_done(self) -> None:
@@ -307,6 +307,10 @@ class Monitored(SynchronousTestCase):
         self.assertEqual(self.value("sandbox_workers_size", pool="engine agents"), 8)
         self.assertGreater(self.value("sandbox_engine_call_duration_seconds_count", operation="start agent"), 0)
         self.assertGreater(self.value("sandbox_reactor_lag_seconds_count"), 0)
+        jobs = {each.labels["name"] for each in self.metrics["sandbox_job_runs"].samples}
+        self.assertEqual(jobs, {"reactor-lag", "reconciliation", "authorizations", "expired-links", "engine-heartbeat"})
+        self.assertEqual(self.value("sandbox_job_runs_total", name="reconciliation"), 1)
+        self.assertEqual(self.value("sandbox_job_failures_total", name="reconciliation"), 0)
         self.assertGreater(self.value("process_open_fds"), 5)
         self.assertGreater(self.value("sandbox_log_events_total", level="info"), 10)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewUnreachable, SandboxError
@@ -19,6 +19,7 @@ from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
 from sandbox.http.responses import CONTINUE, http_date
 from sandbox.net.fairness import charge_to
+from sandbox.net.timers import Timer, timer
 from sandbox.policy.host_rule import REFUSALS
 from sandbox.protocols.http1.framing import CHUNKS, CLOSE, NO_BODY, NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead
@@ -66,7 +67,7 @@ class Relay:
     _retried = False
     _downloading = False
     _uploading = False
-    _continue_call: IDelayedCall | None = None
+    _continue_timer: Timer | None = None
     _over = False
     min_progress = 1
     upgrading = False
@@ -131,7 +132,7 @@ class Relay:
             return
         upstream.begin(self, self._outbound.head)
         if request.expects_continue:
-            self._continue_call = self._clock.callLater(self._continue_timeout, self._say_continue)
+            self._continue_timer = timer(self._clock, self._continue_timeout, self._request.send_interim, CONTINUE)
         request.stream_body(self)
         if not (self.sent_all or self._over):
             self._uploading = True
@@ -163,14 +164,9 @@ class Relay:
             self._over = True
             self._request.respond(error_reply(error.status, error.code, error.reason))
 
-    def _say_continue(self) -> None:
-        self._continue_call = None
-        self._request.send_interim(CONTINUE)
-
     def _stop_waiting_to_continue(self) -> None:
-        if self._continue_call is not None:
-            call, self._continue_call = self._continue_call, None
-            call.cancel()
+        if self._continue_timer is not None:
+            self._continue_timer.stop()
 
     def _stop_uploading(self) -> None:
         self._stop_waiting_to_continue()
@@ -183,7 +179,7 @@ class Relay:
 
     def interim(self, head: ResponseHead) -> None:
         if head.status == 100:
-            waiting = self._continue_call is not None
+            waiting = self._continue_timer is not None and self._continue_timer.active
             self._stop_waiting_to_continue()
             if not waiting:
                 return  # Said already, or never asked for.

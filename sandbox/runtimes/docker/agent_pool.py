@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
 from sandbox.domain.model import Container
 from sandbox.net.fairness import RunQueue
+from sandbox.net.timers import Timer
 from sandbox.runtimes.docker.agent_link import AgentLink, SharedResult
 from sandbox.runtimes.docker.agent_starter import AgentStarter
 
@@ -34,12 +35,12 @@ class AgentSlot:
     """
 
     container: Container
+    _idle: Timer
     opened: SharedResult[AgentLink] = attrs.field(factory=SharedResult)
     attempt: AgentLink | None = None
     users: int = 0
     dropped: bool = False
     uploads: DeferredSemaphore = attrs.field(factory=lambda: DeferredSemaphore(_UPLOADS))
-    idle: Any = None
 
     def end(self, reason: Exception) -> None:
         """Let go of the container."""
@@ -55,9 +56,12 @@ class AgentSlot:
 
     def stay_open(self) -> None:
         """Forget about closing it for being idle."""
-        if self.idle is not None and self.idle.active():
-            self.idle.cancel()
-        self.idle = None
+        self._idle.stop()
+
+    def rest(self, seconds: float, end: Callable[[AgentSlot], None]) -> None:
+        """Call ``end`` unless it is used again within ``seconds``."""
+        if not self._idle.active:
+            self._idle.start(seconds, end, self)
 
 
 class AgentPool:
@@ -124,7 +128,7 @@ class AgentPool:
             raise _closed()
         slot = self._slots.get(container.id)
         if slot is None:
-            slot = self._slots[container.id] = AgentSlot(container)
+            slot = self._slots[container.id] = AgentSlot(container, Timer(self._reactor))
             Deferred.fromCoroutine(self._open(slot)).addErrback(self._failed, slot)
         return slot
 
@@ -146,8 +150,8 @@ class AgentPool:
 
     def _rest(self, slot: AgentSlot) -> None:
         link = slot.attempt
-        if not slot.users and self._idle and slot.idle is None and link is not None and link.connected_now:
-            slot.idle = self._reactor.callLater(self._idle, self.abandon, slot)
+        if not slot.users and self._idle and link is not None and link.connected_now:
+            slot.rest(self._idle, self.abandon)
 
     def _failed(self, failure: Failure, slot: AgentSlot) -> None:
         self._forget(slot)

@@ -11,12 +11,12 @@ import attrs
 import docker
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, EngineError
 from sandbox.domain.model import Container
 from sandbox.net.cancellation import delay_cancellation
+from sandbox.net.timers import sleep
 from sandbox.runtimes.docker import agent_errors, program, protocol
 from sandbox.runtimes.docker.agent_link import AgentLink, Greeting, LinkLost
 from sandbox.runtimes.docker.container_calls import ContainerCalls
@@ -203,7 +203,7 @@ class AgentStarter:
         """
         for delay in _LOOKS:
             if delay:
-                await deferLater(self._reactor, delay)
+                await sleep(self._reactor, delay)
             await self.state(container, allowed=("running",))
 
     async def state(self, container: Container, allowed: Sequence[str]) -> str:

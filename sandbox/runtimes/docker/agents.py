@@ -22,6 +22,7 @@ from sandbox.domain.errors import (
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.net.instruments import CallStats, PoolUsage
+from sandbox.net.timers import timer
 from sandbox.policy.budget import Share
 from sandbox.runtimes.docker import program, protocol
 from sandbox.runtimes.docker.agent_errors import execution_error
@@ -287,7 +288,7 @@ class _Running:
         except ProtocolError:
             raise ExecutionFailed("the arguments and variables are too long", "ARGUMENTS_TOO_LONG") from None
         patience = spec.timeout_ms / 1000 + settings.exec_output_grace + self._patience
-        self._overdue = reactor.callLater(patience, self.command.finish, None)
+        self._overdue = timer(reactor, patience, self.command.finish, None)
 
     async def outcome(self) -> Exit | Refusal | None:
         """How it ended; ``None`` when that was not heard in time. Cancelling kills it and waits for its end.
@@ -303,14 +304,13 @@ class _Running:
     def end(self, patience: float) -> Deferred[None]:
         """Kill it; fires when its end is confirmed, or after ``patience`` seconds."""
         self._link.kill(self._id)
-        if self._overdue.active():
-            self._overdue.reset(patience)
+        if self._overdue.active:
+            self._overdue.start(patience, self.command.finish, None)
         return self.command.wait().addBoth(lambda _: None)
 
     def let_go(self) -> int:
         """Nothing waits for it any more; its request's id, for what still runs of it is to be killed."""
-        if self._overdue.active():
-            self._overdue.cancel()
+        self._overdue.stop()
         return self._id
 
 

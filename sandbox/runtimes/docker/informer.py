@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import EngineError, Overloaded
 from sandbox.domain.model import Container, ContainerSummary
 from sandbox.net.cancellation import delay_cancellation
+from sandbox.net.timers import sleep, timer
 from sandbox.runtimes.docker.container_cache import CONTAINER_EVENTS, NETWORK_EVENTS, ContainerCache, event_from
 from sandbox.runtimes.docker.events import EngineEvents, Reading, StreamGarbled
 from sandbox.runtimes.docker.grace import Grace
@@ -22,6 +22,7 @@ from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.inspections import Inspections
 from sandbox.runtimes.docker.memory_log import MemoryLog
 from sandbox.runtimes.interface import Listener
+from sandbox.scheduling.scheduler import Scheduler
 
 L = TypeVar("L")
 _log = Logger()
@@ -76,6 +77,7 @@ class Informer:
     def __init__(
         self,
         clock: IReactorTime,
+        scheduler: Scheduler,
         events: EngineEvents,
         source: Source,
         *,
@@ -88,6 +90,7 @@ class Informer:
     ) -> None:
         self._cache = ContainerCache()
         self._clock = clock
+        self._scheduler = scheduler
         self._events = events
         self._source = source
         self._labels = labels
@@ -179,7 +182,7 @@ class Informer:
             self._was_away = True
             self.counts.breaks += 1
             self._open_done()
-            await deferLater(self._clock, self._delay, lambda: None)
+            await sleep(self._clock, self._delay)
             self._delay = min(self._delay * 2, self._retry_max)
 
     def _died(self, failure: Failure) -> None:
@@ -192,19 +195,17 @@ class Informer:
         self._grace.end()
         since = self._since(moment)
         reading = await self._events.stream(_FILTERS, since, self._received)
-        beats = LoopingCall(self._beat, reading)
-        beats.clock = self._clock
+        heartbeat = self._scheduler.every(self._heartbeat, "engine-heartbeat", lambda: self._beat(reading))
         stock = Deferred.fromCoroutine(self._take_stock())
         stock.addErrback(self._no_stock, reading)
         try:
-            beats.start(self._heartbeat, now=False).addErrback(self._died)
             await reading.ended
         finally:
             if self._trusted:
                 self._grace.begin()
             self._trusted = False
             self.counts.since = None
-            beats.stop()
+            heartbeat.stop()
             stock.cancel()
             reading.stop()
             await delay_cancellation(reading.closed)
@@ -219,9 +220,9 @@ class Informer:
     async def _beat(self, reading: Reading) -> None:
         try:
             await self._events.ping()
-        except EngineError as error:
-            _log.warn("the engine gives no sign of life: {error}", error=error.message)
+        except EngineError:
             reading.stop()
+            raise
 
     def _received(self, message: dict[str, Any]) -> None:
         self.counts.events += 1
@@ -301,7 +302,7 @@ class Informer:
         opening, self._opening = self._opening, []
         for waiting in opening:
             # In a turn of its own: whoever waits may close us, and this may be called from deep inside.
-            self._clock.callLater(0, waiting.callback, None)
+            timer(self._clock, 0, waiting.callback, None)
 
 
 def _added(listeners: list[L], listener: L) -> Callable[[], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.model import Container
+from sandbox.net.timers import Timer
 from sandbox.runtimes.docker.container_cache import ContainerCache
 
 _log = Logger()
@@ -36,7 +36,6 @@ class Inspections:
         *,
         at_once: int,
     ) -> None:
-        self._clock = clock
         self._inspect = inspect
         self._cache = cache
         self._tell = tell
@@ -46,7 +45,7 @@ class Inspections:
         self._logged: set[str] = set()
         self._in_flight: set[str] = set()
         self._waiting: list[Deferred[None]] = []
-        self._retry: Any = None
+        self._retry = Timer(clock)
         self._closed = False
 
     def look_at(self, container_id: str) -> None:
@@ -67,8 +66,7 @@ class Inspections:
         """Begin no more."""
         self._closed = True
         self._queue.clear()
-        if self._retry is not None and self._retry.active():
-            self._retry.cancel()
+        self._retry.stop()
 
     def _pump(self) -> None:
         while len(self._in_flight) < self._at_once:
@@ -114,8 +112,8 @@ class Inspections:
             )
         # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
         self._failed[container_id] = None
-        if self._retry is None or not self._retry.active():
-            self._retry = self._clock.callLater(_RETRY, self._try_again)
+        if not self._retry.active:
+            self._retry.start(_RETRY, self._try_again)
 
     def _try_again(self) -> None:
         self._queue.update(self._failed)

@@ -23,6 +23,7 @@ from sandbox.runtimes.docker.inspection import SessionLabels
 from sandbox.runtimes.docker.lookup import Lookup
 from sandbox.runtimes.docker.reactor_calls import ReactorCalls
 from sandbox.runtimes.interface import IRuntime, Listener
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.settings import Settings
 
 #: How often a container is looked up at most while events about it keep coming.
@@ -36,10 +37,11 @@ class DockerRuntime:
     :param reactor: provides time, threads and connections.
     :param instance: the installation's name, from the store; what it labels is managed by us, what no
         installation has labelled is only served, and what another one has is served only if the settings say so.
+    :param scheduler: runs the engine's heartbeat.
     :ivar calls: the engine's calls, by what they do.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, instance: str) -> None:
+    def __init__(self, reactor: Any, settings: Settings, instance: str, scheduler: Scheduler) -> None:
         def engine(threads: int) -> Engine:
             return Engine(
                 reactor,
@@ -72,6 +74,7 @@ class DockerRuntime:
         )
         self._informer = Informer(
             reactor,
+            scheduler,
             self._events,
             self._lookup,
             labels=labels,

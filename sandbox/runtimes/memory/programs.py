@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from sandbox.domain.errors import AnswerMemoryExhausted, ContainerNotRunning, DirectoryUnusable, ExecutionFailed
 from sandbox.domain.model import Container, Entry, ExecResult, ExecSpec, FileContent
+from sandbox.net.timers import timer
 from sandbox.policy.budget import STEP, Growth, Share
 from sandbox.policy.paths import display_name
 from sandbox.runtimes.memory.workspace import Workspace
@@ -139,7 +140,7 @@ class MemoryAgents:
         ended: Deferred[int] = Deferred.fromCoroutine(_run(program, process))
         run = _Run(container.id, ended)
         self._runs.add(run)
-        timer = self._clock.callLater(spec.timeout_ms / 1000, self._kill, [run], "timed out")
+        limit = timer(self._clock, spec.timeout_ms / 1000, self._kill, [run], "timed out")
         try:
             code = await ended
         except CancelledError:
@@ -152,8 +153,7 @@ class MemoryAgents:
             code = -9
         finally:
             self._runs.discard(run)
-            if timer.active():
-                timer.cancel()
+            limit.stop()
         return ExecResult(
             exit_code=code if code >= 0 else 128 - code,
             signal=None if code >= 0 else _SIGNALS[-code],

@@ -11,6 +11,7 @@ from sandbox.net.instruments import CallStats, PoolUsage
 from sandbox.operations.execution import ExecutionCounts
 from sandbox.operations.files import Files
 from sandbox.policy.budget import Budget
+from sandbox.scheduling.scheduler import JobCounts
 from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
 
 
@@ -84,6 +85,14 @@ def workers(pools: Mapping[str, PoolUsage]) -> Iterator[Metric]:
     ):
         found: dict[Labels, float] = {(name,): getattr(each, part) for name, each in pools.items()}
         yield gauge(f"sandbox_workers_{part}", help, found, ("pool",))
+
+
+def jobs(counts: Mapping[str, JobCounts]) -> Iterator[Metric]:
+    """Periodic jobs."""
+    runs: dict[Labels, float] = {(name,): each.runs for name, each in counts.items()}
+    failures: dict[Labels, float] = {(name,): each.failures for name, each in counts.items()}
+    yield counter("sandbox_job_runs", "Runs of periodic jobs that ended.", runs, ("name",))
+    yield counter("sandbox_job_failures", "Runs of periodic jobs that failed.", failures, ("name",))
 
 
 def engine(stream: Stream, sessions: int, now: float) -> Iterator[Metric]:

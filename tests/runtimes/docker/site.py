@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.settings import Settings, parse
 from tests.engine import BUSYBOX, ENGINE_URL, client, ensure_busybox
 
@@ -118,7 +119,7 @@ class SiteTestCase(TestCase):
 
     async def opened(self, settings: Settings | None = None, instance: str | None = None) -> DockerRuntime:
         """Another runtime on the site, closed when the test ends."""
-        runtime = DockerRuntime(reactor, settings or self.settings, instance or self.site.instance)
+        runtime = DockerRuntime(reactor, settings or self.settings, instance or self.site.instance, Scheduler(reactor))
         self.addCleanup(runtime.close)
         await runtime.open()
         return runtime

@@ -23,6 +23,7 @@ from sandbox.domain.model import Container, ContainerState, ContainerSummary
 from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGarbled
 from sandbox.runtimes.docker.informer import Informer
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels
+from sandbox.scheduling.scheduler import Scheduler
 from tests.contracts.runtime_lifecycle import pause, until
 
 LABEL = "sandbox.session.id"
@@ -247,6 +248,7 @@ class FollowerTests(PlayedTestCase):
         """A informer of the played engine."""
         return Informer(
             reactor,
+            Scheduler(reactor),
             self.events,
             self.source,
             labels=SessionLabels(LABEL, "0123456789ab"),

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from sandbox.domain.errors import ContainerNotFound, EngineUnavailable
 from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from tests.contracts.runtime_lifecycle import pause, until
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
@@ -50,7 +51,7 @@ class FollowingTests(TestCase):
         soon = {"ENGINE_HEARTBEAT": "0.5", "ENGINE_RETRY_MAX": "0.2", "ENGINE_TIMEOUT": "20"}
         one = {"ENGINE_THREADS": "1", "ENGINE_QUERY_THREADS": "1", "SESSION_NETWORK": "none"}
         settings = self.site.settings(**{**soon, **one, **changes})
-        runtime = DockerRuntime(reactor, settings, self.site.instance)
+        runtime = DockerRuntime(reactor, settings, self.site.instance, Scheduler(reactor))
         self.addCleanup(runtime.close)
         runtime.watch(lambda session_id, container: self.heard.append((session_id, container)))
         runtime.on_return(lambda: self.returned.append(None))
@@ -195,7 +196,7 @@ class FollowingTests(TestCase):
     async def test_closing_ends_following_whatever_the_engine_does(self) -> None:
         await self.create()
         self.engine.send(signal.SIGSTOP)
-        await self.runtime._follower.close()
+        await self.runtime._informer.close()
         self.engine.send(signal.SIGCONT)
         self.heard.clear()
         await pause(0.3)
