@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -10,12 +10,10 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from sandbox.gateway.interfaces import BridgeCallbacks
 from sandbox.net import write_coalescing
 from sandbox.net.fairness import Intake
 from sandbox.protocols.websocket import FrameTracker
-
-if TYPE_CHECKING:
-    from sandbox.gateway.bridge import Bridge
 
 # Frames that are carried at once: about a quarter of a millisecond's work when they are tiny.
 _FRAMES = 512
@@ -50,7 +48,7 @@ class End(Protocol):
     _intake: Intake | None = None
     _empty_since = 0.0
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: BridgeCallbacks[End]) -> None:
         self.bridge = bridge
         self.frames = FrameTracker()
         self.heard = bridge.seconds()

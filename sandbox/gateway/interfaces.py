@@ -1,8 +1,8 @@
-"""What the gateway asks of others: where a preview is, who may see it, and who carries a WebSocket."""
+"""What the gateway asks of others, where a preview is and who may see it, and what its parts ask of each other."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -10,9 +10,12 @@ from sandbox.domain.host_verdicts import HostVerdict
 from sandbox.domain.model import Destination, Target
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
+from sandbox.net.fairness import RunQueue
 from sandbox.protocols.http1.grammar import Fields
 from sandbox.protocols.http1.rewriting import Rewriter
 from sandbox.routing.authorizations import Authorization
+
+E_contra = TypeVar("E_contra", contravariant=True)
 
 
 class Resolver(Protocol):
@@ -88,3 +91,30 @@ class Upgrades(Protocol):
         The request has no body, and :meth:`Request.expect_upgrade` has been called. Whoever takes it answers it, by
         :meth:`Request.upgrade` after a 101 or by a whole response, and sets :attr:`Request.on_disconnect`.
         """
+
+
+class BridgeCallbacks(Protocol[E_contra]):
+    """What an end of a WebSocket needs of its bridge; :class:`sandbox.gateway.bridge.Bridge` is one."""
+
+    @property
+    def run_queue(self) -> RunQueue:
+        """Where an end goes on with what it has left."""
+
+    @property
+    def parting(self) -> bool:
+        """Whether our own Close is on its way, so that an end's frames go no further than the one under way."""
+
+    def seconds(self) -> float:
+        """The clock's time."""
+
+    def flooded(self) -> None:
+        """One end sends frames without a payload, without an end."""
+
+    def both_closed(self) -> None:
+        """The closing handshake is complete."""
+
+    def half_closed(self, end: E_contra) -> None:
+        """Nothing more comes from ``end``, which still listens."""
+
+    def end_lost(self, end: E_contra, abrupt: bool) -> None:
+        """The connection of ``end`` is gone."""

@@ -28,6 +28,15 @@ class Names(Protocol):
         """A request's name, and its head without it."""
 
 
+class Channel(Protocol):
+    """What a request is made on; :class:`sandbox.http.connection.Connection` is one.
+
+    The rest of it is reached by :attr:`Request.channel`, which has no type in ``twisted.web``.
+    """
+
+    site: Any
+
+
 class ConnectionSite(Protocol):
     """What a connection needs of its site; :class:`sandbox.http.site.Site` is one.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import chain
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IAddress, IProtocol
@@ -16,15 +16,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
 from sandbox.http.bodies import BodySink
+from sandbox.http.interfaces import Channel
 from sandbox.http.replies import Reply, reply_to
 from sandbox.http.responses import CLIENT_LEFT, JSON, error_code, reply_bytes, reply_head
 from sandbox.http.streaming import BodyWriter, take_beginning
 from sandbox.protocols.http1.framing import NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import RequestHead
 from sandbox.protocols.http1.headers import REQUEST_ID
-
-if TYPE_CHECKING:
-    from sandbox.http.connection import Connection
 
 
 class Request(TwistedRequest):
@@ -67,7 +65,7 @@ class Request(TwistedRequest):
     cut = False
     logged = True
 
-    def __init__(self, channel: Connection, head: RequestHead, framing: Framing, request_id: bytes) -> None:
+    def __init__(self, channel: Channel, head: RequestHead, framing: Framing, request_id: bytes) -> None:
         self.channel: Any = channel
         self.site = channel.site
         self.method, self.uri, self.minor, self.section, self.headers, self.known = head

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from twisted.internet import error
 from twisted.internet.interfaces import IProtocol
-from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, SandboxError
+from sandbox.gateway.upstream.interfaces import Exchange, PoolCallbacks
 from sandbox.http.upgrades import hand_over
 from sandbox.net import write_coalescing
 from sandbox.net.deadlines import NEVER
@@ -22,14 +22,10 @@ from sandbox.protocols.http1.framing import (
     LENGTH,
     NONE,
     ChunkedDecoder,
-    Framing,
     keeps_alive,
     response_framing,
 )
 from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead, has_broken_line, parse_response_head
-
-if TYPE_CHECKING:
-    from sandbox.gateway.upstream.pool import Pool
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 500
@@ -39,35 +35,7 @@ MAX_INTERIM = 32
 _CHUNKS = 256
 
 
-class Exchange(Protocol):
-    """Who waits for a response.
-
-    :ivar method: of the request; it decides whether the response has a body.
-    :ivar upgrading: whether the request offered an upgrade, so that a 101 is an answer to it.
-    :ivar sent_all: whether the whole request has been written.
-    """
-
-    method: bytes
-    upgrading: bool
-    sent_all: bool
-
-    def interim(self, head: ResponseHead) -> None:
-        """A 1xx response other than 101."""
-
-    def switched(self, head: ResponseHead, rest: bytes) -> None:
-        """A 101 to an upgrade that was offered; ``rest`` came behind it. :meth:`Upstream.upgrade` has to follow."""
-
-    def responded(self, head: ResponseHead, framing: Framing) -> None:
-        """The final response's head. :meth:`received` follows at once with what came of the body."""
-
-    def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
-        """Pieces of the body, maybe none. With ``trailers`` it is complete, and the connection somebody else's."""
-
-    def broken(self, error: SandboxError) -> None:
-        """The connection or its bytes broke before the response was complete; it is closed."""
-
-
-class Upstream(TwistedProtocol):
+class Upstream(Protocol):
     """One connection, which the pool hands from request to request.
 
     :ivar reused: whether it has carried a request before.
@@ -91,7 +59,7 @@ class Upstream(TwistedProtocol):
     closing = False
     _intake: Intake | None = None
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: PoolCallbacks[Upstream]) -> None:
         self._pool = pool
 
     # What the pool and the exchange do with it.
