@@ -14,7 +14,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import deferLater
+from twisted.internet.task import deferLater  # noqa: TID251 - outside of the daemon, whose timers it does not know
 from twisted.python.failure import Failure
 from twisted.web._newclient import ParseError  # where else a malformed answer shows is nowhere public
 from twisted.web.client import Agent, RequestTransmissionFailed, ResponseDone, ResponseFailed

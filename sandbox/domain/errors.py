@@ -206,17 +206,12 @@ class Overloaded(SandboxError):
     """A configured limit on work at once is reached; trying again later may succeed."""
 
     code = "OVERLOADED"
+    # fmt: off
     further = (
-        "STARTING",
-        "SESSION_BUSY",
-        "CONTAINER_BUSY",
-        "ENGINE_BUSY",
-        "STORE_BUSY",
-        "TOO_MANY_EXECS",
-        "TOO_MANY_LINKS",
-        "TOO_MANY_PREVIEWS",
-        "TOO_MANY_PREVIEW_CONNECTIONS",
+        "STARTING", "SESSION_BUSY", "CONTAINER_BUSY", "ENGINE_BUSY", "STORE_BUSY",
+        "TOO_MANY_EXECS", "TOO_MANY_LINKS", "TOO_MANY_PREVIEWS", "TOO_MANY_PREVIEW_CONNECTIONS",
     )
+    # fmt: on
 
 
 class AnswerMemoryExhausted(Overloaded):
@@ -232,19 +227,12 @@ class ExecutionFailed(SandboxError):
     """The command could not be run."""
 
     code = "EXECUTION_FAILED"
+    # fmt: off
     further = (
-        "COMMAND_NOT_FOUND",
-        "COMMAND_NOT_EXECUTABLE",
-        "ARGUMENTS_TOO_LONG",
-        "PROCESS_LIMIT",
-        "NO_WORKSPACE",
-        "USER_UNKNOWN",
-        "SUPERVISOR_LOST",
-        "STOPPING",
-        EngineUnavailable.code,
-        EngineError.code,
-        *EngineError.further,
+        "COMMAND_NOT_FOUND", "COMMAND_NOT_EXECUTABLE", "ARGUMENTS_TOO_LONG", "PROCESS_LIMIT", "NO_WORKSPACE",
+        "USER_UNKNOWN", "SUPERVISOR_LOST", "STOPPING", EngineUnavailable.code, EngineError.code, *EngineError.further,
     )
+    # fmt: on
 
     def __init__(self, error: str, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
         super().__init__(f"Execution failed: {error}", code=code, details=details)
@@ -273,26 +261,13 @@ class WorkspaceError(SandboxError):
     """The container's file system or the engine refused, in its own words; the field `path` has the request's path."""
 
     code = "IO_ERROR"
+    # fmt: off
     further = (
-        "FILE_NOT_FOUND",
-        "IS_A_DIRECTORY",
-        "NOT_A_DIRECTORY",
-        "NOT_A_FILE",
-        "NOT_UTF8",
-        "NO_SPACE",
-        "NO_WORKSPACE",
-        "FILE_TOO_LARGE",
-        "DIRECTORY_TOO_LARGE",
-        "NAME_TOO_LONG",
-        "PERMISSION_DENIED",
-        "READ_ONLY",
-        "TOO_MANY_LINKS",
-        "PROCESS_LIMIT",
-        "TIMEOUT",
-        EngineUnavailable.code,
-        EngineError.code,
-        *EngineError.further,
+        "FILE_NOT_FOUND", "IS_A_DIRECTORY", "NOT_A_DIRECTORY", "NOT_A_FILE", "NOT_UTF8", "NO_SPACE", "NO_WORKSPACE",
+        "FILE_TOO_LARGE", "DIRECTORY_TOO_LARGE", "NAME_TOO_LONG", "PERMISSION_DENIED", "READ_ONLY", "TOO_MANY_LINKS",
+        "PROCESS_LIMIT", "TIMEOUT", EngineUnavailable.code, EngineError.code, *EngineError.further,
     )
+    # fmt: on
 
 
 class PreviewNotRegistered(SandboxError):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ISSLTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -46,11 +45,9 @@ class Connection(Writer):
     """The server's side of a connection. One request is under way at a time; later ones wait unread.
 
     :ivar bytes_in: of the request under way.
-    :ivar secure: whether the connection is TLS.
     """
 
     bytes_in = 0
-    secure = False
     state = HEAD
     _request: Request | None = None
     _body: BodyReader | None = None
@@ -117,10 +114,7 @@ class Connection(Writer):
         self._intake = Intake(self.site.run_queue, self.transport, self._catch_up)
         self.site.connection_opened(self)
         self.timer.renew()
-        self.secure = ISSLTransport.providedBy(self.transport)
-        if isinstance(self.transport.getHost(), IPv4Address | IPv6Address):
-            # Heads and bodies are written whole; waiting for an ACK (Nagle) would only delay them.
-            self.transport.setTcpNoDelay(True)
+        super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         if self.state is HEAD:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, ISSLTransport
 from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 
@@ -18,6 +19,7 @@ from sandbox.net import write_coalescing
 class Writer(Protocol):
     """Writes bytes, at once where that can be.
 
+    :ivar secure: whether the connection is TLS.
     :ivar timer: is told when the client does not keep up.
     :ivar bytes_out: of the response under way.
     :ivar request_id: the name of the request that it answers.
@@ -26,11 +28,18 @@ class Writer(Protocol):
     # Class attributes stand for what an idle connection has not got, to keep it small.
     transport: Any
     timer: Timer
+    secure = False
     bytes_out = 0
     request_id = b""
     _producer: Any = None
     _cork: list[bytes] | None = None
     _peer: str | None = None
+
+    def connectionMade(self) -> None:
+        self.secure = ISSLTransport.providedBy(self.transport)
+        if isinstance(self.transport.getHost(), IPv4Address | IPv6Address):
+            # Heads and bodies are written whole; waiting for an ACK (Nagle) would only delay them.
+            self.transport.setTcpNoDelay(True)
 
     def write(self, data: bytes) -> None:
         """Write response bytes."""
@@ -106,8 +115,8 @@ class Writer(Protocol):
         return self._peer or None
 
     def isSecure(self) -> bool:
-        """Always false: TLS ends before us."""
-        return False
+        """Whether the connection is TLS."""
+        return self.secure
 
     def getPeer(self) -> IAddress:
         """The client's address."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import Cooperator, deferLater
+from twisted.internet.task import Cooperator, deferLater  # noqa: TID251 - here is what others use instead
 
 
 class Timer:
