@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import attrs
+from cachetools import LRUCache
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -58,8 +59,8 @@ class ReadThroughCache(Generic[K, T]):
         self._ask = ask
         self._keep = keep
         self._keep_nothing = keep_nothing
-        self._limit = limit
-        self._kept: OrderedDict[K, tuple[T | None, float]] = OrderedDict()
+        # Not one of cachetools' with times of its own: they do not tell how long an answer is still kept.
+        self._kept: LRUCache[K, tuple[T | None, float]] = LRUCache(limit)
         self._asked: dict[K, _Question] = {}
 
     def get(self, key: K) -> T | None:
@@ -70,7 +71,6 @@ class ReadThroughCache(Generic[K, T]):
         kept = self._kept.get(key)
         if kept is None or kept[1] <= self._clock.seconds():
             raise CacheMiss(lambda: self.refresh(key))
-        self._kept.move_to_end(key)
         return kept[0]
 
     def left(self, key: K) -> float:
@@ -118,9 +118,6 @@ class ReadThroughCache(Generic[K, T]):
             return
         keep = self._keep_nothing if answer is None else self._keep
         self._kept[key] = (answer, self._clock.seconds() + keep)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
         del self._asked[key]
         # One that is called may cancel another, which then takes itself out.
         while question.waiting:

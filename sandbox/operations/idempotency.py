@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import attrs
+from cachetools import TLRUCache
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -50,10 +50,12 @@ class _Entry(Generic[T]):
 
 
 class IdempotencyCache(Generic[T]):
-    """Outcomes kept by key for a while, bounded in number and in bytes; the oldest finished ones go first.
+    """Outcomes kept by key for a while, bounded in number and in bytes; the least used go first.
 
     :param weigh: the bytes that keeping an outcome costs.
     :param keep: seconds that an outcome is kept after its request came.
+    :param entries: outcomes kept at most, those included that are still waited for.
+    :param capacity: bytes of all outcomes.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class IdempotencyCache(Generic[T]):
         self._weigh = weigh
         self._keep = keep
         self._entries = entries
-        self._capacity = capacity
-        self._held = 0
-        self._kept: OrderedDict[tuple[str, str], _Entry[T]] = OrderedDict()
+        self._running: dict[tuple[str, str], _Entry[T]] = {}
+        self._ended: TLRUCache[tuple[str, str], _Entry[T]] = TLRUCache(
+            capacity, ttu=lambda _place, entry, _now: entry.until, timer=clock.seconds, getsizeof=lambda one: one.size
+        )
 
     def run(self, scope: str, key: str, fingerprint: bytes, start: Callable[[], Deferred[T]]) -> Deferred[T]:
         """The outcome of ``start()``, or of the earlier call with the same scope and key.
@@ -74,11 +77,11 @@ class IdempotencyCache(Generic[T]):
 
         :raises IdempotencyMismatch: when the key came with another fingerprint before.
         """
-        self._forget_old()
         place = (scope, key)
-        if place in self._kept:
-            return self._join(self._kept[place], fingerprint)
-        entry = self._kept[place] = _Entry(place, fingerprint, self._clock.seconds() + self._keep)
+        known = self._find(place)
+        if known is not None:
+            return self._join(known, fingerprint)
+        entry = self._running[place] = _Entry(place, fingerprint, self._clock.seconds() + self._keep)
         waiter = self._wait(entry)
         entry.work = work = start()
         work.addBoth(self._finished, entry)
@@ -90,9 +93,17 @@ class IdempotencyCache(Generic[T]):
         :raises IdempotencyKeyUnknown: when no such call is known.
         :raises IdempotencyMismatch: when the key came with another fingerprint.
         """
-        self._forget_old()
-        entry = self._kept.get((scope, key))
-        return fail(IdempotencyKeyUnknown()) if entry is None else self._join(entry, fingerprint)
+        known = self._find((scope, key))
+        return fail(IdempotencyKeyUnknown()) if known is None else self._join(known, fingerprint)
+
+    def forget(self, scope: str) -> None:
+        """Know nothing of a scope's calls any more: what comes next is another life of what it names."""
+        for place in [place for place in (*self._running, *self._ended) if place[0] == scope]:
+            self._running.pop(place, None)
+            self._ended.pop(place, None)
+
+    def _find(self, place: tuple[str, str]) -> _Entry[T] | None:
+        return self._running.get(place) or self._ended.get(place)
 
     def _join(self, entry: _Entry[T], fingerprint: bytes) -> Deferred[T]:
         if entry.fingerprint != fingerprint:
@@ -101,17 +112,12 @@ class IdempotencyCache(Generic[T]):
             return self._wait(entry)
         return fail(entry.outcome) if isinstance(entry.outcome, Failure) else succeed(entry.outcome)
 
-    def forget(self, scope: str) -> None:
-        """Know nothing of a scope's calls any more: what comes next is another life of what it names."""
-        for entry in [entry for place, entry in self._kept.items() if place[0] == scope]:
-            self._drop(entry)
-
     def _wait(self, entry: _Entry[T]) -> Deferred[T]:
         def give_up(waiter: Deferred[T]) -> None:
             entry.waiting.remove(waiter)
             if not entry.waiting and entry.work is not None:
                 # It is being ended, which takes a while; a caller that comes meanwhile has it begun anew.
-                self._drop(entry)
+                self._runs_no_more(entry)
                 entry.work.cancel()
 
         waiter: Deferred[T] = Deferred(give_up)
@@ -120,27 +126,24 @@ class IdempotencyCache(Generic[T]):
 
     def _finished(self, outcome: T | Failure, entry: _Entry[T]) -> None:
         waiting, entry.waiting, entry.work = entry.waiting, [], None
-        if isinstance(outcome, Failure) and outcome.check(*_NOTHING_DONE):
-            self._drop(entry)
-        elif self._kept.get(entry.place) is entry:
-            if isinstance(outcome, Failure):
-                outcome.cleanFailure()
-            entry.outcome, entry.size = outcome, self._weigh(outcome)
-            self._held += entry.size
-            self._forget_old()
+        nothing_done = isinstance(outcome, Failure) and outcome.check(*_NOTHING_DONE)
+        if self._runs_no_more(entry) and not nothing_done:
+            self._remember(outcome, entry)
         for waiter in waiting:
             waiter.callback(outcome)
 
-    def _drop(self, entry: _Entry[T]) -> None:
-        if self._kept.get(entry.place) is entry:
-            del self._kept[entry.place]
-            self._held -= entry.size
+    def _runs_no_more(self, entry: _Entry[T]) -> bool:
+        """Whether it was still wanted."""
+        wanted = self._running.get(entry.place) is entry
+        if wanted:
+            del self._running[entry.place]
+        return wanted
 
-    def _forget_old(self) -> None:
-        now = self._clock.seconds()
-        for entry in list(self._kept.values()):
-            full = len(self._kept) > self._entries or self._held > self._capacity
-            if entry.until > now and not full:
-                break
-            if entry.outcome is not None:
-                self._drop(entry)
+    def _remember(self, outcome: T | Failure, entry: _Entry[T]) -> None:
+        if isinstance(outcome, Failure):
+            outcome.cleanFailure()
+        entry.outcome, entry.size = outcome, self._weigh(outcome)
+        if entry.size <= self._ended.maxsize:
+            while self._ended and len(self._running) + len(self._ended) >= self._entries:
+                self._ended.popitem()
+            self._ended[entry.place] = entry

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 from sandbox.policy.access import Credential
 
@@ -21,9 +22,8 @@ class VerifiedTokenCache(Generic[T]):
 
     def __init__(self, read: Callable[[bytes], T | None], limit: int) -> None:
         self._read = read
-        self._limit = limit
-        self._genuine: OrderedDict[bytes, T] = OrderedDict()
-        self._others: OrderedDict[bytes, None] = OrderedDict()
+        self._genuine: LRUCache[bytes, T] = LRUCache(limit)
+        self._others: LRUCache[bytes, bool] = LRUCache(limit)
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -34,19 +34,11 @@ class VerifiedTokenCache(Generic[T]):
         """What the text says, or ``None``."""
         digest = credential.digest
         found = self._genuine.get(digest)
-        if found is not None:
-            self._genuine.move_to_end(digest)
+        if found is not None or self._others.get(digest):
             return found
-        if digest in self._others:
-            self._others.move_to_end(digest)
-            return None
         found = self._read(credential.text)
         if found is not None:
             self._genuine[digest] = found
-            if len(self._genuine) > self._limit:
-                self._genuine.popitem(last=False)
         else:
-            self._others[digest] = None
-            if len(self._others) > self._limit:
-                self._others.popitem(last=False)
+            self._others[digest] = True
         return found
