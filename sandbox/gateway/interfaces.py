@@ -45,14 +45,14 @@ class Admitted(NamedTuple):
     authorization: Authorization | None
 
 
-AccessDecision = Admitted | Reply | None
+AccessDecision = Admitted | Reply
 
 
 class Authorize(Protocol):
     """Access control. It is asked before the registration is looked up, and before any upgrade."""
 
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> AccessDecision | Deferred[AccessDecision]:
-        """A passage, an answer of its own (a redirect that leaves a token behind), or ``None`` for no opinion.
+        """What the request passes as, or an answer of its own (a redirect that leaves a token behind).
 
         :param prefix: what the preview's paths begin with, ``b""`` on a host of its own.
         :raises SandboxError: to refuse, now or through the Deferred.

@@ -74,7 +74,7 @@ class PreviewResource(ReverseProxyResource):
 
     :param mount: with its slashes, such as ``b"/previews/"``.
     :param resolver: see :class:`sandbox.gateway.interfaces.Resolver`; the next two too.
-    :param authorize: access control, or ``None`` where there is none (the internal twin's key is checked at the door).
+    :param authorize: access control.
     :param upgrades: who carries WebSockets; without one they are answered with 501.
     :param hosts: finds what applications are told that leave it open; without one that is where browsers find them.
     :param path_form: whether requests are carried for this mount; health is answered all the same. Without, there is
@@ -91,7 +91,7 @@ class PreviewResource(ReverseProxyResource):
         resolver: Resolver,
         pool: Pool,
         *,
-        authorize: Authorize | None = None,
+        authorize: Authorize,
         upgrades: Upgrades | None = None,
         hosts: HostProbe | None = None,
         path_form: bool = True,
@@ -141,9 +141,9 @@ class PreviewResource(ReverseProxyResource):
         """
         request.session_id = session_id
         try:
-            verdict = None if self._authorize is None else self._authorize(request, session_id, prefix)
+            verdict = self._authorize(request, session_id, prefix)
             # Not isinstance of a Deferred, an abstract class, which takes a microsecond to say no.
-            if verdict is None or isinstance(verdict, (Admitted, Reply)):
+            if isinstance(verdict, (Admitted, Reply)):
                 self._admit(request, prefix, port, verdict)
             else:
                 self._wait(request, verdict, lambda found: self._admit(request, prefix, port, found))
@@ -156,9 +156,7 @@ class PreviewResource(ReverseProxyResource):
             return
         self._resolve(request, prefix, port, verdict, False)
 
-    def _resolve(
-        self, request: Request, prefix: bytes, port: int | None, passage: Admitted | None, asked: bool
-    ) -> None:
+    def _resolve(self, request: Request, prefix: bytes, port: int | None, passage: Admitted, asked: bool) -> None:
         found = self._resolver.resolve(request.session_id)
         if isinstance(found, Destination):
             self._forward(request, prefix, port, passage, asked, found)
@@ -186,7 +184,7 @@ class PreviewResource(ReverseProxyResource):
         request: Request,
         prefix: bytes,
         port: int | None,
-        passage: Admitted | None,
+        passage: Admitted,
         asked: bool,
         destination: Destination,
     ) -> None:
@@ -205,8 +203,6 @@ class PreviewResource(ReverseProxyResource):
             local = verdict.found is HostMode.LOCAL
             if upgrade is not None and not local:
                 local = request.uri.partition(b"?")[0] in verdict.local_sockets
-        if passage is None:
-            passage = Admitted(request.section, None, [], [], None)
         section, target, told, answered, authorization = passage
         remembered = self._remember_way if memorable(section) else self._way
         lines, rewriter = remembered(

@@ -42,7 +42,6 @@ class Counters:
 
     connections: int = 0
     accepted: int = 0
-    requests: int = 0
 
 
 class Site(TwistedSite):
@@ -144,7 +143,6 @@ class Site(TwistedSite):
 
     def log(self, request: Any) -> None:
         """A request is over: its response is complete, its connection lost, or not a site's any more."""
-        self.counters.requests += 1
         now = monotonic()
         self.traffic.add(request, now - request.begun)
         if self._observe is not None:

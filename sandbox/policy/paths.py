@@ -40,18 +40,6 @@ def workspace_path(text: str) -> bytes:
     return b"/".join(kept) + (b"/" if segments[-1] in (b"", b".") else b"")
 
 
-def working_directory(text: str) -> bytes:
-    """The bytes of a command's directory: relative to ``/workspace`` by the same rules, or absolute (section 2).
-
-    >>> working_directory("/tmp/../etc")
-    b'/tmp/../etc'
-
-    :raises InvalidPath: for a relative path that :func:`workspace_path` refuses; for an absolute one with a NUL
-        byte or over a limit.
-    """
-    return _checked(text) if text.startswith("/") else workspace_path(text)
-
-
 def display_name(name: bytes) -> str:
     """A file name as text: UTF-8, each other byte as a lone surrogate U+DC80 to U+DCFF (PEP 383).
 

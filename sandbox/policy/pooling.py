@@ -1,6 +1,6 @@
 """Which upstream connection carries a request, and which are closed. Pure: connections are opaque here.
 
-After httpcore's ``connection_pool.py``: the book decides and names what is to be closed; the I/O comes after.
+After httpcore's ``connection_pool.py``: the state decides and names what is to be closed; the I/O comes after.
 """
 
 from __future__ import annotations
@@ -81,18 +81,10 @@ class PoolState(Generic[C]):
         self._entries: dict[C, _Entry] = {}
         self._sessions: dict[str, _Session[C]] = {}
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     @property
     def idle_count(self) -> int:
         """Idle connections, of all sessions."""
         return sum(len(session.idle) for session in self._sessions.values())
-
-    def open_count(self, session_id: str) -> int:
-        """A session's connections, busy and idle."""
-        session = self._sessions.get(session_id)
-        return len(session.connections) if session else 0
 
     def take(self, session_id: str, key: Key, now: float, client: str | None = None) -> C | None:
         """The connection that became idle last, now busy; ``None`` when there is none that is young enough.
@@ -167,7 +159,7 @@ class PoolState(Generic[C]):
         return next(iter(session.idle)) if len(session.idle) > self._limits.idle else None
 
     def remove(self, connection: C) -> None:
-        """It is closed, or will be in a moment; nothing happens when it is not in the book."""
+        """It is closed, or will be in a moment; nothing happens when it is not there."""
         entry = self._entries.pop(connection, None)
         if entry is None:
             return
@@ -178,18 +170,6 @@ class PoolState(Generic[C]):
         session.spare -= not entry.counted
         if not session.connections:
             del self._sessions[entry.session_id]
-
-    def expired(self, now: float) -> list[C]:
-        """The idle connections that are too old."""
-        limit = now - self._limits.idle_seconds
-        found: list[C] = []
-        for session in self._sessions.values():
-            for connection in session.idle:
-                since = self._entries[connection].since
-                if since is None or since > limit:
-                    break
-                found.append(connection)
-        return found
 
     def of_session(self, session_id: str) -> list[C]:
         """A session's connections."""

@@ -32,6 +32,7 @@ from tests.gateway.hostile import Hostile
 from tests.gateway.logged import LoggedErrors
 from tests.gateway.readers import EMPTY_LINES, Llhttp, Message, MindsTrailers, Response, read_requests, read_response
 from tests.gateway.soak import Resolver
+from tests.gateway.stage import admit_all
 from tests.gateway.test_splitting import Transport, cut
 from tests.http.wire import Answer, read_answer
 
@@ -183,7 +184,7 @@ class Desync:
         self._hostile = Hostile(self._dice)
         self._reactor: Any = Reactor()
         self._pool = Pool(self._reactor, Deadlines(self._reactor))
-        resource = PreviewResource(self._reactor, b"/previews/", OneSession(3000), self._pool)
+        resource = PreviewResource(self._reactor, b"/previews/", OneSession(3000), self._pool, authorize=admit_all)
         self._site = Site(resource, self._reactor, admit=lambda request: STREAM)
         self._applications: list[Application] = []
         self._seen: list[Exchange] = []

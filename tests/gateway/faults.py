@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from sandbox.net.reactor import install
+from tests.gateway.stage import admit_all
 
 install()  # By hand, too, what is tested runs on the reactor that is shipped.
 
@@ -78,7 +79,7 @@ class Gateway:
         self._upgrades._deadlines = Deadlines(reactor, 0.05)
         self._resolver = stage.Resolver()
         options: Any = {"upgrades": self._upgrades, "options": GatewayOptions(continue_timeout=0.05)}
-        previews = PreviewResource(reactor, b"/previews/", self._resolver, self._pool, **options)
+        previews = PreviewResource(reactor, b"/previews/", self._resolver, self._pool, authorize=admit_all, **options)
         self._site = Site(previews, reactor, admit=lambda request: STREAM, limits=_LIMITS)
         healthy: Any = Factory.forProtocol(Healthy)
         healthy.noisy = False

@@ -27,6 +27,7 @@ from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.gateway.logged import LoggedErrors
+from tests.gateway.stage import admit_all
 from tests.http.wire import Wire, connect, read_answer
 
 reactor: Any = _reactor
@@ -243,7 +244,8 @@ async def soak(count: int, seed: int = 1, clients: int = 48) -> tuple[Soak, dict
     application = reactor.listenTCP(0, Applications(dice), interface="127.0.0.1", backlog=512)
     pool = Pool(reactor, Deadlines(reactor, 0.1), limits=PoolLimits(open=clients), response_timeout=20)
     options = GatewayOptions(continue_timeout=0.1)
-    resource = PreviewResource(reactor, b"/previews/", Resolver(application.getHost().port), pool, options=options)
+    resolver = Resolver(application.getHost().port)
+    resource = PreviewResource(reactor, b"/previews/", resolver, pool, authorize=admit_all, options=options)
     limits = Limits(linger_pause=0.5, linger=1.0)
     site = Site(resource, reactor, admit=lambda request: STREAM, limits=limits)
     port = reactor.listenTCP(0, site, interface="127.0.0.1", backlog=512)

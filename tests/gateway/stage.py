@@ -15,14 +15,22 @@ from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.host_verdicts import HostMode
 from sandbox.domain.model import Destination, Preview, Target
 from sandbox.gateway.fallback import Fallback
+from sandbox.gateway.interfaces import Admitted
 from sandbox.gateway.resource import GatewayOptions, PreviewResource
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.limits import Limits
+from sandbox.http.request import Request
 from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Answer, Wire, connect
+
+
+def admit_all(request: Request, session_id: str, prefix: bytes) -> Admitted:
+    """Access control for previews that everybody may see."""
+    return Admitted(request.section, None, [], [], None)
+
 
 GET = b"GET /previews/s1%b HTTP/1.1\r\nHost: public.example\r\n\r\n"
 
@@ -92,7 +100,7 @@ class GatewayCase(TestCase):
     pool_limits = PoolLimits()
     response_timeout = 20.0
     options = GatewayOptions(continue_timeout=5.0)
-    authorize: Any = None
+    authorize: Any = staticmethod(admit_all)
     upgrades: Any = None
     referer_fallback = True
 
@@ -113,7 +121,13 @@ class GatewayCase(TestCase):
             reactor, b"/previews/", self.resolver, self.pool, authorize=self.authorize, **arguments
         )
         twin = PreviewResource(
-            reactor, b"/internal-previews/proxy/", self.resolver, self.pool, public_health=False, **arguments
+            reactor,
+            b"/internal-previews/proxy/",
+            self.resolver,
+            self.pool,
+            authorize=admit_all,
+            public_health=False,
+            **arguments,
         )
         root = Resource()
         root.putChild(b"previews", self.resource)

@@ -18,6 +18,7 @@ from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.protocols.http1 import grammar
 from sandbox.protocols.http1.framing import ChunkedDecoder
+from tests.gateway.stage import admit_all
 from tests.gateway.test_splitting import Resolver
 from tests.gateway.wires import CLOSE, TEXT, close_payload, frame
 from tests.http.test_budget import CHUNKED, READ, Client, Pattern
@@ -47,7 +48,7 @@ class Applications(SynchronousTestCase):
         self.reactor = TurningReactor()
         reactor = cast(Any, self.reactor)
         self.pool = Pool(reactor, Deadlines(reactor))
-        resource = PreviewResource(reactor, b"/previews/", Resolver(), self.pool)
+        resource = PreviewResource(reactor, b"/previews/", Resolver(), self.pool, authorize=admit_all)
         self.site = Site(resource, reactor, admit=lambda request: STREAM)
         self.channel: Any = self.site.buildProtocol(None)
         self.client = Client()

@@ -13,7 +13,7 @@ from sandbox.http.admission import STREAM
 from sandbox.http.replies import error_reply
 from sandbox.http.routes import Route, Routes
 from sandbox.protocols.hostnames import Addresses
-from tests.gateway.stage import GatewayCase, values
+from tests.gateway.stage import GatewayCase, admit_all, values
 from tests.gateway.test_websocket import asking, granting
 from tests.gateway.wires import TEXT, expect, frame
 
@@ -159,7 +159,9 @@ class HostTests(GatewayCase):
 
     async def test_websockets_too(self) -> None:
         sockets = WebSockets(self.resource._clock, self.pool)  # type: ignore[arg-type]
-        previews = PreviewResource(self.resource._clock, b"/previews/", self.resolver, self.pool, upgrades=sockets)
+        previews = PreviewResource(
+            self.resource._clock, b"/previews/", self.resolver, self.pool, authorize=admit_all, upgrades=sockets
+        )
         self.use(previews, Routes([]))
         wire = await self.wire()
         wire.send(asking(b"/hmr?a=b", b"Origin: http://" + self.host, host=b"Host: " + self.host))

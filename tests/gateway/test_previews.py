@@ -24,12 +24,14 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.host_verdicts import HostMode
 from sandbox.gateway import pages
+from sandbox.gateway.interfaces import AccessDecision, Admitted
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.http.replies import Reply, error_reply, reply_to
+from sandbox.http.request import Request
 from sandbox.policy.pooling import PoolLimits
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.contracts.client_wire import self_signed
-from tests.gateway.stage import GatewayCase, fields_of, values
+from tests.gateway.stage import GatewayCase, admit_all, fields_of, values
 from tests.http.wire import Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -540,12 +542,18 @@ class Doors(GatewayCase):
             self.assertEqual((answer.status, answer.get(b"location")), (303, b"/clean"))
 
     async def test_it_is_asked_before_a_byte_of_the_body_is_read(self) -> None:
-        asked: Deferred[None] = Deferred()
-        self.resource._authorize = lambda request, session_id, prefix: asked
+        asked: Deferred[AccessDecision] = Deferred()
+        passing: list[Admitted] = []
+
+        def authorize(request: Request, session_id: str, prefix: bytes) -> Deferred[AccessDecision]:
+            passing.append(admit_all(request, session_id, prefix))
+            return asked
+
+        self.resource._authorize = authorize
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/", b"Content-Length: 6\r\nExpect: 100-continue\r\n", b"POST"))
         await self.pause(0.1)
         self.assertEqual((wire.received, self.application.peers), (b"", []))
-        asked.callback(None)
+        asked.callback(passing[0])
         await self.application.request()
         wire.abort()

@@ -22,6 +22,7 @@ from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.protocols.http1.framing import ChunkedDecoder, last_chunk
 from sandbox.protocols.http1.headers import TrustedProxies
+from tests.gateway.stage import admit_all
 
 REQUESTS = {
     "plain": b"GET /previews/s1/a?b HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n",
@@ -97,7 +98,7 @@ def carry(requests: list[bytes], responses: list[bytes]) -> tuple[bytes, bytes, 
     """
     reactor: Any = MemoryReactorClock()
     pool = Pool(reactor, Deadlines(reactor))
-    resource = PreviewResource(reactor, b"/previews/", Resolver(), pool)
+    resource = PreviewResource(reactor, b"/previews/", Resolver(), pool, authorize=admit_all)
     site = Site(resource, reactor, admit=lambda request: STREAM, ids=OneId(TrustedProxies()))
     channel = site.buildProtocol(None)
     client = Transport()

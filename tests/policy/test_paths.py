@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.errors import InvalidPath
 from sandbox.policy import paths
-from sandbox.policy.paths import display_name, working_directory, workspace_path
+from sandbox.policy.paths import display_name, workspace_path
 
 #: Any name that a Linux file system takes.
 names = st.binary(min_size=1, max_size=255).map(lambda b: b.replace(b"/", b"_").replace(b"\0", b"_"))
@@ -102,25 +102,10 @@ class PropertyTests(SynchronousTestCase):
 
     @given(st.one_of(tricky, st.text()))
     def test_nothing_but_invalid_path_is_ever_raised(self, text: str) -> None:
-        for function in (workspace_path, working_directory):
-            try:
-                function(text)
-            except InvalidPath as error:
-                self.assertTrue(error.message.startswith("Invalid path: "))
-
-
-class WorkingDirectoryTests(SynchronousTestCase):
-    """A command's directory (section 2)."""
-
-    def test_relative_by_the_rules_of_the_workspace(self) -> None:
-        self.assertEqual(working_directory("a//b"), b"a/b")
-        self.assertRaises(InvalidPath, working_directory, "../x")
-        self.assertRaises(InvalidPath, working_directory, "")
-
-    def test_absolute_as_it_is(self) -> None:
-        self.assertEqual(working_directory("/usr/../tmp"), b"/usr/../tmp")
-        for text in ("/a\0", "/" + "x" * 256, "/x" * 2049):
-            self.assertRaises(InvalidPath, working_directory, text)
+        try:
+            workspace_path(text)
+        except InvalidPath as error:
+            self.assertTrue(error.message.startswith("Invalid path: "))
 
 
 class DocumentationTests(SynchronousTestCase):

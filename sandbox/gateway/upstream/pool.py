@@ -28,7 +28,7 @@ class PoolCounters:
 
 
 class Pool:
-    """Every connection to every application. The book decides (:mod:`sandbox.policy.pooling`); this does the I/O.
+    """Every connection to every application. The state decides (:mod:`sandbox.policy.pooling`); this does the I/O.
 
     :param connect_timeout: seconds until an application that does not take a connection counts as unreachable.
     :param response_timeout: seconds until one that took a request must have begun to answer; 0 for ever.
