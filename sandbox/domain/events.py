@@ -9,13 +9,18 @@ from __future__ import annotations
 import attrs
 
 from sandbox.domain.model import Preview
+from sandbox.domain.principals import Principal
 
 
 @attrs.frozen
 class SessionEvent:
-    """Something happened to one session."""
+    """Something happened to one session.
+
+    :ivar by: whose call it was; ``SYSTEM`` for what happened without one.
+    """
 
     session_id: str
+    by: Principal = attrs.field(kw_only=True)
 
 
 @attrs.frozen
@@ -55,6 +60,7 @@ class PreviewRegistered:
     """A preview's port was registered; an earlier registration of the session was replaced."""
 
     preview: Preview
+    by: Principal = attrs.field(kw_only=True)
 
 
 @attrs.frozen
@@ -72,6 +78,7 @@ class SecretsChanged:
     """
 
     secrets: tuple[bytes, ...] = attrs.field(repr=False)
+    by: Principal = attrs.field(kw_only=True)
 
 
 Event = (

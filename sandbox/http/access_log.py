@@ -81,6 +81,8 @@ class AccessLog:
         fields: dict[str, Any] = {"error": request.error} if request.error else {}
         if request.session_id:
             fields["session"] = request.session_id
+        if request.principal is not None:
+            fields["by"] = str(request.principal)
         if request.cut:
             fields["cut"] = True
         _log.emit(

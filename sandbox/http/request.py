@@ -15,6 +15,7 @@ from twisted.web.http import parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request as TwistedRequest
 
+from sandbox.domain.principals import Principal
 from sandbox.http.bodies import BodySink
 from sandbox.http.interfaces import Channel
 from sandbox.http.replies import Reply, reply_to
@@ -41,6 +42,7 @@ class Request(TwistedRequest):
     :ivar begun: when its head was there, on the clock of :func:`time.monotonic`.
     :ivar route: which part of the daemon it belongs to; one of few, whatever clients ask for.
     :ivar session_id: the session that it is for, as far as one is known.
+    :ivar principal: who it was authenticated as, where that was asked for.
     :ivar error: the code of the error that it was answered with.
     :ivar logged: whether the access log has it; set when it is over.
     :ivar cut: whether its connection was lost before the response was complete.
@@ -61,6 +63,7 @@ class Request(TwistedRequest):
     upgrading = False
     route = "other"
     session_id = ""
+    principal: Principal | None = None
     error = ""
     cut = False
     logged = True

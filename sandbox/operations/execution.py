@@ -21,6 +21,7 @@ from sandbox.domain.errors import (
     is_own_fault,
 )
 from sandbox.domain.model import Container, ExecResult, ExecSpec
+from sandbox.domain.principals import Principal
 from sandbox.net.instruments import Histogram
 from sandbox.policy.budget import STEP, Share
 from sandbox.runtimes.interface import IRuntime
@@ -106,9 +107,10 @@ class Execution:
     seconds: Callable[[], float] = monotonic
     counts: ExecutionCounts = attrs.field(factory=ExecutionCounts)
 
-    def run(self, session_id: str, spec: ExecSpec, share: Share) -> Deferred[ExecResult]:
+    def run(self, by: Principal, session_id: str, spec: ExecSpec, share: Share) -> Deferred[ExecResult]:
         """Run a command to its end. Cancelling kills it.
 
+        :param by: whose call it is; the log names it.
         :param share: what holds its output, also that of an :class:`ExecutionTimeout`.
         :raises Overloaded: with TOO_MANY_EXECS when too many run, or nothing is left to hold output.
         :raises ContainerNotFound: when the session has no container.
@@ -116,9 +118,9 @@ class Execution:
         :raises ExecutionFailed: when the engine refuses or fails.
         :raises ExecutionTimeout: when time was up; with what the command had printed.
         """
-        return Deferred.fromCoroutine(self._run(session_id, spec, share))
+        return Deferred.fromCoroutine(self._run(by, session_id, spec, share))
 
-    async def _run(self, session_id: str, spec: ExecSpec, share: Share) -> ExecResult:
+    async def _run(self, by: Principal, session_id: str, spec: ExecSpec, share: Share) -> ExecResult:
         try:
             with self.counts.one():
                 container = await running_container(self.runtime, session_id)
@@ -127,8 +129,9 @@ class Execution:
         except SandboxError as error:
             _log.emit(
                 LogLevel.warn if is_own_fault(error) else LogLevel.info,
-                "exec session={session} failed: {error}",
+                "exec session={session} by={by} failed: {error}",
                 session=session_id,
+                by=str(by),
                 error=error.message,
                 code=error.reason_code,
                 command=self._shown(spec),
@@ -138,15 +141,17 @@ class Execution:
             raise ExecutionFailed(error.message, error.reason_code) from error
         except CancelledError:
             _log.info(
-                "exec session={session} command={command!r} was killed: its caller hung up",
+                "exec session={session} command={command!r} by={by} was killed: its caller hung up",
                 session=session_id,
+                by=str(by),
                 command=self._shown(spec),
             )
             raise
         self.counts.ended(result)
         _log.info(
-            "exec session={session} container={container} command={command!r} exit={exit} ms={ms}{note}",
+            "exec session={session} container={container} command={command!r} exit={exit} ms={ms} by={by}{note}",
             session=session_id,
+            by=str(by),
             container=container.id[:12],
             command=self._shown(spec),
             exit=result.exit_code,

@@ -13,6 +13,7 @@ from twisted.logger import Logger, LogLevel
 
 from sandbox.domain.errors import EngineError, SandboxError, WorkspaceError, is_own_fault
 from sandbox.domain.model import Container, Entry, FileContent
+from sandbox.domain.principals import Principal
 from sandbox.policy.budget import Share
 from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IRuntime
@@ -30,6 +31,7 @@ T = TypeVar("T")
 @attrs.frozen
 class Files:
     """The use cases on a session's files. Paths are the text of a request; see :func:`workspace_path` for the rules.
+    The first parameter of every method says whose call it is: the log names that.
 
     Every method fails with ``InvalidPath``, ``ContainerNotFound`` or ``ContainerNotRunning``, and with
     ``WorkspaceError`` in the contract's words when the engine or the file system refuses.
@@ -42,7 +44,7 @@ class Files:
     size_limit: int
     outcomes: Counter[tuple[str, str]] = attrs.field(factory=Counter)
 
-    def read(self, session_id: str, path: str, share: Share) -> Deferred[FileContent]:
+    def read(self, by: Principal, session_id: str, path: str, share: Share) -> Deferred[FileContent]:
         """A file's bytes, which are UTF-8.
 
         :param share: what holds them.
@@ -56,13 +58,13 @@ class Files:
                 raise WorkspaceError("the file is not UTF-8 text", code="NOT_UTF8")
             return found
 
-        return self._do("read file", session_id, path, act)
+        return self._do(by, "read file", session_id, path, act)
 
-    def write(self, session_id: str, path: str, content: bytes) -> Deferred[int]:
+    def write(self, by: Principal, session_id: str, path: str, content: bytes) -> Deferred[int]:
         """Create or atomically replace a file; its size in bytes."""
-        return self._do("write file", session_id, path, lambda c, raw: self.runtime.write_file(c, raw, content))
+        return self._do(by, "write file", session_id, path, lambda c, raw: self.runtime.write_file(c, raw, content))
 
-    def list(self, session_id: str, path: str, share: Share) -> Deferred[Sequence[Entry]]:
+    def list(self, by: Principal, session_id: str, path: str, share: Share) -> Deferred[Sequence[Entry]]:
         """A directory's entries, sorted by name.
 
         :param share: what holds them.
@@ -73,16 +75,16 @@ class Files:
             found = await self.runtime.list_directory(container, raw, share)
             return sorted(found, key=lambda entry: entry.name)
 
-        return self._do("list directory", session_id, path, act)
+        return self._do(by, "list directory", session_id, path, act)
 
-    def stat(self, session_id: str, path: str) -> Deferred[Entry | None]:
+    def stat(self, by: Principal, session_id: str, path: str) -> Deferred[Entry | None]:
         """A path's metadata, or ``None`` when nothing is there."""
-        return self._do("stat path", session_id, path, self.runtime.stat)
+        return self._do(by, "stat path", session_id, path, self.runtime.stat)
 
     def _do(
-        self, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
+        self, by: Principal, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
     ) -> Deferred[T]:
-        told = {"verb": verb, "session": session_id, "path": path[:_SHOWN]}
+        told = {"verb": verb, "session": session_id, "path": path[:_SHOWN], "by": str(by)}
 
         async def run() -> T:
             try:
@@ -92,7 +94,7 @@ class Files:
             except CancelledError:
                 self.outcomes[verb, "cancelled"] += 1
                 _log.info(
-                    "{verb} session={session} path={path!r} was given up: its caller hung up",
+                    "{verb} session={session} path={path!r} by={by} was given up: its caller hung up",
                     **told,
                 )
                 raise
@@ -100,7 +102,7 @@ class Files:
                 self.outcomes[verb, "failed"] += 1
                 _log.emit(
                     LogLevel.warn if is_own_fault(error) else LogLevel.info,
-                    "{verb} session={session} path={path!r}: {code}",
+                    "{verb} session={session} path={path!r} by={by}: {code}",
                     **told,
                     code=error.reason_code,
                 )
@@ -113,7 +115,7 @@ class Files:
                 ) from error
             self.outcomes[verb, "done"] += 1
             _log.info(
-                "{verb} session={session} path={path!r} size={size}",
+                "{verb} session={session} path={path!r} size={size} by={by}",
                 **told,
                 size=_size(result),
             )

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from sandbox.domain.errors import PreviewNotRegistered
 from sandbox.domain.events import LinkRevoked
 from sandbox.domain.model import Link
+from sandbox.domain.principals import Principal
 from sandbox.events.bus import EventBus
 from sandbox.policy.access import PARAMETER
 from sandbox.protocols.hostnames import Addresses
@@ -46,6 +47,8 @@ class LinkAddresses:
 class Links:
     """Makes and revokes preview links.
 
+    The first parameter of both methods says whose call it is: events and the log name that.
+
     :param now: the wall clock.
     """
 
@@ -66,18 +69,18 @@ class Links:
         self._events = events
         self._now = now
 
-    def create(self, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
+    def create(self, by: Principal, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
         """Make a link to a session's preview. Neither the session nor its preview need exist yet.
 
         :param ttl: seconds until it ends by itself.
         :param user_id: whom it is for; the application is told.
         :raises StoreUnavailable: when the database does not answer.
         """
-        return Deferred.fromCoroutine(self._create(session_id, ttl, user_id))
+        return Deferred.fromCoroutine(self._create(by, session_id, ttl, user_id))
 
-    def revoke(self, session_id: str, link_id: str) -> Deferred[None]:
+    def revoke(self, by: Principal, session_id: str, link_id: str) -> Deferred[None]:
         """End a link of a session, and close what it opened; nothing happens when there is none."""
-        return Deferred.fromCoroutine(self._revoke(session_id, link_id))
+        return Deferred.fromCoroutine(self._revoke(by, session_id, link_id))
 
     def sweep(self) -> Deferred[int]:
         """Remove the links that are over; fires with their number. To be called every :data:`SWEEP` seconds.
@@ -87,20 +90,20 @@ class Links:
         now = self._now()
         return self._store.transaction("remove_expired_links", lambda tx: tx.links.remove_expired(now))
 
-    async def _create(self, session_id: str, ttl: int, user_id: str | None) -> LinkAddresses:
+    async def _create(self, by: Principal, session_id: str, ttl: int, user_id: str | None) -> LinkAddresses:
         now = self._now()
         # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
         expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
         # Hexadecimal: an id that begins with a hyphen would be an option to a command.
         link = Link(id=secrets.token_hex(11), session_id=session_id, user_id=user_id, expires_at=expires_at)
         await self._store.transaction("add_link", lambda tx: tx.links.add(link))
-        _log.info("link created session={session} ttl={ttl}", session=session_id, ttl=ttl)
+        _log.info("link created session={session} ttl={ttl} by={by}", session=session_id, ttl=ttl, by=str(by))
         query = f"?{PARAMETER.decode('ascii')}={self._access.link_token(link)}"
         host_url = self._host_url(session_id)
         url = self._addresses.path_url(session_id) if self._addresses.path_form else host_url
         return LinkAddresses(link=link, url=url and url + query, host_url=host_url and host_url + query)
 
-    async def _revoke(self, session_id: str, link_id: str) -> None:
+    async def _revoke(self, by: Principal, session_id: str, link_id: str) -> None:
         link = await self._store.read("get_link", lambda tx: tx.links.get(link_id))
         if link is None or link.session_id != session_id:
             return
@@ -108,8 +111,8 @@ class Links:
             await self._store.transaction("remove_link", lambda tx: tx.links.remove(link_id), erases=True)
         finally:
             # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
-            self._events.publish(LinkRevoked(session_id, link_id))
-        _log.info("link revoked session={session}", session=session_id)
+            self._events.publish(LinkRevoked(session_id, link_id, by=by))
+        _log.info("link revoked session={session} by={by}", session=session_id, by=str(by))
 
     def _host_url(self, session_id: str) -> str | None:
         try:

@@ -8,6 +8,7 @@ from sandbox.domain.errors import ContainerNotRunning
 from sandbox.domain.events import PreviewRegistered
 from sandbox.domain.host_verdicts import HostVerdicts
 from sandbox.domain.model import Preview
+from sandbox.domain.principals import Principal
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.routing.previews import Previews
@@ -27,20 +28,21 @@ class PreviewRegistration:
         self._locks = locks
         self._events = events
 
-    def register(self, preview: Preview) -> Deferred[HostVerdicts]:
+    def register(self, by: Principal, preview: Preview) -> Deferred[HostVerdicts]:
         """Register a port; the last one wins. Fires with what is known of the hosts that the application takes.
 
+        :param by: whose call it is; the event and the log name that.
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container does not run.
         :raises Overloaded: when the registry is full, or too many calls wait for the session.
         """
-        return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(preview)))
+        return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(by, preview)))
 
-    async def _register(self, preview: Preview) -> HostVerdicts:
+    async def _register(self, by: Principal, preview: Preview) -> HostVerdicts:
         # Asked of the engine and not of the cache, which learns of a removal a moment after the lock was released.
         container = await self._runtime.find(preview.session_id)
         if not container.running:
             raise ContainerNotRunning(preview.session_id, container.state.value)
-        self._previews.add(preview)
-        self._events.publish(PreviewRegistered(preview))
+        self._previews.add(preview, by)
+        self._events.publish(PreviewRegistered(preview, by=by))
         return self._previews.verdicts(preview)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from sandbox.domain.errors import ContainerNotFound, ContainerUnresponsive, SandboxError
 from sandbox.domain.events import SessionRemoved, SessionRemoving
 from sandbox.domain.model import ContainerSummary, Phase, SessionRecord
+from sandbox.domain.principals import SYSTEM
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
@@ -121,11 +122,11 @@ class Reconciliation:
             reason=decision.reason,
         )
         if decision.action is Action.REMOVE:
-            self._events.publish(SessionRemoving(session_id))
+            self._events.publish(SessionRemoving(session_id, by=SYSTEM))
             await self._runtime.remove(session_id)
             await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
             self._deletions.discard(session_id)
-            self._events.publish(SessionRemoved(session_id))
+            self._events.publish(SessionRemoved(session_id, by=SYSTEM))
         elif record is not None:
             phase = Phase.READY if container is not None else Phase.FAILED
             container_id = container.id if container is not None else record.container_id

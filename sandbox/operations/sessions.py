@@ -32,6 +32,7 @@ from sandbox.domain.model import (
     SessionRecord,
     SessionStatus,
 )
+from sandbox.domain.principals import Principal
 from sandbox.events.bus import EventBus
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.net.keyed_locks import KeyedLocks
@@ -56,6 +57,8 @@ def _now() -> datetime:
 
 class Sessions:
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
+
+    The first parameter of every method says whose call it is: events and the log name that.
 
     :param events: is told of each step of a session's life.
     :param deletions: shared with :class:`sandbox.operations.reconciliation.Reconciliation`.
@@ -86,7 +89,7 @@ class Sessions:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def get(self, session_id: str) -> Deferred[Session]:
+    def get(self, by: Principal, session_id: str) -> Deferred[Session]:
         """A session with its status by the engine now.
 
         :raises SessionNotFound: when there is none, or it is being deleted.
@@ -99,6 +102,7 @@ class Sessions:
 
     def list(
         self,
+        by: Principal,
         user_id: str | None = None,
         status: SessionStatus | None = None,
         limit: int = DEFAULT_LIMIT,
@@ -172,6 +176,7 @@ class Sessions:
 
     def create(
         self,
+        by: Principal,
         *,
         user_id: str,
         session_id: str | None = None,
@@ -194,15 +199,15 @@ class Sessions:
             memory_mb=memory_mb,
             cpus=cpus,
         )
-        return Deferred.fromCoroutine(self._create(user_id, spec))
+        return Deferred.fromCoroutine(self._create(by, user_id, spec))
 
-    async def _create(self, user_id: str, spec: ContainerSpec) -> Session:
+    async def _create(self, by: Principal, user_id: str, spec: ContainerSpec) -> Session:
         session_id = checked_id(spec.session_id)
         checked_limits(spec, self._settings)
         checked_image(spec.image)
-        return await self._locks.run(session_id, lambda: self._create_in_turn(user_id, spec))
+        return await self._locks.run(session_id, lambda: self._create_in_turn(by, user_id, spec))
 
-    async def _create_in_turn(self, user_id: str, spec: ContainerSpec) -> Session:
+    async def _create_in_turn(self, by: Principal, user_id: str, spec: ContainerSpec) -> Session:
         now = self._now()
         record = SessionRecord(
             id=spec.session_id,
@@ -221,7 +226,7 @@ class Sessions:
                 self._deletions.discard(record.id)
             await self._store.transaction("add", lambda tx: tx.sessions.add(record))
             owned = True
-            self._events.publish(SessionCreated(record.id, user_id))
+            self._events.publish(SessionCreated(record.id, user_id, by=by))
 
         try:
             await delay_cancellation(Deferred.fromCoroutine(add()))
@@ -229,13 +234,14 @@ class Sessions:
             ready = attrs.evolve(record, phase=Phase.READY, container_id=container.id, updated_at=self._now())
             await delay_cancellation(self._replace(ready))
         except Exception as error:
-            await delay_cancellation(Deferred.fromCoroutine(self._abandon(record, owned, error)))
+            await delay_cancellation(Deferred.fromCoroutine(self._abandon(by, record, owned, error)))
             raise
         _log.info(
-            "created session={session} image={image!r} container={container}",
+            "created session={session} image={image!r} container={container} by={by}",
             session=record.id,
             image=spec.image,
             container=container.id[:12],
+            by=str(by),
         )
         return session_of(ready, container)
 
@@ -250,7 +256,7 @@ class Sessions:
             await self._runtime.remove(spec.session_id)
             return await self._runtime.create(spec)
 
-    async def _abandon(self, record: SessionRecord, owned: bool, error: Exception) -> None:
+    async def _abandon(self, by: Principal, record: SessionRecord, owned: bool, error: Exception) -> None:
         """Take back what a creation did; what cannot be taken back now is left to reconciliation.
 
         The row goes even when the engine cannot be asked: a container without a row is found and removed, and the
@@ -261,7 +267,8 @@ class Sessions:
         if isinstance(error, Conflict) and not owned:
             return  # the store refused: the id is taken, or nothing can be created here
         level = LogLevel.warn if is_own_fault(error) and not isinstance(error, CancelledError) else LogLevel.info
-        _log.emit(level, "create session={session} failed: {error!r}", session=record.id, error=error)
+        message = "create session={session} by={by} failed: {error!r}"
+        _log.emit(level, message, session=record.id, by=str(by), error=error)
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return
         if isinstance(error, EngineUnavailable):
@@ -287,23 +294,23 @@ class Sessions:
 
     # -- changing --------------------------------------------------------------------------------------------------
 
-    def start(self, session_id: str) -> Deferred[Session]:
+    def start(self, by: Principal, session_id: str) -> Deferred[Session]:
         """Start a session's container; nothing happens when it runs.
 
         :raises SessionNotFound: when there is no such session.
         :raises ContainerNotFound: when its container is gone.
         """
-        return self._change(session_id, self._start)
+        return self._change(by, session_id, self._start)
 
-    def stop(self, session_id: str) -> Deferred[Session]:
+    def stop(self, by: Principal, session_id: str) -> Deferred[Session]:
         """Stop a session's container; nothing happens when it does not run. The workspace stays.
 
         :raises SessionNotFound: when there is no such session.
         :raises ContainerNotFound: when its container is gone.
         """
-        return self._change(session_id, self._stop)
+        return self._change(by, session_id, self._stop)
 
-    def delete(self, session_id: str) -> Deferred[None]:
+    def delete(self, by: Principal, session_id: str) -> Deferred[None]:
         """Delete a session, its container and its workspace; nothing happens when there is none.
 
         Once it has begun it goes on, whether anybody waits for it or not.
@@ -312,18 +319,20 @@ class Sessions:
         async def run() -> None:
             checked_id(session_id)
             await self._locks.run(
-                session_id, lambda: delay_cancellation(Deferred.fromCoroutine(self._delete_in_turn(session_id)))
+                session_id, lambda: delay_cancellation(Deferred.fromCoroutine(self._delete_in_turn(by, session_id)))
             )
 
         return Deferred.fromCoroutine(run())
 
-    def _change(self, session_id: str, change: Callable[[Container], Deferred[Container]]) -> Deferred[Session]:
+    def _change(
+        self, by: Principal, session_id: str, change: Callable[[Principal, Container], Deferred[Container]]
+    ) -> Deferred[Session]:
         async def in_turn() -> Session:
             record = await self._record(session_id)
             if record.phase is Phase.CREATING:
                 raise Conflict(f"Session {session_id} is being created", code="SESSION_CREATING")
             before = await self._runtime.find(session_id)
-            container = await change(before)
+            container = await change(by, before)
             if (container.state, container.started_at) != (before.state, before.started_at):
                 record = attrs.evolve(record, updated_at=self._now())
                 await self._replace(record)
@@ -335,24 +344,24 @@ class Sessions:
 
         return Deferred.fromCoroutine(run())
 
-    def _start(self, container: Container) -> Deferred[Container]:
-        _log.info("start session={session}", session=container.session_id)
+    def _start(self, by: Principal, container: Container) -> Deferred[Container]:
+        _log.info("start session={session} by={by}", session=container.session_id, by=str(by))
         return self._runtime.start(container.id)
 
-    def _stop(self, container: Container) -> Deferred[Container]:
+    def _stop(self, by: Principal, container: Container) -> Deferred[Container]:
         session_id = container.session_id
-        _log.info("stop session={session}", session=session_id)
-        self._events.publish(SessionStopping(session_id))
+        _log.info("stop session={session} by={by}", session=session_id, by=str(by))
+        self._events.publish(SessionStopping(session_id, by=by))
 
         def stopped(container: Container) -> Container:
-            self._events.publish(SessionStopped(session_id))
+            self._events.publish(SessionStopped(session_id, by=by))
             return container
 
         return self._runtime.stop(container.id).addCallback(stopped)
 
-    async def _delete_in_turn(self, session_id: str) -> None:
+    async def _delete_in_turn(self, by: Principal, session_id: str) -> None:
         record = await self._get(session_id)
-        self._events.publish(SessionRemoving(session_id))
+        self._events.publish(SessionRemoving(session_id, by=by))
         if record is not None:
             # Said first, so that a deletion that is cut off here is finished after the next start; a full disk does not
             # hold it up, for the session may be what fills it.
@@ -364,9 +373,9 @@ class Sessions:
             self._deletions.discard(session_id)
         else:
             self._unfinished()
-        self._events.publish(SessionRemoved(session_id))
+        self._events.publish(SessionRemoved(session_id, by=by))
         if record is not None:
-            _log.info("deleted session={session}", session=session_id)
+            _log.info("deleted session={session} by={by}", session=session_id, by=str(by))
 
     async def _written(self, session_id: str, step: Awaitable[None]) -> bool:
         try:

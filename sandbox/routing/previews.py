@@ -16,6 +16,7 @@ from sandbox.domain.errors import (
 )
 from sandbox.domain.host_verdicts import HostVerdicts
 from sandbox.domain.model import Container, Destination, Preview, Target
+from sandbox.domain.principals import Principal
 from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()
@@ -58,18 +59,24 @@ class Previews:
         """Registrations there are."""
         return len(self._registered)
 
-    def add(self, preview: Preview) -> None:
+    def add(self, preview: Preview, by: Principal) -> None:
         """Add a registration; it replaces an earlier one of the session.
 
         Whether the session lives is for the caller to check, under the session's lock
         (:class:`sandbox.operations.previews.PreviewRegistration`).
 
+        :param by: who registers it.
         :raises Overloaded: when the registry is full.
         """
         if preview.session_id not in self._registered and len(self._registered) >= self._limit:
             raise Overloaded("Too many previews are registered", code="TOO_MANY_PREVIEWS")
         self._registered[preview.session_id] = preview
-        _log.info("preview registered session={session} port={port}", session=preview.session_id, port=preview.port)
+        _log.info(
+            "preview registered session={session} port={port} by={by}",
+            session=preview.session_id,
+            port=preview.port,
+            by=str(by),
+        )
 
     def preview(self, session_id: str) -> Preview:
         """The session's registration.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sandbox.domain.events import ContainerEnded
 from sandbox.domain.model import Container
+from sandbox.domain.principals import SYSTEM
 from sandbox.events.bus import EventBus
 from sandbox.runtimes.interface import IRuntime
 from sandbox.service.subsystem import Subsystem
@@ -28,7 +29,7 @@ class EngineSubsystem(Subsystem):
 
     def _changed(self, session_id: str, container: Container | None) -> None:
         if container is None or not container.running:
-            self._events.publish(ContainerEnded(session_id))
+            self._events.publish(ContainerEnded(session_id, by=SYSTEM))
 
     async def close(self) -> None:
         """End the commands that run, and release the engine."""

@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from sandbox.domain.events import SecretsChanged
+from sandbox.domain.principals import SYSTEM
 from sandbox.events.bus import EventBus
 from sandbox.routing.access import Access, Keys
 from sandbox.routing.authorizations import LOOK
@@ -58,7 +59,7 @@ class RoutingSubsystem(Subsystem):
         """Take the platform's secrets."""
         if settings.jwt_secrets != self._secrets:
             self._secrets = settings.jwt_secrets
-            self._events.publish(SecretsChanged(settings.jwt_secrets))
+            self._events.publish(SecretsChanged(settings.jwt_secrets, by=SYSTEM))
 
     async def open(self) -> None:
         """Look at the time again and again, so that connections end with what let them in."""

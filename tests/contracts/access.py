@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from sandbox.domain.errors import AccessDenied, AccessUnavailable, PreviewNotRegistered, SandboxError
 from sandbox.domain.model import Link, Preview
+from sandbox.domain.principals import ROOT
 from sandbox.events.bus import EventBus
 from sandbox.operations.links import LinkAddresses, Links
 from sandbox.policy.access import Credential, Mode, Place
@@ -96,7 +97,7 @@ class AccessContract:
         raise AssertionError("granted")
 
     async def link(self, session_id: str = "s1", ttl: int = 3600, user_id: str | None = None) -> LinkAddresses:
-        return await self.links.create(session_id, ttl, user_id)
+        return await self.links.create(ROOT, session_id, ttl, user_id)
 
     # Tokens
 
@@ -315,15 +316,15 @@ class AccessContract:
         for name, found in (("made", made), ("other", other)):
             grant = await self.grant(Credential.of(Place.QUERY, self.access.link_token(found.link).encode()))
             grant.authorization.attach(lambda name=name: ended.append(name))
-        await self.links.revoke("s1", made.link.id)
+        await self.links.revoke(ROOT, "s1", made.link.id)
         self.assertEqual(ended, ["made"])
         self.assertEqual(await self.refusal(credential), "Invalid token")
-        await self.links.revoke("s1", made.link.id)
+        await self.links.revoke(ROOT, "s1", made.link.id)
 
     async def test_a_link_is_revoked_under_its_own_session_only(self) -> None:
         await self.begin()
         made = await self.link()
-        await self.links.revoke("s2", made.link.id)
+        await self.links.revoke(ROOT, "s2", made.link.id)
         await self.grant(Credential.of(Place.QUERY, self.access.link_token(made.link).encode()))
 
     async def test_a_link_that_is_revoked_while_it_is_looked_up_is_not_admitted(self) -> None:
@@ -336,7 +337,7 @@ class AccessContract:
             found.addCallback(lambda grant: told.append(self.told(grant)))
         else:
             told.append(self.told(found))
-        await self.links.revoke("s1", made.link.id)
+        await self.links.revoke(ROOT, "s1", made.link.id)
         if isinstance(found, Deferred):
             found.addErrback(lambda failure: self.assertEqual(failure.value.message, "Invalid token"))
             await found
@@ -488,7 +489,7 @@ class AccessContract:
         made = (await self.link()).link
         cookie = await self.cookie(Credential.of(Place.QUERY, self.access.link_token(made).encode()))
         told = self.told(await self.grant(cookie))
-        await self.links.revoke("s1", made.id)
+        await self.links.revoke(ROOT, "s1", made.id)
         self.assertEqual(told, ["ended"])
         self.assertEqual(await self.refusal(cookie), "Invalid token")
 

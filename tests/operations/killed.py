@@ -17,6 +17,7 @@ from twisted.internet.task import react
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import SessionStatus
+from sandbox.domain.principals import ROOT
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
@@ -70,12 +71,12 @@ class Daemon:
             session_id = random.randbytes(8).hex()
             say("create", session_id)
             try:
-                await self.sessions.create(user_id="u", session_id=session_id)
+                await self.sessions.create(ROOT, user_id="u", session_id=session_id)
                 say("created", session_id)
-                page, _ = await self.sessions.list(limit=200)
+                page, _ = await self.sessions.list(ROOT, limit=200)
                 for session in random.sample(page, k=min(len(page), random.randint(0, 2))):
                     say("delete", session.id)
-                    await self.sessions.delete(session.id)
+                    await self.sessions.delete(ROOT, session.id)
                     say("deleted", session.id)
             except SandboxError as error:
                 say("failed", session_id, error.message)
@@ -83,7 +84,7 @@ class Daemon:
     async def check(self) -> None:
         """Say what there is, after reconciliation."""
         records = await using(self.store).page(None, None, 100_000)
-        sessions, cursor = await self.sessions.list(limit=200)
+        sessions, cursor = await self.sessions.list(ROOT, limit=200)
         assert cursor is None
         again = await self.reconciliation.run()
         say(

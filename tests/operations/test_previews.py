@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.domain.errors import ContainerNotFound, ContainerNotRunning, PreviewNotRegistered
 from sandbox.domain.events import PreviewRegistered
 from sandbox.domain.model import Preview
+from sandbox.domain.principals import ROOT
 from sandbox.operations.previews import PreviewRegistration
 from sandbox.routing.previews import Previews
 from sandbox.service.subscriptions import subscribe_registry
@@ -30,15 +31,15 @@ class RegistrationTests(SessionsTestCase):
     def test_it_is_published(self) -> None:
         self.create("s")
         self.news()
-        self.successResultOf(self.registration.register(self.preview))
-        self.assertEqual(self.news(), [PreviewRegistered(self.preview)])
+        self.successResultOf(self.registration.register(ROOT, self.preview))
+        self.assertEqual(self.news(), [PreviewRegistered(self.preview, by=ROOT)])
         self.assertIs(self.previews.preview("s"), self.preview)
 
     def test_f1_while_the_session_is_being_deleted(self) -> None:
         self.create("s")
         held = self.store.hold("remove")
-        deletion = self.sessions.delete("s")
-        registration = self.registration.register(self.preview)
+        deletion = self.sessions.delete(ROOT, "s")
+        registration = self.registration.register(ROOT, self.preview)
         self.assertNoResult(registration)
         held.callback(None)
         self.successResultOf(deletion)
@@ -48,11 +49,11 @@ class RegistrationTests(SessionsTestCase):
     def test_f1_while_the_session_is_being_stopped(self) -> None:
         self.create("s")
         held = self.store.hold("replace")
-        stop = self.sessions.stop("s")
-        registration = self.registration.register(self.preview)
+        stop = self.sessions.stop(ROOT, "s")
+        registration = self.registration.register(ROOT, self.preview)
         self.assertNoResult(registration)
         held.callback(None)
         self.successResultOf(stop)
         self.failureResultOf(registration, ContainerNotRunning)
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assert_not_registered()

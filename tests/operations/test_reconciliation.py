@@ -12,6 +12,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from sandbox.domain.errors import EngineUnavailable, PreviewNotRegistered
 from sandbox.domain.events import SessionRemoved
 from sandbox.domain.model import ContainerState, Phase, Preview, SessionRecord, SessionStatus
+from sandbox.domain.principals import ROOT
 from sandbox.operations.reconciliation import Reconciliation
 from sandbox.policy.sessions import Action
 from sandbox.routing.previews import Previews
@@ -53,7 +54,7 @@ class ReconciliationTests(SessionsTestCase):
     def test_where_all_agree_nothing_is_done(self) -> None:
         self.create("a")
         self.create("b")
-        self.successResultOf(self.sessions.stop("b"))
+        self.successResultOf(self.sessions.stop(ROOT, "b"))
         rows = [self.row("a"), self.row("b")]
         self.assertEqual(self.run_once(), {})
         self.assertEqual([self.row("a"), self.row("b")], rows)
@@ -92,7 +93,7 @@ class ReconciliationTests(SessionsTestCase):
         row = self.row("s")
         assert row is not None
         self.assertEqual((row.phase, row.updated_at), (Phase.FAILED, LATER))
-        self.assertIs(self.successResultOf(self.sessions.get("s")).status, SessionStatus.FAILED)
+        self.assertIs(self.successResultOf(self.sessions.get(ROOT, "s")).status, SessionStatus.FAILED)
         self.assertEqual(self.run_once(), {})
         again = self.containers.add("s")
         self.assertEqual(self.run_once(), {"s": Action.ADOPT})
@@ -110,19 +111,19 @@ class ReconciliationTests(SessionsTestCase):
 
     def test_a_creation_that_is_going_on_is_left_to_its_end(self) -> None:
         self.held = True
-        creation = self.sessions.create(user_id="u", session_id="s")
+        creation = self.sessions.create(ROOT, user_id="u", session_id="s")
         running = self.reconciliation.run()
         self.assertNoResult(running)
         self.steps[0].callback(None)
         self.successResultOf(creation)
         self.assertEqual(self.successResultOf(running), [])
-        self.assertIs(self.successResultOf(self.sessions.get("s")).status, SessionStatus.RUNNING)
+        self.assertIs(self.successResultOf(self.sessions.get(ROOT, "s")).status, SessionStatus.RUNNING)
 
     def test_f1_the_registration_of_a_session_that_is_removed_goes(self) -> None:
         previews = Previews(self.runtime, limit=10)
         subscribe_registry(self.events, previews)
         self.create("s")
-        previews.add(Preview(session_id="s", port=3000))
+        previews.add(Preview(session_id="s", port=3000), ROOT)
         self.successResultOf(using(self.store).remove("s"))
         self.assertEqual(self.run_once(), {"s": Action.REMOVE})
         self.assertRaises(PreviewNotRegistered, previews.preview, "s")

@@ -34,6 +34,7 @@ from sandbox.domain.events import (
     SessionStopping,
 )
 from sandbox.domain.model import Container, ContainerState, Phase, Session, SessionRecord, SessionStatus
+from sandbox.domain.principals import ROOT, Principal, PrincipalKind
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
@@ -136,7 +137,9 @@ class SessionsTestCase(SynchronousTestCase):
 
     def create(self, session_id: str | None = None, user_id: str = "u1", **more: Any) -> Session:
         """A session, created."""
-        session: Session = self.successResultOf(self.sessions.create(user_id=user_id, session_id=session_id, **more))
+        session: Session = self.successResultOf(
+            self.sessions.create(ROOT, user_id=user_id, session_id=session_id, **more)
+        )
         return session
 
     def row(self, session_id: str) -> SessionRecord | None:
@@ -180,13 +183,13 @@ class CreateTests(SessionsTestCase):
 
     def test_a_taken_id_is_a_conflict_and_its_session_untouched(self) -> None:
         session = self.create("s")
-        self.failureResultOf(self.sessions.create(user_id="u2", session_id="s"), SessionExists)
-        self.assertEqual(self.successResultOf(self.sessions.get("s")), session)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u2", session_id="s"), SessionExists)
+        self.assertEqual(self.successResultOf(self.sessions.get(ROOT, "s")), session)
 
     def test_a_refusal_of_the_stores_is_the_end_of_it(self) -> None:
         self.store.refusal = SessionsReadOnly()
         self.store.failing = {"add": "refused", "get": "before", "remove": "before"}
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), SessionsReadOnly)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), SessionsReadOnly)
         self.assertEqual(list(self.containers.every()), [])
 
     def test_wrong_fields_are_named_and_nothing_is_made(self) -> None:
@@ -195,12 +198,12 @@ class CreateTests(SessionsTestCase):
             ("memoryMb", {"memory_mb": 2049}),
             ("cpus", {"cpus": 5}),
         ):
-            error = self.failureResultOf(self.sessions.create(user_id="u", **more), InvalidRequest).value
+            error = self.failureResultOf(self.sessions.create(ROOT, user_id="u", **more), InvalidRequest).value
             self.assertIn(f"'{field}'", error.message)
         self.assertEqual(self.successResultOf(using(self.store).page(None, None, 9)), [])
 
     def test_an_unknown_image_leaves_nothing(self) -> None:
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s", image="no:1"), ImageUnknown)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s", image="no:1"), ImageUnknown)
         self.assert_nothing_left("s")
 
     def test_f47_a_creation_with_an_engine_that_does_not_answer_waits_for_it_once(self) -> None:
@@ -230,14 +233,14 @@ class CreateTests(SessionsTestCase):
 
     def test_an_engine_that_is_away_leaves_the_id_free(self) -> None:
         self.containers.leave()
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), EngineUnavailable)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), EngineUnavailable)
         self.assertIsNone(self.row("s"))
         self.containers.come_back()
         self.create("s")
 
     def test_an_engine_that_goes_away_half_way_leaves_the_id_free(self) -> None:
         self.held = True
-        creation = self.sessions.create(user_id="u", session_id="s")
+        creation = self.sessions.create(ROOT, user_id="u", session_id="s")
         self.containers.leave()
         self.steps[0].errback(EngineUnavailable("gone"))
         self.failureResultOf(creation, EngineUnavailable)
@@ -250,22 +253,22 @@ class CreateTests(SessionsTestCase):
 
     def test_a_client_that_hangs_up_leaves_nothing(self) -> None:
         self.held = True
-        creation = self.sessions.create(user_id="u", session_id="s")
-        self.assertEqual(self.successResultOf(self.sessions.get("s")).status, SessionStatus.CREATING)
+        creation = self.sessions.create(ROOT, user_id="u", session_id="s")
+        self.assertEqual(self.successResultOf(self.sessions.get(ROOT, "s")).status, SessionStatus.CREATING)
         creation.cancel()
         self.failureResultOf(creation, CancelledError)
         self.assert_nothing_left("s")
 
     def test_of_two_at_once_one_succeeds(self) -> None:
         self.held = True
-        creations = [self.sessions.create(user_id=user, session_id="s") for user in ("u1", "u2")]
+        creations = [self.sessions.create(ROOT, user_id=user, session_id="s") for user in ("u1", "u2")]
         self.steps[0].callback(None)
         self.assertEqual(self.successResultOf(creations[0]).user_id, "u1")
         self.failureResultOf(creations[1], SessionExists)
 
     def test_of_two_at_once_the_second_succeeds_when_the_first_fails(self) -> None:
         self.held = True
-        creations = [self.sessions.create(user_id=user, session_id="s") for user in ("u1", "u2")]
+        creations = [self.sessions.create(ROOT, user_id=user, session_id="s") for user in ("u1", "u2")]
         self.steps[0].errback(EngineUnavailable("gone"))
         self.failureResultOf(creations[0], EngineUnavailable)
         self.steps[1].callback(None)
@@ -274,13 +277,13 @@ class CreateTests(SessionsTestCase):
     def test_a_store_that_fails_leaves_nothing(self) -> None:
         for name, when in (("add", "before"), ("add", "after"), ("replace", "before"), ("replace", "after")):
             self.store.failing = {name: when}
-            self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), StoreUnavailable)
+            self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), StoreUnavailable)
             self.store.failing = {}
             self.assert_nothing_left("s")
 
     def test_a_store_that_stays_away_leaves_a_row_to_finish_and_no_container(self) -> None:
         self.store.failing = {"replace": "before", "remove": "before"}
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), StoreUnavailable)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), StoreUnavailable)
         row = self.row("s")
         assert row is not None
         self.assertIs(row.phase, Phase.CREATING)
@@ -289,9 +292,9 @@ class CreateTests(SessionsTestCase):
     def test_somebody_elses_row_survives_a_creation_that_could_not_tell(self) -> None:
         session = self.create("s")
         self.store.failing = {"add": "before"}
-        self.failureResultOf(self.sessions.create(user_id="u1", session_id="s"), StoreUnavailable)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u1", session_id="s"), StoreUnavailable)
         self.store.failing = {}
-        self.assertEqual(self.successResultOf(self.sessions.get("s")), session)
+        self.assertEqual(self.successResultOf(self.sessions.get(ROOT, "s")), session)
 
     def test_what_an_earlier_life_left_is_replaced(self) -> None:
         left = self.containers.add("s", managed=True, state=ContainerState.EXITED)
@@ -301,15 +304,15 @@ class CreateTests(SessionsTestCase):
 
     def test_another_programs_container_is_respected(self) -> None:
         foreign = self.containers.add("s")
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), SessionExists)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), SessionExists)
         self.assertEqual(list(self.containers.every()), [foreign])
         self.assertIsNone(self.row("s"))
 
     def test_too_many_that_wait_for_one_session_are_refused(self) -> None:
         self.held = True
-        self.sessions.create(user_id="u", session_id="s")
-        waiting = [self.sessions.delete("s") for _ in range(3)]
-        self.failureResultOf(self.sessions.delete("s"), Overloaded)
+        self.sessions.create(ROOT, user_id="u", session_id="s")
+        waiting = [self.sessions.delete(ROOT, "s") for _ in range(3)]
+        self.failureResultOf(self.sessions.delete(ROOT, "s"), Overloaded)
         self.steps[0].callback(None)
         for one in waiting:
             self.successResultOf(one)
@@ -319,18 +322,18 @@ class ReadTests(SessionsTestCase):
     """``GET /sessions/:id``."""
 
     def test_no_such_session(self) -> None:
-        error = self.failureResultOf(self.sessions.get("s"), SessionNotFound).value
+        error = self.failureResultOf(self.sessions.get(ROOT, "s"), SessionNotFound).value
         self.assertEqual(error.message, "Session s not found")
 
     def test_what_is_no_id_is_refused(self) -> None:
-        self.failureResultOf(self.sessions.get("a/b"), InvalidRequest)
+        self.failureResultOf(self.sessions.get(ROOT, "a/b"), InvalidRequest)
 
     def test_the_status_is_what_the_engine_says_now(self) -> None:
         session = self.create("s")
         assert session.container_id is not None
 
         def status() -> SessionStatus:
-            return self.successResultOf(self.sessions.get("s")).status
+            return self.successResultOf(self.sessions.get(ROOT, "s")).status
 
         self.assertIs(status(), SessionStatus.RUNNING)
         self.containers.pause(session.container_id)
@@ -342,17 +345,17 @@ class ReadTests(SessionsTestCase):
         self.containers.vanish(session.container_id)
         self.assertIs(status(), SessionStatus.FAILED)
         self.containers.leave()
-        self.failureResultOf(self.sessions.get("s"), EngineUnavailable)
+        self.failureResultOf(self.sessions.get(ROOT, "s"), EngineUnavailable)
 
     def test_one_that_is_being_deleted_is_not_found(self) -> None:
         self.create("s")
         self.containers.leave()
-        self.failureResultOf(self.sessions.delete("s"), EngineUnavailable)
+        self.failureResultOf(self.sessions.delete(ROOT, "s"), EngineUnavailable)
         self.containers.come_back()
-        self.failureResultOf(self.sessions.get("s"), SessionNotFound)
-        self.failureResultOf(self.sessions.start("s"), SessionNotFound)
-        self.assertEqual(self.successResultOf(self.sessions.list())[0], [])
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), SessionExists)
+        self.failureResultOf(self.sessions.get(ROOT, "s"), SessionNotFound)
+        self.failureResultOf(self.sessions.start(ROOT, "s"), SessionNotFound)
+        self.assertEqual(self.successResultOf(self.sessions.list(ROOT))[0], [])
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), SessionExists)
 
 
 class ListTests(SessionsTestCase):
@@ -363,14 +366,14 @@ class ListTests(SessionsTestCase):
         found = []
         cursor: str | None = None
         for _ in range(100):
-            sessions, cursor = self.successResultOf(self.sessions.list(**query, cursor=cursor))
+            sessions, cursor = self.successResultOf(self.sessions.list(ROOT, **query, cursor=cursor))
             found.append([session.id for session in sessions])
             if cursor is None:
                 return found
         raise AssertionError("the pages do not end")
 
     def test_none(self) -> None:
-        self.assertEqual(self.successResultOf(self.sessions.list()), ([], None))
+        self.assertEqual(self.successResultOf(self.sessions.list(ROOT)), ([], None))
 
     def test_newest_first(self) -> None:
         for session_id in "abc":
@@ -394,7 +397,7 @@ class ListTests(SessionsTestCase):
         for session_id in "abcdef":
             self.create(session_id)
         for session_id in "ace":
-            self.successResultOf(self.sessions.stop(session_id))
+            self.successResultOf(self.sessions.stop(ROOT, session_id))
         self.containers.vanish(self.containers.find("b").id)
         self.assertEqual(self.pages(status=SessionStatus.STOPPED, limit=2), [["e", "c"], ["a"]])
         self.assertEqual(self.pages(status=SessionStatus.RUNNING), [["f", "d"]])
@@ -404,12 +407,12 @@ class ListTests(SessionsTestCase):
     def test_pages_are_stable_under_what_comes_and_goes(self) -> None:
         for session_id in "abcdef":
             self.create(session_id)
-        first, cursor = self.successResultOf(self.sessions.list(limit=2))
+        first, cursor = self.successResultOf(self.sessions.list(ROOT, limit=2))
         self.create("new")
-        self.successResultOf(self.sessions.delete("e"))
-        self.successResultOf(self.sessions.delete("d"))
-        second, cursor = self.successResultOf(self.sessions.list(limit=2, cursor=cursor))
-        third, cursor = self.successResultOf(self.sessions.list(limit=2, cursor=cursor))
+        self.successResultOf(self.sessions.delete(ROOT, "e"))
+        self.successResultOf(self.sessions.delete(ROOT, "d"))
+        second, cursor = self.successResultOf(self.sessions.list(ROOT, limit=2, cursor=cursor))
+        third, cursor = self.successResultOf(self.sessions.list(ROOT, limit=2, cursor=cursor))
         ids = [session.id for page in (first, second, third) for session in page]
         self.assertEqual((ids, cursor), (["f", "e", "c", "b", "a"], None))
 
@@ -424,7 +427,7 @@ class ListTests(SessionsTestCase):
         self.assertEqual(len(pages), 2)
 
     def test_a_wrong_cursor_is_named(self) -> None:
-        error = self.failureResultOf(self.sessions.list(cursor="wrong!"), InvalidRequest).value
+        error = self.failureResultOf(self.sessions.list(ROOT, cursor="wrong!"), InvalidRequest).value
         self.assertIn("'cursor'", error.message)
 
 
@@ -434,34 +437,51 @@ class ChangeTests(SessionsTestCase):
     def test_stop_and_start_are_idempotent(self) -> None:
         created = self.create("s")
         for change, status in (("stop", SessionStatus.STOPPED), ("start", SessionStatus.RUNNING)):
-            first = self.successResultOf(getattr(self.sessions, change)("s"))
-            again = self.successResultOf(getattr(self.sessions, change)("s"))
+            first = self.successResultOf(getattr(self.sessions, change)(ROOT, "s"))
+            again = self.successResultOf(getattr(self.sessions, change)(ROOT, "s"))
             self.assertIs(first.status, status)
             self.assertEqual(again, first, "nothing happened, so it was not updated")
             self.assertGreater(first.updated_at, created.updated_at)
-            self.assertEqual(first, self.successResultOf(self.sessions.get("s")))
+            self.assertEqual(first, self.successResultOf(self.sessions.get(ROOT, "s")))
             created = first
 
     def test_each_step_of_its_life_is_published(self) -> None:
         self.create("s")
-        self.assertEqual(self.news(), [SessionCreated("s", "u1")])
-        self.successResultOf(self.sessions.start("s"))
+        self.assertEqual(self.news(), [SessionCreated("s", "u1", by=ROOT)])
+        self.successResultOf(self.sessions.start(ROOT, "s"))
         self.assertEqual(self.news(), [])
-        self.successResultOf(self.sessions.stop("s"))
-        self.assertEqual(self.news(), [SessionStopping("s"), SessionStopped("s")])
-        self.successResultOf(self.sessions.delete("s"))
-        self.assertEqual(self.news(), [SessionRemoving("s"), SessionRemoved("s")])
+        self.successResultOf(self.sessions.stop(ROOT, "s"))
+        self.assertEqual(self.news(), [SessionStopping("s", by=ROOT), SessionStopped("s", by=ROOT)])
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
+        self.assertEqual(self.news(), [SessionRemoving("s", by=ROOT), SessionRemoved("s", by=ROOT)])
+
+    def test_issue_15_events_name_whose_call_it_was(self) -> None:
+        """Each event names the principal of the call that it comes of."""
+        alice, key = Principal(PrincipalKind.USER, "alice", "alice"), Principal(PrincipalKind.KEY, "k1")
+        self.successResultOf(self.sessions.create(alice, user_id="alice", session_id="s"))
+        self.successResultOf(self.sessions.stop(key, "s"))
+        self.successResultOf(self.sessions.delete(alice, "s"))
+        self.assertEqual(
+            [(type(event), event.by) for event in self.news()],
+            [
+                (SessionCreated, alice),
+                (SessionStopping, key),
+                (SessionStopped, key),
+                (SessionRemoving, alice),
+                (SessionRemoved, alice),
+            ],
+        )
 
     def test_of_a_session_that_is_none(self) -> None:
         for change in (self.sessions.start, self.sessions.stop):
-            self.failureResultOf(change("s"), SessionNotFound)
-            self.failureResultOf(change("a/b"), InvalidRequest)
+            self.failureResultOf(change(ROOT, "s"), SessionNotFound)
+            self.failureResultOf(change(ROOT, "a/b"), InvalidRequest)
 
     def test_of_a_session_whose_container_is_gone(self) -> None:
         self.create("s")
         self.containers.vanish(self.containers.find("s").id)
         for change in (self.sessions.start, self.sessions.stop):
-            self.failureResultOf(change("s"), ContainerNotFound)
+            self.failureResultOf(change(ROOT, "s"), ContainerNotFound)
 
     def test_of_a_session_whose_creation_was_cut_off(self) -> None:
         self.create("s")
@@ -469,14 +489,14 @@ class ChangeTests(SessionsTestCase):
         assert row is not None
         self.successResultOf(using(self.store).replace(attrs.evolve(row, phase=Phase.CREATING)))
         for change in (self.sessions.start, self.sessions.stop):
-            self.failureResultOf(change("s"), Conflict)
+            self.failureResultOf(change(ROOT, "s"), Conflict)
 
     def test_delete_leaves_nothing_and_is_idempotent(self) -> None:
         self.create("s")
         for _ in range(2):
-            self.assertIsNone(self.successResultOf(self.sessions.delete("s")))
+            self.assertIsNone(self.successResultOf(self.sessions.delete(ROOT, "s")))
             self.assert_nothing_left("s")
-        self.failureResultOf(self.sessions.delete("a/b"), InvalidRequest)
+        self.failureResultOf(self.sessions.delete(ROOT, "a/b"), InvalidRequest)
 
     def test_f35_delete_removes_container_and_workspace_even_when_the_row_cannot_be_written(self) -> None:
         self.create("s")
@@ -517,19 +537,19 @@ class ChangeTests(SessionsTestCase):
 
     def test_delete_removes_what_no_row_owns(self) -> None:
         self.containers.add("s", managed=True)
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assert_nothing_left("s")
 
     def test_delete_leaves_another_programs_container(self) -> None:
         foreign = self.containers.add("s")
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assertEqual(list(self.containers.every()), [foreign])
 
     def test_a_deletion_goes_on_without_its_client(self) -> None:
         self.create("s")
         removal: Deferred[None] = Deferred()
         remove, self.runtime.remove = self.runtime.remove, lambda session_id: removal  # type: ignore[method-assign]
-        deletion = self.sessions.delete("s")
+        deletion = self.sessions.delete(ROOT, "s")
         deletion.cancel()
         self.assertNoResult(deletion)
         self.successResultOf(remove("s"))
@@ -539,8 +559,12 @@ class ChangeTests(SessionsTestCase):
 
     def test_changes_of_one_session_take_turns(self) -> None:
         self.held = True
-        creation = self.sessions.create(user_id="u", session_id="s")
-        stop, start, delete = self.sessions.stop("s"), self.sessions.start("s"), self.sessions.delete("s")
+        creation = self.sessions.create(ROOT, user_id="u", session_id="s")
+        stop, start, delete = (
+            self.sessions.stop(ROOT, "s"),
+            self.sessions.start(ROOT, "s"),
+            self.sessions.delete(ROOT, "s"),
+        )
         self.steps[0].callback(None)
         self.assertIs(self.successResultOf(creation).status, SessionStatus.RUNNING)
         self.assertIs(self.successResultOf(stop).status, SessionStatus.STOPPED)

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SandboxError, SessionExists, SessionNotFound
 from sandbox.domain.model import SessionStatus
+from sandbox.domain.principals import ROOT
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.reconciliation import Reconciliation
@@ -70,22 +71,22 @@ class DockerSessionsTests(DockerSessionsTestCase):
         await self.open(site)
 
     async def test_a_whole_life(self) -> None:
-        session = await self.sessions.create(user_id="u", env={"A": "b"}, memory_mb=32, cpus=0.5)
+        session = await self.sessions.create(ROOT, user_id="u", env={"A": "b"}, memory_mb=32, cpus=0.5)
         self.assertIs(session.status, SessionStatus.RUNNING)
-        self.assertEqual(await self.sessions.get(session.id), session)
-        self.assertIs((await self.sessions.stop(session.id)).status, SessionStatus.STOPPED)
-        self.assertIs((await self.sessions.start(session.id)).status, SessionStatus.RUNNING)
-        running, _ = await self.sessions.list(status=SessionStatus.RUNNING)
-        self.assertEqual(running, [await self.sessions.get(session.id)])
-        await self.sessions.delete(session.id)
-        self.assertIsInstance(await self.outcome(self.sessions.get(session.id)), SessionNotFound)
+        self.assertEqual(await self.sessions.get(ROOT, session.id), session)
+        self.assertIs((await self.sessions.stop(ROOT, session.id)).status, SessionStatus.STOPPED)
+        self.assertIs((await self.sessions.start(ROOT, session.id)).status, SessionStatus.RUNNING)
+        running, _ = await self.sessions.list(ROOT, status=SessionStatus.RUNNING)
+        self.assertEqual(running, [await self.sessions.get(ROOT, session.id)])
+        await self.sessions.delete(ROOT, session.id)
+        self.assertIsInstance(await self.outcome(self.sessions.get(ROOT, session.id)), SessionNotFound)
         self.assertEqual((await self.traces(), await self.rows()), ([], {}))
 
     async def test_the_status_follows_what_others_do_to_the_container(self) -> None:
-        session = await self.sessions.create(user_id="u")
+        session = await self.sessions.create(ROOT, user_id="u")
 
         async def status() -> SessionStatus:
-            return (await self.sessions.get(session.id)).status
+            return (await self.sessions.get(ROOT, session.id)).status
 
         async def becomes(expected: SessionStatus) -> None:
             for _ in range(500):
@@ -96,17 +97,17 @@ class DockerSessionsTests(DockerSessionsTestCase):
 
         await deferToThread(self.site.engine.pause, session.container_id)
         await becomes(SessionStatus.STOPPED)
-        await self.sessions.start(session.id)
+        await self.sessions.start(ROOT, session.id)
         await becomes(SessionStatus.RUNNING)
         await deferToThread(self.site.engine.kill, session.container_id)
         await becomes(SessionStatus.STOPPED)
         await deferToThread(self.site.engine.remove_container, session.container_id)
         await becomes(SessionStatus.FAILED)
-        await self.sessions.delete(session.id)
+        await self.sessions.delete(ROOT, session.id)
         self.assertEqual((await self.traces(), await self.rows()), ([], {}))
 
     async def test_of_two_creations_at_once_one_succeeds(self) -> None:
-        calls = [self.sessions.create(user_id=f"u{number}", session_id="s") for number in range(3)]
+        calls = [self.sessions.create(ROOT, user_id=f"u{number}", session_id="s") for number in range(3)]
         outcomes = [await self.outcome(call) for call in calls]
         self.assertEqual(sum(isinstance(one, SessionExists) for one in outcomes), 2)
         self.assertEqual(await self.rows(), {"s": "ready"})
@@ -115,7 +116,7 @@ class DockerSessionsTests(DockerSessionsTestCase):
     async def test_clients_that_hang_up_leave_nothing(self) -> None:
         seed = random.randrange(2**32)
         moments = random.Random(seed)
-        creations = [self.sessions.create(user_id="u") for _ in range(8)]
+        creations = [self.sessions.create(ROOT, user_id="u") for _ in range(8)]
         for creation in creations:
             reactor.callLater(moments.uniform(0, 1.5), creation.cancel)
         made = []
@@ -128,8 +129,8 @@ class DockerSessionsTests(DockerSessionsTestCase):
         self.assertEqual(await self.reconciliation.run(), [])
 
     async def test_a_deletion_goes_on_without_its_client(self) -> None:
-        session = await self.sessions.create(user_id="u")
-        deletion = self.sessions.delete(session.id)
+        session = await self.sessions.create(ROOT, user_id="u")
+        deletion = self.sessions.delete(ROOT, session.id)
         deletion.cancel()
         await self.outcome(deletion)
         self.assertEqual((await self.traces(), await self.rows()), ([], {}))
@@ -141,7 +142,7 @@ class DockerSessionsTests(DockerSessionsTestCase):
         for _ in range(12):
             name = choices.choice(("create", "start", "stop", "delete"))
             call = getattr(self.sessions, name)
-            calls.append(call(user_id="u", session_id="s") if name == "create" else call("s"))
+            calls.append(call(ROOT, user_id="u", session_id="s") if name == "create" else call(ROOT, "s"))
         for call in calls:
             outcome = await self.outcome(call)
             self.assertTrue(not isinstance(outcome, Exception) or isinstance(outcome, SandboxError), f"seed {seed}")
@@ -172,12 +173,12 @@ class DyingEngineTests(DockerSessionsTestCase):
     async def test_what_an_engine_that_died_left_is_put_right_when_it_returns(self) -> None:
         seed = random.randrange(2**32)
         moments = random.Random(seed)
-        kept = await self.sessions.create(user_id="u", session_id="kept")
+        kept = await self.sessions.create(ROOT, user_id="u", session_id="kept")
         for number in range(3):
-            gone = await self.sessions.create(user_id="u", session_id=f"gone{number}")
-            calls = [self.sessions.create(user_id="u", session_id=f"s{number}-{one}") for one in range(2)]
+            gone = await self.sessions.create(ROOT, user_id="u", session_id=f"gone{number}")
+            calls = [self.sessions.create(ROOT, user_id="u", session_id=f"s{number}-{one}") for one in range(2)]
             await pause(moments.uniform(0, 0.8))
-            calls.append(self.sessions.delete(gone.id))
+            calls.append(self.sessions.delete(ROOT, gone.id))
             await pause(moments.uniform(0, 0.1))
             await deferToThread(self.engine.stop, signal.SIGKILL)
             for call in calls:

@@ -26,6 +26,7 @@ from sandbox.domain.events import (
     SessionStopping,
 )
 from sandbox.domain.model import Preview
+from sandbox.domain.principals import ROOT, SYSTEM
 from sandbox.events.bus import EventBus
 from sandbox.operations.idempotency import IdempotencyCache
 from sandbox.routing.access import Access, Keys
@@ -43,15 +44,15 @@ from sandbox.stores.memory.store import MemoryStore
 S = "s1"
 #: What each event ends: the registration, connections, what is remembered of access, kept outcomes.
 TABLE: dict[Event, set[str]] = {
-    SessionCreated(S, "u1"): {"access", "outcome"},
-    SessionStopping(S): {"registration", "connections"},
-    SessionStopped(S): {"registration"},
-    SessionRemoving(S): {"registration", "connections", "access", "outcome"},
-    SessionRemoved(S): {"registration", "connections", "access", "outcome"},
-    ContainerEnded(S): {"connections"},
-    PreviewRegistered(Preview(session_id=S, port=3000)): set(),
-    LinkRevoked(S, "l1"): {"link"},
-    SecretsChanged((b"new" * 16,)): {"secrets"},
+    SessionCreated(S, "u1", by=ROOT): {"access", "outcome"},
+    SessionStopping(S, by=ROOT): {"registration", "connections"},
+    SessionStopped(S, by=ROOT): {"registration"},
+    SessionRemoving(S, by=ROOT): {"registration", "connections", "access", "outcome"},
+    SessionRemoved(S, by=ROOT): {"registration", "connections", "access", "outcome"},
+    ContainerEnded(S, by=SYSTEM): {"connections"},
+    PreviewRegistered(Preview(session_id=S, port=3000), by=ROOT): set(),
+    LinkRevoked(S, "l1", by=ROOT): {"link"},
+    SecretsChanged((b"new" * 16,), by=SYSTEM): {"secrets"},
 }
 
 
@@ -107,7 +108,7 @@ class Table(SynchronousTestCase):
     def ended_by(self, event: Event) -> set[str]:
         """What an event ends of session s1; another session keeps everything."""
         for session in (S, "other"):
-            self.previews.add(Preview(session_id=session, port=3000))
+            self.previews.add(Preview(session_id=session, port=3000), ROOT)
             self.successResultOf(self.outcomes.run(session, "key", b"", lambda: succeed("first")))
         self.access.heard.clear()
         self.cut.clear()
@@ -149,6 +150,6 @@ class Table(SynchronousTestCase):
         heard: list[Event] = []
         self.events.subscribe(SessionStopped, lambda event: 1 / 0)
         self.events.subscribe(SessionStopped, heard.append)
-        self.events.publish(SessionStopped(S))
-        self.assertEqual(heard, [SessionStopped(S)])
+        self.events.publish(SessionStopped(S, by=ROOT))
+        self.assertEqual(heard, [SessionStopped(S, by=ROOT)])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -95,6 +95,8 @@ class Monitored(SynchronousTestCase):
             cls.misbehave()
             page = cls.ask("GET", "/metrics", {"X-Internal-Service-Key": KEY})[2].decode()
             cls.metrics = {family.name: family for family in text_string_to_metric_families(page)}
+            for step in ("stop", "start"):
+                cls.daemon.call("POST", f"sessions/{cls.session}/{step}")
             cls.daemon.call("DELETE", f"sessions/{cls.session}", status=204)
             cls.daemon.stop()
             cls.log = lines(cls.daemon.log)
@@ -142,6 +144,7 @@ class Monitored(SynchronousTestCase):
         call("POST", f"{path}/exec", {"command": f"sleep 60 # {CANARY}", "timeoutMs": 50}, status=500)
         call("POST", f"{path}/exec", {"command": ["/missing"], "env": {"X": f"{CANARY}-of-exec"}}, status=500)
         call("POST", f"{path}/previews", {"port": 3000}, status=201)
+        cls.ask("GET", f"/internal-previews/proxy/{cls.session}/", {"X-Internal-Service-Key": KEY})
         cls.daemon.request("POST", f"{path}/exec", {"command": 1, "env": {"X": f"{CANARY}-wrong-type"}})
         cls.ask(
             "POST", f"/api/internal/{path}/exec", {"X-Internal-Service-Key": KEY}, b'{"command": "' + CANARY.encode()
@@ -242,6 +245,20 @@ class Monitored(SynchronousTestCase):
         ]
         for each in ("created", "preview registered", "link created", "link revoked", "preview dropped", "deleted"):
             self.assertIn(each, messages)
+
+    def test_issue_15_what_changes_something_says_whose_call_it_was(self) -> None:
+        said = {line["message"].partition(" session=")[0]: line for line in self.log if " by=root" in line["message"]}
+        for each in ("created", "stop", "start", "preview registered", "link created", "link revoked", "deleted"):
+            self.assertEqual((said[each]["by"], said[each]["session"]), ("root", self.session), each)
+        for line in (*self.events("operations.execution"), *self.events("operations.files")):
+            self.assertEqual(line["by"], "root")
+
+    def test_issue_15_requests_with_the_service_key_say_so_and_others_do_not(self) -> None:
+        access = {line["path"]: line for line in self.events("access")}
+        self.assertEqual(access[f"/internal-previews/proxy/{self.session}/"]["by"], "root")
+        self.assertEqual(access[f"/api/internal/sessions/{self.session}/exec"]["by"], "root")
+        for line in access.values():
+            self.assertEqual("by" in line, line["status"] != 403 and "internal" in line["path"], line)
 
     def test_every_request_is_there_by_the_name_that_it_was_answered_with(self) -> None:
         access = {line["request_id"]: line for line in self.events("access")}

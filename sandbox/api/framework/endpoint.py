@@ -20,6 +20,7 @@ from sandbox.api.framework.operation import PREFIX, Answer, Operation, Parameter
 from sandbox.api.framework.validation import compiled, load, read
 from sandbox.api.internal.schemas import Schema
 from sandbox.domain.errors import AnswerMemoryExhausted, InvalidRequest, UnknownPath
+from sandbox.domain.principals import Principal
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
 from sandbox.http.responses import JSON, error_code
@@ -40,6 +41,7 @@ OPERATIONS: list[Operation] = []
 class Call:
     """A request as an endpoint sees it.
 
+    :ivar principal: who calls.
     :ivar in_path: the path's parameters, checked.
     :ivar given: the other parameters by name, checked; ``None`` for one that is not given.
     :ivar body: the checked body; empty where the endpoint takes none.
@@ -47,6 +49,7 @@ class Call:
     :ivar share: what the request holds of the memory for outputs and files, until its answer is written.
     """
 
+    principal: Principal
     in_path: Mapping[str, str]
     given: Mapping[str, Any]
     body: Mapping[str, Any]
@@ -99,7 +102,8 @@ class _Checks:
         if len(raw) > STEP and not share.take(len(raw)):
             raise AnswerMemoryExhausted
         body = {} if self._body is None else load(raw, self._body)
-        return Call(in_path, given, body, raw, share)
+        assert request.principal is not None
+        return Call(request.principal, in_path, given, body, raw, share)
 
     def _given(self, request: Request) -> dict[str, Any]:
         query = read_query(request.uri)

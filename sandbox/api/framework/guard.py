@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from sandbox.domain.errors import InvalidRequest, ServiceKeyRejected
+from sandbox.domain.principals import ROOT
 from sandbox.http.admission import Admission, Admit, Buffer, Refuse
 from sandbox.http.replies import reply_to
 from sandbox.http.request import Request
@@ -43,6 +44,7 @@ class Guard:
         def guarded(request: Request) -> Admission:
             if not self.knows(request):
                 return Refuse(reply_to(ServiceKeyRejected()))
+            request.principal = ROOT
             return admit(request)
 
         return guarded

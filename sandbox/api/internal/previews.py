@@ -37,7 +37,7 @@ class PreviewEndpoints:
         Registrations are kept in memory only: they are gone when the daemon is restarted or the session is stopped.
         """
         preview = preview_of(call.session_id, call.body)
-        verdicts = await self._registration.register(preview)
+        verdicts = await self._registration.register(call.principal, preview)
         return Reply(
             201,
             {
@@ -68,7 +68,9 @@ class PreviewEndpoints:
 
         Neither the session nor its preview need exist yet.
         """
-        made = await self._links.create(call.session_id, call.body.get("ttlSeconds", 3600), call.body.get("userId"))
+        made = await self._links.create(
+            call.principal, call.session_id, call.body.get("ttlSeconds", 3600), call.body.get("userId")
+        )
         ends = iso(made.link.expires_at)
         return Reply(201, {"id": made.link.id, "url": made.url, "hostUrl": made.host_url, "expiresAt": ends})
 
@@ -81,5 +83,5 @@ class PreviewEndpoints:
     )
     async def revoke_link(self, call: Call) -> Reply:
         """Revoke a link, and close what it opened; nothing happens when there is none."""
-        await self._links.revoke(call.session_id, call.in_path["linkId"])
+        await self._links.revoke(call.principal, call.session_id, call.in_path["linkId"])
         return Reply(204, None)

@@ -61,6 +61,7 @@ class SessionEndpoints:
         """
         body = call.body
         session = await self._sessions.create(
+            call.principal,
             user_id=plain("userId", body["userId"]),
             session_id=body.get("id"),
             image=body.get("image"),
@@ -90,6 +91,7 @@ class SessionEndpoints:
         """
         given = call.given
         sessions, cursor = await self._sessions.list(
+            call.principal,
             user_id=given["userId"],
             status=None if given["status"] is None else SessionStatus(given["status"]),
             limit=DEFAULT_LIMIT if given["limit"] is None else given["limit"],
@@ -106,14 +108,14 @@ class SessionEndpoints:
     )
     async def get_session(self, call: Call) -> Reply:
         """One session, its status as the engine says now."""
-        return Reply(200, session_view(await self._sessions.get(call.session_id)))
+        return Reply(200, session_view(await self._sessions.get(call.principal, call.session_id)))
 
     @endpoint(
         "POST", SESSION + "/start", Answer(200, "It runs.", response_schemas.SESSION), tag="sessions", errors=_CHANGED
     )
     async def start_session(self, call: Call) -> Reply:
         """Start a stopped session; nothing happens when it runs."""
-        return Reply(200, session_view(await self._sessions.start(call.session_id)))
+        return Reply(200, session_view(await self._sessions.start(call.principal, call.session_id)))
 
     @endpoint(
         "POST",
@@ -127,7 +129,7 @@ class SessionEndpoints:
 
         Its preview's registration is forgotten.
         """
-        return Reply(200, session_view(await self._sessions.stop(call.session_id)))
+        return Reply(200, session_view(await self._sessions.stop(call.principal, call.session_id)))
 
     @endpoint(
         "DELETE",
@@ -138,5 +140,5 @@ class SessionEndpoints:
     )
     async def delete_session(self, call: Call) -> Reply:
         """Delete a session, its container and its workspace; nothing happens when there is none."""
-        await self._sessions.delete(call.session_id)
+        await self._sessions.delete(call.principal, call.session_id)
         return Reply(204, None)

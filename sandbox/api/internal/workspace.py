@@ -15,6 +15,7 @@ from sandbox.api.internal import response_schemas, schemas
 from sandbox.api.internal.views import exec_spec, metadata_view, result_view
 from sandbox.domain.errors import AnswerMemoryExhausted, InvalidRequest
 from sandbox.domain.model import ExecResult, ExecSpec, iso_ns
+from sandbox.domain.principals import Principal
 from sandbox.http.replies import Reply
 from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
@@ -66,15 +67,15 @@ class WorkspaceEndpoints:
         if key is None:
             if replay is not None:
                 raise InvalidRequest("Header Idempotency-Replay needs an Idempotency-Key")
-            return Reply(200, result_view(await self._execution.run(call.session_id, spec, call.share)))
+            return Reply(200, result_view(await self._execution.run(call.principal, call.session_id, spec, call.share)))
         known = call.session_id, key, hashlib.sha256(call.raw).digest()
         if replay is None:
-            outcome = self._idempotency.run(*known, lambda: self._run_for_many(call.session_id, spec))
+            outcome = self._idempotency.run(*known, lambda: self._run_for_many(call.principal, call.session_id, spec))
         else:
             outcome = self._idempotency.replay(*known)
         return Reply(200, result_view(await outcome.addBoth(_hold, call.share)))
 
-    def _run_for_many(self, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
+    def _run_for_many(self, by: Principal, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
         """Run a command whose caller may leave while others wait for it: its output is not one request's."""
         share = self.memory.share()
 
@@ -83,7 +84,7 @@ class WorkspaceEndpoints:
             share.close()
             return outcome
 
-        return self._execution.run(session_id, spec, share).addBoth(ended)
+        return self._execution.run(by, session_id, spec, share).addBoth(ended)
 
     @endpoint(
         "GET",
@@ -96,7 +97,7 @@ class WorkspaceEndpoints:
     async def read_file(self, call: Call) -> Reply:
         """Read a UTF-8 text file."""
         path = call.given["path"]
-        found = await self._files.read(call.session_id, path, call.share)
+        found = await self._files.read(call.principal, call.session_id, path, call.share)
         return Reply(
             200, {"path": path, "content": found.content, "size": found.size, "modifiedAt": iso_ns(found.modified_ns)}
         )
@@ -128,7 +129,9 @@ class WorkspaceEndpoints:
             content = call.body["content"].encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidRequest("Request body field 'content' holds half of a surrogate pair") from None
-        return Reply(201, {"path": path, "size": await self._files.write(call.session_id, path, content)})
+        return Reply(
+            201, {"path": path, "size": await self._files.write(call.principal, call.session_id, path, content)}
+        )
 
     @endpoint(
         "GET",
@@ -141,7 +144,7 @@ class WorkspaceEndpoints:
     async def list_directory(self, call: Call) -> Reply:
         """List a directory, hidden entries included, sorted by name."""
         path = call.given["path"]
-        entries = await self._files.list(call.session_id, path, call.share)
+        entries = await self._files.list(call.principal, call.session_id, path, call.share)
         shown = ({"name": display_name(entry.name), **metadata_view(entry)} for entry in entries)
         return Reply(200, {"path": path, "entries": shown})
 
@@ -155,5 +158,5 @@ class WorkspaceEndpoints:
     )
     async def stat(self, call: Call) -> Reply:
         """Whether a path exists, and what it is."""
-        entry = await self._files.stat(call.session_id, call.given["path"])
+        entry = await self._files.stat(call.principal, call.session_id, call.given["path"])
         return Reply(200, {"exists": False} if entry is None else {"exists": True, **metadata_view(entry)})

@@ -12,6 +12,7 @@ from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 
 from sandbox.domain.errors import StoreUnavailable
 from sandbox.domain.events import SessionCreated
+from sandbox.domain.principals import ROOT
 from tests.api.stage import KEY, ApiCase
 from tests.policy.jwts import SECRET, attacks, token
 
@@ -98,7 +99,7 @@ class Silence(ApiCase):
         headers = {"Cookie": cookie, "Authorization": f"Bearer {good.decode()}"}
         for failing in (self.unforeseen, self.away):
             self.store._call = failing  # type: ignore[method-assign]
-            self.application.events.publish(SessionCreated("s1", "u1"))
+            self.application.events.publish(SessionCreated("s1", "u1", by=ROOT))
             answer = await self.call("GET", f"/previews/s1/?access_token={good.decode()}", key=None, headers=headers)
             self.assertIn(answer.status, (500, 503))
         self.flushLoggedErrors(ZeroDivisionError)

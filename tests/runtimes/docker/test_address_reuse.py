@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import Container, ContainerSpec, Preview
+from sandbox.domain.principals import ROOT
 from sandbox.routing.previews import Previews
 from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
@@ -51,7 +52,7 @@ class AddressReuseTests(SiteTestCase):
         """A session whose server says its name, registered for previews, and stopped."""
         spec = ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX, env={"NAME": name})
         container: Container = await self.runtime.create(spec)
-        self.previews.add(Preview(session_id=container.session_id, port=PORT))
+        self.previews.add(Preview(session_id=container.session_id, port=PORT), ROOT)
         self.answers[container.session_id] = set()
         return container
 
