@@ -14,7 +14,7 @@ from sphinx.errors import ExtensionError
 
 import sandbox.service.application  # so that every class of errors is there
 from sandbox.domain.errors import SandboxError
-from sandbox.http.replies import answer_to
+from sandbox.http.replies import CONTRACT
 
 #: What is meant by codes that stand beside a class's own, and by those whose docstring is for developers.
 MEANINGS = {
@@ -89,7 +89,7 @@ class Errors(Generated):
         """A row a code, sorted by status and code."""
         rows: dict[tuple[int, str], str] = {}
         for kind in _classes(SandboxError):
-            status = answer_to(kind)[0]
+            status = CONTRACT.answer_to(kind)[0]
             if kind is not SandboxError:
                 rows[status, kind.code] = _meaning(kind.code)
             # A narrower class's own status is for its own code: what it inherits keeps that of the wider one.
@@ -133,7 +133,7 @@ def _meaning(code: str) -> str:
 def _written_codes() -> set[str]:
     """The codes that the sources give to plain replies: new ones shall not be forgotten here."""
     sources = [path.read_text("utf-8") for path in Path(sandbox.__file__).parent.rglob("*.py")]
-    return {code for text in sources for code in re.findall(r'error_reply\(\s*\d+,\s*"([A-Z0-9_]+)"', text)}
+    return {code for text in sources for code in re.findall(r'(?:error_reply|refuse)\(\s*\d+,\s*"([A-Z0-9_]+)"', text)}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from sandbox.domain.model import ExecResult
 
 #: The codes of what is wrong with the daemon itself, or with what it stands on. All others are answers to what somebody
 #: asked for, or to what runs in a container: neither a reason to warn nor to wake anybody.
@@ -18,9 +20,10 @@ OWN_FAULTS = frozenset({
 class SandboxError(Exception):
     """Anything that we can explain to a caller.
 
+    What a class knows beside its message are attributes of it; how these are called on the wire is an API's business.
+
     :cvar code: stable and machine-readable (contract section 1).
     :cvar further: what else the code of such an error may be; the API's description lists them.
-    :ivar details: further fields of the answer.
     """
 
     code: ClassVar[str] = "INTERNAL"
@@ -30,11 +33,10 @@ class SandboxError(Exception):
         # A class's own: what its base class may carry says nothing of it.
         cls.further = vars(cls).get("further", ())
 
-    def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.reason_code = code or self.code
-        self.details: Mapping[str, object] = details or {}
 
 
 def is_own_fault(error: BaseException) -> bool:
@@ -65,6 +67,9 @@ class BodyTooLarge(SandboxError):
     """A request body over the limit (contract section 1: 10 MiB)."""
 
     code = "BODY_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request body is larger than {limit} bytes")
 
 
 class UnknownPath(SandboxError):
@@ -234,8 +239,8 @@ class ExecutionFailed(SandboxError):
     )
     # fmt: on
 
-    def __init__(self, error: str, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
-        super().__init__(f"Execution failed: {error}", code=code, details=details)
+    def __init__(self, error: str, code: str | None = None) -> None:
+        super().__init__(f"Execution failed: {error}", code=code)
 
 
 class DirectoryUnusable(ExecutionFailed):
@@ -244,17 +249,23 @@ class DirectoryUnusable(ExecutionFailed):
     code = "CWD_UNUSABLE"
 
     def __init__(self, error: str, cwd: str) -> None:
-        super().__init__(f"cwd: {error}: {cwd}", details={"cwd": cwd})
+        super().__init__(f"cwd: {error}: {cwd}")
+        self.cwd = cwd
 
 
 class ExecutionTimeout(SandboxError):
-    """The command's time was up; ``details`` carry its partial output."""
+    """The command's time was up; its partial output comes with the error.
+
+    :ivar result: that output, and what else is known of the command.
+    """
 
     code = "EXECUTION_TIMEOUT"
     further = ("KILL_UNCONFIRMED",)
 
-    def __init__(self, timeout_ms: int, details: Mapping[str, object], code: str | None = None) -> None:
-        super().__init__(f"Execution timeout after {timeout_ms}ms", code=code, details=details)
+    def __init__(self, timeout_ms: int, result: ExecResult) -> None:
+        code = "KILL_UNCONFIRMED" if result.survivors else None
+        super().__init__(f"Execution timeout after {timeout_ms}ms", code=code)
+        self.result = result
 
 
 class WorkspaceError(SandboxError):
@@ -269,6 +280,10 @@ class WorkspaceError(SandboxError):
     )
     # fmt: on
 
+    def __init__(self, message: str, *, code: str | None = None, path: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.path = path
+
 
 class PreviewNotRegistered(SandboxError):
     """No port, or not that one, was registered for the session since the daemon started.
@@ -282,8 +297,8 @@ class PreviewNotRegistered(SandboxError):
         if port is None:
             super().__init__(f"No preview port registered for session {session_id}")
         else:
-            message = f"No preview registered on port {port} of session {session_id}"
-            super().__init__(message, details={"port": port})
+            super().__init__(f"No preview registered on port {port} of session {session_id}")
+        self.port = port
 
 
 class PreviewUnreachable(SandboxError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from http import HTTPStatus
 
+import attrs
 from twisted.python.failure import Failure
 
 from sandbox.http.replies import Reply, reply_to
@@ -132,10 +133,10 @@ def respond_error(request: Request, failure: Failure) -> None:
 def respond(request: Request, reply: Reply) -> None:
     """Answer with an error reply, as a page or as JSON by who asks."""
     if wants_page(request):
-        with_fields = Reply(reply.status, reply.payload, reply.headers + PAGE_FIELDS)
+        with_fields = attrs.evolve(reply, headers=reply.headers + PAGE_FIELDS)
         request.respond(with_fields, page(reply, again=request.method in _SAFE), HTML)
     else:
-        request.respond(Reply(reply.status, reply.payload, (*reply.headers, (b"cache-control", b"no-store"))))
+        request.respond(attrs.evolve(reply, headers=(*reply.headers, (b"cache-control", b"no-store"))))
 
 
 def words(status: int, code: str) -> tuple[str, str]:
@@ -152,8 +153,8 @@ def page(reply: Reply, again: bool = True) -> bytes:
 
     :param again: whether it may ask again by itself: a form is not to be sent twice.
     """
-    payload = reply.payload or {}
-    code, message = str(payload.get("code", "")), str(payload.get("message", ""))
+    payload = reply.payload if isinstance(reply.payload, dict) else {}
+    code, message = reply.error, str(payload.get("message", ""))
     starting = code == "PREVIEW_UNREACHABLE"
     title, advice = words(reply.status, code)
     text = _PAGE.format(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 from twisted.python.failure import Failure
 
+from sandbox.domain.errors import BodyTooLarge
 from sandbox.http.bodies import BufferedBody
-from sandbox.http.replies import Reply, reply_to
-from sandbox.http.responses import CONTINUE, too_large
+from sandbox.http.replies import Reply
+from sandbox.http.responses import CONTINUE
 from sandbox.policy.budget import Budget
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Refuse:
 
 @attrs.frozen
 class Stream:
-    """Render the resource now; it takes the body piece by piece (:meth:`Request.stream_body`)."""
+    """Render the resource now; it takes the body piece by piece (:meth:`Request.stream_body`), or leaves it."""
 
 
 @attrs.frozen
@@ -48,17 +49,17 @@ STREAM = Stream()
 
 
 def start(request: Request, admit: Admit) -> None:
-    """Ask what is to be done with a request whose head has been read, and do it."""
+    """Ask what is to be done with a request whose head has been read, and do it. An error of ``admit`` refuses it."""
     try:
         admission = admit(request)
     except Exception:
-        admission = Refuse(reply_to(Failure()))
+        admission = Refuse(request.errors.encode(Failure()))
     if isinstance(admission, Stream):
         request.process()
     elif isinstance(admission, Refuse):
         request.respond(admission.reply)
     elif request.framing.length > admission.limit:
-        request.respond(too_large(admission.limit))
+        request.respond(request.errors.encode(BodyTooLarge(admission.limit)))
     else:
         if request.expects_continue:
             request.send_interim(CONTINUE)

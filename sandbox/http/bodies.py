@@ -1,13 +1,16 @@
-"""Who takes a request's body: the interface, and the two takers that the server has itself."""
+"""Who takes a request's body: the interface, and the takers that the server has itself."""
 
 from __future__ import annotations
 
+from collections import deque
 from io import BytesIO
 from typing import Any, Protocol
 
-from sandbox.domain.errors import AnswerMemoryExhausted
-from sandbox.http.replies import Reply, error_reply, reply_to
-from sandbox.http.responses import too_large
+from twisted.internet.defer import Deferred
+
+from sandbox.domain.errors import AnswerMemoryExhausted, BodyTooLarge
+from sandbox.http.replies import ErrorEncoder, Reply
+from sandbox.http.responses import CONTINUE
 from sandbox.policy.budget import STEP, Budget, Growth
 from sandbox.protocols.http1.grammar import Fields, Malformed
 
@@ -17,10 +20,12 @@ class Buffered(Protocol):
 
     :ivar content: the body, as a file.
     :ivar on_over: called when the request is over.
+    :ivar errors: says the errors of this request.
     """
 
     content: Any
     on_over: Any
+    errors: ErrorEncoder
 
     def process(self) -> None:
         """Find the resource and render it."""
@@ -72,9 +77,9 @@ class BufferedBody:
     def body_received(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._limit:
-            self._request.respond(too_large(self._limit))
+            self._request.respond(self._request.errors.encode(BodyTooLarge(self._limit)))
         elif not self._growth.fits(self._size):
-            self._request.respond(reply_to(AnswerMemoryExhausted()))
+            self._request.respond(self._request.errors.encode(AnswerMemoryExhausted()))
         else:
             self._request.content.write(data)
 
@@ -83,7 +88,92 @@ class BufferedBody:
         self._request.process()
 
     def body_failed(self, error: Malformed) -> None:
-        self._request.respond(error_reply(error.status, error.code, error.reason))
+        self._request.respond(self._request.errors.refuse(error.status, error.code, error.reason))
+
+
+class Streamed(Protocol):
+    """A request whose body waits; :class:`sandbox.http.request.Request` is one."""
+
+    @property
+    def expects_continue(self) -> bool: ...
+
+    def send_interim(self, head: bytes) -> None:
+        """Write a whole 1xx response."""
+
+    def stream_body(self, sink: BodySink) -> None:
+        """Have ``sink`` take the body."""
+
+    def pause_body(self) -> None:
+        """Read no more of it."""
+
+    def resume_body(self) -> None:
+        """Read it again."""
+
+
+class StreamedBody:
+    """A body as an async iterator of its pieces: what has been read waits until it is asked for, and no more is read
+    before. The client is asked for it (``100 Continue``) with the first piece.
+
+    Iterating fails with :class:`Malformed` when the body's framing is broken or it stalls, and with
+    :class:`BodyTooLarge`.
+
+    :param limit: bytes; ``None`` for none.
+    """
+
+    min_progress = 1
+
+    def __init__(self, request: Streamed, limit: int | None = None) -> None:
+        self._request = request
+        self._limit = limit
+        self._size = 0
+        self._begun = False
+        self._pieces: deque[bytes] = deque()
+        self._end: Exception | None = None
+        self._waiting: Deferred[None] | None = None
+
+    def __aiter__(self) -> StreamedBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._begun:
+            self._begin()
+        while not self._pieces:
+            if self._end is not None:
+                raise self._end
+            self._waiting = Deferred()
+            self._request.resume_body()
+            await self._waiting
+        return self._pieces.popleft()
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._request.expects_continue:
+            self._request.send_interim(CONTINUE)
+        self._request.stream_body(self)
+
+    def body_received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._limit is not None and self._size > self._limit:
+            self._finish(BodyTooLarge(self._limit))
+        elif self._end is None:
+            self._pieces.append(data)
+            self._request.pause_body()
+            self._wake()
+
+    def body_ended(self, trailers: Fields) -> None:
+        self._finish(StopAsyncIteration())
+
+    def body_failed(self, error: Malformed) -> None:
+        self._finish(error)
+
+    def _finish(self, end: Exception) -> None:
+        self._end = self._end or end
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.called:
+            waiting.callback(None)
 
 
 class Discard:

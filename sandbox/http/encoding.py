@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -16,13 +16,13 @@ from typing import Any
 SLICE = 32 * 1024
 
 
-def encode(payload: Mapping[str, Any]) -> Iterator[bytes]:
-    """A JSON object in UTF-8, in pieces; names that are no text keep their surrogates as ``\\uDCxx`` escapes.
+def encode(payload: Mapping[str, Any] | Sequence[Any]) -> Iterator[bytes]:
+    """A JSON object or array in UTF-8, in pieces; names that are no text keep their surrogates as ``\\uDCxx`` escapes.
 
     >>> b"".join(encode({"exitCode": 0, "stdout": b"ok \\xff", "entries": iter([1, 2]), "name": "\\udcff"}))
     b'{"exitCode": 0, "stdout": "ok \\xef\\xbf\\xbd", "entries": [1, 2], "name": "\\\\udcff"}'
     """
-    if not any(isinstance(value, bytes | Iterator) for value in payload.values()):
+    if not isinstance(payload, Mapping) or not any(isinstance(one, bytes | Iterator) for one in payload.values()):
         yield _whole(payload)
         return
     waiting, size = [], 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -48,11 +48,13 @@ class Reply:
 
     :ivar headers: fields beside Content-Type and Content-Length.
     :ivar payload: what becomes its JSON body, see :mod:`sandbox.http.encoding`; ``None`` for an answer without one.
+    :ivar error: the stable code of the error that it says, for the log and the metrics; ``""`` of any other.
     """
 
     status: int
-    payload: dict[str, Any] | None
+    payload: dict[str, Any] | Sequence[Any] | None
     headers: Fields = ()
+    error: str = ""
 
     def pieces(self) -> Iterator[bytes]:
         """The payload as UTF-8 JSON, in pieces, each made when it is asked for."""
@@ -63,28 +65,56 @@ class Reply:
         return b"".join(self.pieces())
 
 
-def error_reply(status: int, code: str, message: str, headers: Fields = (), **details: Any) -> Reply:
-    """An answer in the contract's error shape."""
-    payload = {"statusCode": status, "error": HTTPStatus(status).phrase, "code": code, "message": message}
-    return Reply(status, {**payload, **details}, headers)
+class ErrorEncoder:
+    """Turns errors into replies, in the contract's shape. An API of another shape has a subclass.
 
-
-def answer_to(kind: type[errors.SandboxError]) -> tuple[int, Fields]:
-    """The status and the header fields that errors of a class are answered with."""
-    return next((status, headers) for known, status, headers in _TABLE if issubclass(kind, known))
-
-
-def reply_to(error: BaseException | Failure) -> Reply:
-    """The answer that an error becomes.
-
-    An error that the table does not know is unforeseen: it is logged with its traceback under an incident id, and the
-    answer carries that id and nothing of the inside.
+    :param further: the further fields of an error's reply, by its class: what they are called is wire, and no business
+        of the domain's.
+    :cvar table: the status and the header fields by class; the first match wins.
     """
-    failure = error if isinstance(error, Failure) else Failure(error)
-    value = failure.value
-    if isinstance(value, errors.SandboxError):
-        status, headers = answer_to(type(value))
-        return error_reply(status, value.reason_code, value.message, headers, **value.details)
-    incident = secrets.token_hex(8)
-    _log.failure("Unforeseen error, incident {incident}", failure=failure, incident=incident)
-    return error_reply(500, "INTERNAL", "Internal server error", incident=incident)
+
+    table = _TABLE
+
+    def __init__(self, further: Mapping[type[errors.SandboxError], Callable[[Any], Mapping[str, Any]]]) -> None:
+        self._further = further
+
+    def extended(self, further: Mapping[type[errors.SandboxError], Callable[[Any], Mapping[str, Any]]]) -> ErrorEncoder:
+        """One that also knows the further fields of other classes."""
+        return type(self)({**self._further, **further})
+
+    def answer_to(self, kind: type[errors.SandboxError]) -> tuple[int, Fields]:
+        """The status and the header fields that errors of a class are answered with."""
+        return next((status, headers) for known, status, headers in self.table if issubclass(kind, known))
+
+    def refuse(self, status: int, code: str, message: str, headers: Fields = (), **further: Any) -> Reply:
+        """The reply that says an error; for those that are HTTP's own, and no class of the domain's."""
+        payload = {"statusCode": status, "error": HTTPStatus(status).phrase, "code": code, "message": message}
+        return Reply(status, {**payload, **further}, headers, code)
+
+    def encode(self, error: BaseException | Failure) -> Reply:
+        """The reply that an error becomes.
+
+        An error that the table does not know is unforeseen: it is logged with its traceback under an incident id, and
+        the reply carries that id and nothing of the inside.
+        """
+        failure = error if isinstance(error, Failure) else Failure(error)
+        value = failure.value
+        if isinstance(value, errors.SandboxError):
+            status, headers = self.answer_to(type(value))
+            return self.refuse(status, value.reason_code, value.message, headers, **self._fields(value))
+        incident = secrets.token_hex(8)
+        _log.failure("Unforeseen error, incident {incident}", failure=failure, incident=incident)
+        return self.refuse(500, "INTERNAL", "Internal server error", incident=incident)
+
+    def _fields(self, error: errors.SandboxError) -> Mapping[str, Any]:
+        return next((fields(error) for kind, fields in self._further.items() if isinstance(error, kind)), {})
+
+
+def _registered_port(error: errors.PreviewNotRegistered) -> Mapping[str, Any]:
+    return {} if error.port is None else {"port": error.port}
+
+
+#: What previews, and all that is no API, say errors with.
+CONTRACT = ErrorEncoder({errors.PreviewNotRegistered: _registered_port})
+error_reply = CONTRACT.refuse
+reply_to = CONTRACT.encode

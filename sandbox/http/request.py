@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from itertools import chain
 from time import monotonic
@@ -18,9 +18,9 @@ from twisted.web.server import Request as TwistedRequest
 from sandbox.domain.principals import Principal
 from sandbox.http.bodies import BodySink
 from sandbox.http.interfaces import Channel
-from sandbox.http.replies import Reply, reply_to
-from sandbox.http.responses import CLIENT_LEFT, JSON, error_code, reply_bytes, reply_head
-from sandbox.http.streaming import BodyWriter, take_beginning
+from sandbox.http.replies import CONTRACT, Reply
+from sandbox.http.responses import CLIENT_LEFT, JSON, reply_bytes, reply_head
+from sandbox.http.streaming import BodyWriter, Pieces, close_pieces, take_beginning
 from sandbox.protocols.http1.framing import NONE, Framing, chunk, last_chunk
 from sandbox.protocols.http1.grammar import RequestHead
 from sandbox.protocols.http1.headers import REQUEST_ID
@@ -43,6 +43,7 @@ class Request(TwistedRequest):
     :ivar route: which part of the daemon it belongs to; one of few, whatever clients ask for.
     :ivar session_id: the session that it is for, as far as one is known.
     :ivar principal: who it was authenticated as, where that was asked for.
+    :ivar errors: says its errors: an API's own encoder, once that is known.
     :ivar error: the code of the error that it was answered with.
     :ivar logged: whether the access log has it; set when it is over.
     :ivar cut: whether its connection was lost before the response was complete.
@@ -64,6 +65,7 @@ class Request(TwistedRequest):
     route = "other"
     session_id = ""
     principal: Principal | None = None
+    errors = CONTRACT
     error = ""
     cut = False
     logged = True
@@ -140,8 +142,8 @@ class Request(TwistedRequest):
             self.processingFailed(Failure())
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """Answer an error that nobody foresaw, in the contract's shape; :func:`reply_to` logs it."""
-        reply = reply_to(reason)
+        """Answer an error that nobody foresaw, in the request's shape; the encoder logs it."""
+        reply = self.errors.encode(reason)
         if self.finished or self._disconnected:
             return reason
         if self.startedWriting:
@@ -272,26 +274,34 @@ class Request(TwistedRequest):
         """
         pieces = reply.pieces() if body is None else iter([body])
         beginning, whole = take_beginning(pieces)
-        self.code = reply.status
-        self.error = error_code(reply)
+        if not whole and body is None:
+            self.respond_piecewise(reply, chain([beginning], pieces), content_type)
+            return
+        self.code, self.error = reply.status, reply.error
         fields = [*reply.headers, (REQUEST_ID, self.id)]
         if beginning:
             fields.append((b"content-type", content_type))
-        head_only = self.method == b"HEAD"
-        if whole or body is not None:
-            self.send(reply_bytes(reply.status, fields, beginning, head_only=head_only, close=not self.persistent))
-            self.complete()
-            return
+        head_only, close = self.method == b"HEAD", not self.persistent
+        self.send(reply_bytes(reply.status, fields, beginning, head_only=head_only, close=close))
+        self.complete()
+
+    def respond_piecewise(self, reply: Reply, pieces: Pieces, content_type: bytes) -> None:
+        """Answer with a reply whose body is made while the client reads it; when it leaves, no more is made.
+
+        :param pieces: what stands for the reply's own JSON body; an async generator may wait for each, and is closed
+            in any case.
+        """
+        self.code, self.error = reply.status, reply.error
         # Before HTTP/1.1 the end of the connection is that of the body.
         close = not self.persistent or not self.minor
+        fields = [*reply.headers, (REQUEST_ID, self.id), (b"content-type", content_type)]
         framing = b"transfer-encoding: chunked\r\n" if self.minor else b""
         self.send(reply_head(reply.status, fields, framing, close=close))
-        if head_only:
+        if self.method == b"HEAD":
+            close_pieces(pieces)
             self.complete()
-        else:
-            self._write_body(chain([beginning], pieces))
+            return
 
-    def _write_body(self, pieces: Iterator[bytes]) -> None:
         def write(piece: bytes) -> None:
             self.send(chunk(piece) if self.minor else piece)
 
@@ -301,7 +311,7 @@ class Request(TwistedRequest):
                 self.send(last_chunk([]))
             self.complete()
 
-        writer = BodyWriter(filter(None, pieces), write, ended=ended, failed=lambda: self.abort(reset=not self.minor))
+        writer = BodyWriter(pieces, write, ended=ended, failed=lambda: self.abort(reset=not self.minor))
         self.on_disconnect = lambda _: writer.stopProducing()
         writer.start(self.site.cooperator)
         self.channel.registerProducer(writer, True)

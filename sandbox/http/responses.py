@@ -8,7 +8,6 @@ from http import HTTPStatus
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
 
-from sandbox.http.replies import Reply, error_reply
 from sandbox.protocols.http1.grammar import Fields, Malformed
 from sandbox.protocols.http1.headers import REQUEST_ID
 
@@ -21,16 +20,6 @@ CLIENT_LEFT = 499
 def bytes_after_upgrade() -> Malformed:
     """The refusal of a client that does not wait for its 101, and may hide a request behind the upgrade."""
     return Malformed("Bytes came before the upgrade was answered")
-
-
-def too_large(limit: int) -> Reply:
-    """The refusal of a body over the limit (contract section 1)."""
-    return error_reply(413, "BODY_TOO_LARGE", f"Request body is larger than {limit} bytes")
-
-
-def error_code(reply: Reply) -> str:
-    """The stable code of an error's answer; ``""`` of any other."""
-    return str((reply.payload or {}).get("code", "")) if reply.status >= 400 else ""
 
 
 def reply_bytes(status: int, fields: Fields, body: bytes, *, head_only: bool = False, close: bool = False) -> bytes:

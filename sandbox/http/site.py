@@ -21,7 +21,7 @@ from sandbox.http.interfaces import Peer
 from sandbox.http.limits import Limits
 from sandbox.http.replies import error_reply
 from sandbox.http.request import Request
-from sandbox.http.responses import JSON, error_code, reply_bytes
+from sandbox.http.responses import JSON, reply_bytes
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
 from sandbox.net.fairness import RunQueue
@@ -156,13 +156,13 @@ class Site(TwistedSite):
         reply = error_reply(error.status, error.code, error.reason)
         request_id = self.ids.new()
         self.traffic.refused[reply.status] += 1
-        self.traffic.errors[error_code(reply)] += 1
+        self.traffic.errors[reply.error] += 1
         # Anybody can send such things, as many as they like: the count tells that it happens.
         _log.debug(
             "refused what {peer} sent: {status} {error}",
             peer=connection.peer,
             status=reply.status,
-            error=error_code(reply),
+            error=reply.error,
             request_id=request_id.decode("ascii"),
         )
         fields = [*reply.headers, (REQUEST_ID, request_id), (b"content-type", JSON)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextvars import copy_context
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import CooperativeTask, Cooperator, TaskStopped
 from twisted.logger import Logger
@@ -11,6 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _log = Logger()
+
+#: What makes a body: its pieces, or those of which each may have to be waited for.
+Pieces = Iterator[bytes] | AsyncGenerator[bytes, None]
 
 #: Bytes up to which a body is made and written as a whole.
 LONG = 64 * 1024
@@ -31,9 +36,21 @@ def take_beginning(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
     return b"".join(found), True
 
 
+def close_pieces(pieces: Pieces) -> None:
+    """Make no more of a body: have an async generator do what it does at its end."""
+    if not isinstance(pieces, Iterator):
+        closing = Deferred.fromCoroutine(_aclose(pieces))
+        closing.addErrback(lambda failure: _log.failure("an answer could not be ended", failure))
+
+
+async def _aclose(pieces: AsyncGenerator[bytes, None]) -> None:
+    await pieces.aclose()
+
+
 @implementer(IPushProducer)
 class BodyWriter:
-    """Writes a body, and stops when the connection is lost.
+    """Writes a body, and stops when the connection is lost. An async generator is closed in any case, and where it
+    waits for its next piece then, that is cancelled.
 
     :param pieces: make the body; it is their turn only when the one before has been written.
     :param ended: called when all of it has been written.
@@ -42,7 +59,7 @@ class BodyWriter:
 
     def __init__(
         self,
-        pieces: Iterator[bytes],
+        pieces: Pieces,
         write: Callable[[bytes], None],
         *,
         ended: Callable[[], None],
@@ -52,11 +69,15 @@ class BodyWriter:
         self._write = write
         self._ended = ended
         self._failed = failed
-        self._task: CooperativeTask[Iterator[None]] | None = None
+        self._task: CooperativeTask[Iterator[Deferred[None] | None]] | None = None
+        # What the pieces log on their way is logged for the request that they answer.
+        self._context = copy_context()
+        self._next: Deferred[None] | None = None
+        self._exhausted = False
 
     def start(self, cooperator: Cooperator) -> None:
         """Begin; the first piece leaves in a later turn of the reactor."""
-        self._task = cooperator.cooperate(map(self._write, self._pieces))
+        self._task = cooperator.cooperate(self._steps())
         self._task.whenDone().addCallbacks(self._written, self._broken)
 
     def pauseProducing(self) -> None:
@@ -72,8 +93,39 @@ class BodyWriter:
     def stopProducing(self) -> None:
         """It left."""
         task, self._task = self._task, None
-        if task is not None:
-            task.stop()
+        if task is None:
+            return
+        task.stop()
+        if self._next is None:
+            close_pieces(self._pieces)
+        else:
+            # A generator that is at its next piece can be closed only when it has come to an end with that.
+            self._next.cancel()
+            self._next.addBoth(lambda _: close_pieces(self._pieces))
+
+    def _steps(self) -> Iterator[Deferred[None] | None]:
+        if isinstance(self._pieces, Iterator):
+            yield from map(self._write, filter(None, self._pieces))
+            return
+        while not self._exhausted:
+            self._next = self._context.run(Deferred.fromCoroutine, self._step(self._pieces))
+            yield self._next
+
+    async def _step(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        try:
+            piece = await anext(pieces)
+        except StopAsyncIteration:
+            self._exhausted = True
+            return
+        except Exception as error:
+            if self._task is not None:
+                raise
+            # The client has left, and no task waits any more.
+            if not isinstance(error, CancelledError):
+                _log.failure("an answer could not be ended")
+            return
+        if piece and self._task is not None:
+            self._write(piece)
 
     def _written(self, _: object) -> None:
         self._task = None

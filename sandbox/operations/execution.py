@@ -86,10 +86,11 @@ def printable(output: bytes) -> str:
 
 def output_size(outcome: ExecResult | Failure) -> int:
     """The bytes of output that come with a command's end, also with that of one whose time was up."""
-    if isinstance(outcome, ExecResult):
-        return len(outcome.stdout) + len(outcome.stderr)
-    details = outcome.value.details if isinstance(outcome.value, ExecutionTimeout) else {}
-    return sum(len(value) for value in details.values() if isinstance(value, bytes))
+    if isinstance(outcome, Failure):
+        if not isinstance(outcome.value, ExecutionTimeout):
+            return 0
+        outcome = outcome.value.result
+    return len(outcome.stdout) + len(outcome.stderr)
 
 
 @attrs.frozen
@@ -159,17 +160,7 @@ class Execution:
             note=" timed out" if result.timed_out else " out of memory" if result.oom_killed else "",
         )
         if result.timed_out:
-            raise ExecutionTimeout(
-                spec.timeout_ms,
-                {
-                    "stdout": result.stdout,
-                    "stderr": result.stderr,
-                    "durationMs": result.duration_ms,
-                    "truncated": result.truncated,
-                    "survivors": result.survivors,
-                },
-                code="KILL_UNCONFIRMED" if result.survivors else None,
-            )
+            raise ExecutionTimeout(spec.timeout_ms, result)
         return result
 
     @contextmanager

@@ -111,7 +111,7 @@ class Files:
                 # What the engine says is not about the path.
                 about = f": {path}" if isinstance(error, WorkspaceError) else ""
                 raise WorkspaceError(
-                    f"Failed to {verb}: {error.message}{about}", code=error.reason_code, details={"path": path}
+                    f"Failed to {verb}: {error.message}{about}", code=error.reason_code, path=path
                 ) from error
             self.outcomes[verb, "done"] += 1
             _log.info(

@@ -10,8 +10,10 @@ from sandbox.events.bus import EventBus
 from sandbox.gateway.fallback import Fallback
 from sandbox.gateway.hosts import PreviewHosts
 from sandbox.http.admission import STREAM, Admission
+from sandbox.http.authentication import authenticated
 from sandbox.http.request import Request
 from sandbox.http.routes import Root, Route, Routes
+from sandbox.policy.budget import Budget
 from sandbox.protocols.hostnames import Addresses
 from sandbox.runtimes.interface import IRuntime
 from sandbox.scheduling.scheduler import Scheduler
@@ -54,7 +56,7 @@ class Application(Subsystems):
         self._runtime = runtime
         self._monitoring = monitoring
         self.events = EventBus()
-        self.memory = monitoring.guard.memory
+        self.memory = Budget(settings.answer_memory)
         self._addresses = Addresses(public_url, settings.preview_domain, settings.preview_path_form)
         # Subscribers of one event are called in the order of these lines.
         self.routing = RoutingSubsystem(reactor, settings, runtime, store, self.events, scheduler=scheduler)
@@ -72,6 +74,7 @@ class Application(Subsystems):
             routing=self.routing,
             sessions=sessions,
             addresses=self._addresses,
+            authentication=monitoring.service_key,
             memory=self.memory,
         )
         engine = EngineSubsystem(runtime, self.events)
@@ -93,16 +96,16 @@ class Application(Subsystems):
     def root(self, *, public: bool, internal: bool) -> Root:
         """The root of a site that serves one face of the daemon, or both."""
         routes = []
-        guard = self._monitoring.guard
+        key, api = self._monitoring.service_key, self._api.api
         if public:
             routes.append(Route(b"/previews/", _stream, self._gateway.public, "preview"))
         if internal:
-            routes.append(Route(b"/api/internal/", guard.admit, self._api.resource, "api"))
-            guarded = guard.before(_stream)
+            routes.append(Route(api.prefix.encode("ascii") + b"/", api.admit, api.resource, "api"))
+            guarded = authenticated(key, _stream)
             routes.append(Route(b"/internal-previews/proxy/", guarded, self._gateway.internal, "internal preview"))
         settings = self._settings
         chained = public and settings.preview_path_form and settings.preview_referer_fallback
-        fallback = Fallback(enabled=chained, knows=guard.knows, api=internal)
+        fallback = Fallback(enabled=chained, knows=key.knows, api=internal)
         routes.append(self._last_route(fallback, self._monitoring.watch(inside=not public)))
         return PreviewHosts(self._addresses, self._gateway.public, Routes(routes)) if public else Routes(routes)
 

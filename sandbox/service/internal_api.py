@@ -7,8 +7,12 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from sandbox.api.internal.api import InternalApi
+from sandbox.api.internal.previews import PreviewEndpoints
+from sandbox.api.internal.sessions import SessionEndpoints
+from sandbox.api.internal.workspace import WorkspaceEndpoints
 from sandbox.domain.model import ExecResult
 from sandbox.events.bus import EventBus
+from sandbox.http.authentication import Authentication
 from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache
@@ -27,8 +31,9 @@ from sandbox.stores.interface import IStore
 
 
 class InternalApiSubsystem(Subsystem):
-    """The API's resource, and the use cases that only it has.
+    """The API, and the use cases that only it has.
 
+    :param authentication: of its requests.
     :param memory: what requests hold of outputs and files.
     """
 
@@ -46,6 +51,7 @@ class InternalApiSubsystem(Subsystem):
         routing: RoutingSubsystem,
         sessions: SessionsSubsystem,
         addresses: Addresses,
+        authentication: Authentication,
         memory: Budget,
     ) -> None:
         idempotency: IdempotencyCache[ExecResult] = IdempotencyCache(
@@ -58,20 +64,23 @@ class InternalApiSubsystem(Subsystem):
         subscribe_idempotency(events, idempotency)
         self.execution = Execution(runtime, settings.max_container_execs, settings.log_commands)
         self.files = Files(runtime, settings.file_size_limit)
+        registration = PreviewRegistration(runtime, routing.previews, sessions.locks, events)
         links = Links(store, routing.access, routing.previews, addresses, events)
         self._sweep = scheduler.job(SWEEP, "expired-links", links.sweep)
-        api = InternalApi(
-            sessions=sessions.sessions,
-            execution=self.execution,
-            files=self.files,
-            registration=PreviewRegistration(runtime, routing.previews, sessions.locks, events),
-            idempotency=idempotency,
-            addresses=addresses,
-            links=links,
-            output_limit=settings.exec_output_limit,
+        self.api = InternalApi(
+            authentication,
+            PreviewEndpoints(registration, links, addresses),
+            SessionEndpoints(sessions.sessions),
+            WorkspaceEndpoints(
+                self.execution,
+                self.files,
+                idempotency,
+                output_limit=settings.exec_output_limit,
+                memory=memory,
+            ),
+            body_limit=settings.body_limit,
             memory=memory,
         )
-        self.resource = api.app.resource()
 
     async def open(self) -> None:
         """Remove links that are over now and then."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from sandbox.api.framework.guard import Guard
+from sandbox.http.authentication import ServiceKey
 from sandbox.net.reactor import use_monotonic_clock
 from sandbox.options import Options
-from sandbox.policy.budget import Budget
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.application import Application
@@ -32,10 +31,10 @@ def makeService(options: Options) -> Daemon:
     reload = Reload(reactor, options.source, settings)
     if logs is not None:
         reload.on_change(lambda now: logs.set_level(now.log_level))
-    guard = Guard(settings.internal_service_key.encode("utf-8"), settings.body_limit, Budget(settings.answer_memory))
-    reload.on_change(lambda now: guard.use_key(now.internal_service_key.encode("utf-8")))
+    key = ServiceKey(settings.internal_service_key.encode("utf-8"))
+    reload.on_change(lambda now: key.use_key(now.internal_service_key.encode("utf-8")))
+    monitoring = Monitoring(reactor, settings, key, logs)
     scheduler = Scheduler(reactor)
-    monitoring = Monitoring(reactor, settings, guard, logs)
     monitoring.publish(partial(work.jobs, scheduler.counts))
     try:
         store = InstrumentedStore(make_store(settings, reactor))

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+import attrs
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from sandbox import __version__
-from sandbox.api.framework.guard import Guard
 from sandbox.domain.errors import InvalidRequest
+from sandbox.http.authentication import ServiceKey
 from sandbox.http.replies import Reply, error_reply, reply_to
 from sandbox.http.request import Request
 from sandbox.policy.queries import refuse_parameters
@@ -35,19 +36,19 @@ class Watch(Resource):
     those who have the service key; without it there is no ``/metrics``.
 
     :param metrics: makes the page of metrics; gives its bytes and their media type.
-    :param guard: knows the service key.
+    :param service_key: opens the details.
     :param inside: whether the site is one of the daemon's operator's own (``INTERNAL_LISTEN``), where no key is needed.
     """
 
     isLeaf = True
 
     def __init__(
-        self, health: Health, metrics: Callable[[], tuple[bytes, bytes]], guard: Guard, *, inside: bool
+        self, health: Health, metrics: Callable[[], tuple[bytes, bytes]], service_key: ServiceKey, *, inside: bool
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._health = health
         self._metrics = metrics
-        self._guard = guard
+        self._service_key = service_key
         self._inside = inside
 
     def takes(self, request: Request) -> bool:
@@ -60,7 +61,7 @@ class Watch(Resource):
         return True
 
     def _knows(self, request: Request) -> bool:
-        return self._inside or self._guard.knows(request)
+        return self._inside or self._service_key.knows(request)
 
     def render(self, request: Request) -> int:
         """Answer at once, or when the checks have been made."""
@@ -109,4 +110,5 @@ class Watch(Resource):
             return
         reason = report.reason if detailed else f"The daemon is {report.status.value}"
         refusal = error_reply(503, "NOT_READY", reason)
-        request.respond(Reply(503, {**(refusal.payload or {}), **told}, _NO_STORE))
+        payload = {**refusal.payload, **told} if isinstance(refusal.payload, dict) else told
+        request.respond(attrs.evolve(refusal, payload=payload, headers=_NO_STORE))

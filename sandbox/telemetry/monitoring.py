@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from sandbox.api.framework.guard import Guard
 from sandbox.domain.errors import Overloaded
 from sandbox.http.access_log import AccessLog
 from sandbox.http.admission import STREAM, Admission, Refuse
+from sandbox.http.authentication import ServiceKey
 from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
 from sandbox.http.limits import Limits
@@ -57,15 +57,15 @@ class Starting(Root):
 class Monitoring:
     """Begins before there is anything to serve, and ends with the process.
 
-    :ivar guard: knows the service key, which opens the details.
+    :ivar service_key: opens the details.
     :param logs: where the log goes, if that is ours.
     :ivar health: is told how the daemon is.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, guard: Guard, logs: Output | None) -> None:
+    def __init__(self, reactor: Any, settings: Settings, service_key: ServiceKey, logs: Output | None) -> None:
         self._reactor = reactor
         self._settings = settings
-        self.guard = guard
+        self.service_key = service_key
         self.health = Health(reactor, settings.health_timeout)
         self._trusted = TrustedProxies(settings.trusted_proxies)
         self._ids = RequestIds(self._trusted)
@@ -112,7 +112,7 @@ class Monitoring:
 
     def watch(self, *, inside: bool) -> Watch:
         """Tells how the daemon is."""
-        return Watch(self.health, self._page.render, self.guard, inside=inside)
+        return Watch(self.health, self._page.render, self.service_key, inside=inside)
 
     def publish_calls(self, prefix: str, of: str, calls: Mapping[str, CallStats]) -> None:
         """Have calls of something on the page of metrics; see :func:`sandbox.telemetry.metrics.work.calls`."""

@@ -15,9 +15,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 
-from sandbox.api.framework.guard import Guard
+from sandbox.http.authentication import ServiceKey
 from sandbox.http.site import Site
-from sandbox.policy.budget import Budget
 from sandbox.runtimes.memory.programs import MemoryAgents, Process
 from sandbox.runtimes.memory.runtime import MemoryRuntime
 from sandbox.scheduling.scheduler import Scheduler
@@ -81,8 +80,7 @@ class ApiCase(TestCase):
         self.runtime = MemoryRuntime({IMAGE: ""}, self.agents)
         self.store = MemoryStore()
         await self.store.open()
-        guard = Guard(KEY.encode(), self.settings.body_limit, Budget(self.settings.answer_memory))
-        self.monitoring = Monitoring(reactor, self.settings, guard, None)
+        self.monitoring = Monitoring(reactor, self.settings, ServiceKey(KEY.encode()), None)
         self.site = self.monitoring.site("public", inside=False)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         public_url = self.settings.public_url or f"http://localhost:{self.port.getHost().port}"

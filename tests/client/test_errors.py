@@ -8,9 +8,10 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 import sandbox.domain.errors as daemon
+from sandbox.api.internal.errors import ERRORS
 from sandbox.client import errors
 from sandbox.client.protocol import Answer, Call
-from sandbox.http.replies import reply_to
+from sandbox.domain.model import ExecResult
 from sandbox.operations.idempotency import IdempotencyKeyUnknown, IdempotencyMismatch
 from sandbox.runtimes.docker import agent_errors
 
@@ -18,7 +19,7 @@ from sandbox.runtimes.docker import agent_errors
 MEANT = {
     daemon.InvalidRequest("x"): errors.InvalidRequest,
     daemon.InvalidPath("x"): errors.InvalidPath,
-    daemon.BodyTooLarge("x"): errors.BodyTooLarge,
+    daemon.BodyTooLarge(5): errors.BodyTooLarge,
     daemon.Conflict("x"): errors.Conflict,
     daemon.SessionExists("x"): errors.SessionExists,
     daemon.SessionsReadOnly(): errors.SessionsReadOnly,
@@ -36,8 +37,8 @@ MEANT = {
     daemon.Overloaded("x"): errors.Unavailable,
     daemon.Overloaded("x", code="CONTAINER_BUSY"): errors.Unavailable,
     daemon.AnswerMemoryExhausted(): errors.Unavailable,
-    daemon.ExecutionTimeout(1, {}): errors.ExecutionTimeout,
-    daemon.ExecutionTimeout(1, {}, "KILL_UNCONFIRMED"): errors.ExecutionTimeout,
+    daemon.ExecutionTimeout(1, ExecResult(exit_code=137)): errors.ExecutionTimeout,
+    daemon.ExecutionTimeout(1, ExecResult(exit_code=137, survivors=1)): errors.ExecutionTimeout,
     daemon.PreviewNotRegistered("x"): errors.PreviewNotRegistered,
     daemon.ServiceKeyRejected(): errors.Forbidden,
     IdempotencyMismatch(): errors.IdempotencyKeyReused,
@@ -63,7 +64,7 @@ UNDECORATED = {
 class ErrorsTests(SynchronousTestCase):
     def caught(self, error: BaseException, family: type[errors.ApiError] = errors.ApiError) -> errors.ApiError:
         """What a client makes of the daemon's answer for an error."""
-        reply = reply_to(error)
+        reply = ERRORS.encode(error)
         headers = {name.decode(): value.decode() for name, value in reply.headers}
         call = Call(method="GET", target="/", parse=lambda payload: payload, family=family)
         return self.assertRaises(errors.ApiError, call.result, Answer(reply.status, headers, reply.body()))
@@ -105,8 +106,10 @@ class ErrorsTests(SynchronousTestCase):
             self.assertIs(type(found), special.get(code, errors.ExecutionFailed), code)
 
     def test_details_and_the_wait_that_is_asked_for_come_along(self) -> None:
-        found = self.caught(daemon.Overloaded("x", details={"limit": 3}))
-        self.assertEqual((found.details, found.retry_after, found.status), ({"limit": 3}, 2.0, 503))
+        late = self.caught(daemon.ExecutionTimeout(1, ExecResult(exit_code=137, stdout=b"part", duration_ms=6)))
+        self.assertEqual((late.details["stdout"], late.details["durationMs"]), ("part", 6))
+        busy = self.caught(daemon.Overloaded("x"))
+        self.assertEqual((busy.retry_after, busy.status), (2.0, 503))
 
     def test_a_body_in_another_shape_is_still_an_error(self) -> None:
         for body in (b"", b"[]", b"null", b"no", json.dumps({"message": None}).encode()):

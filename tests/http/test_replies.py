@@ -6,7 +6,9 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sandbox.api.internal.errors import ERRORS
 from sandbox.domain import errors
+from sandbox.domain.model import ExecResult
 from sandbox.http.replies import Reply, reply_to
 
 
@@ -38,22 +40,26 @@ class Shape(SynchronousTestCase):
             (errors.ContainerNotRunning("s"), 500, "Container for session s is not running"),
             (errors.ContainerWithoutAddress("s"), 500, "Container for session s has no IP address"),
             (errors.ExecutionFailed("x"), 500, "Execution failed: x"),
-            (errors.ExecutionTimeout(5, {}), 500, "Execution timeout after 5ms"),
+            (errors.ExecutionTimeout(5, ExecResult(exit_code=137)), 500, "Execution timeout after 5ms"),
             (errors.PreviewUnreachable(), 502, "Failed to connect to preview server"),
             (errors.PreviewMisbehaved(), 502, "Bad Gateway"),
             (errors.PreviewTimedOut(), 504, "Preview server timed out"),
             (errors.SessionNotFound("s"), 404, "Session s not found"),
             (errors.AccessDenied(), 403, "You do not have permission to access this preview"),
             (errors.StoreUnavailable("away"), 503, "away"),
-            (errors.BodyTooLarge("big"), 413, "big"),
+            (errors.BodyTooLarge(5), 413, "Request body is larger than 5 bytes"),
         ):
             with self.subTest(type(error).__name__):
                 reply = reply_to(error)
                 self.assertEqual((reply.status, (reply.payload or {})["message"]), (status, message))
 
-    def test_details_follow_the_shape(self) -> None:
-        payload = reply_to(errors.ExecutionTimeout(5, {"stdout": "part"})).payload or {}
-        self.assertEqual(payload["stdout"], "part")
+    def test_further_fields_follow_the_shape(self) -> None:
+        """Issue 15: errors carry values; their names on the wire are the encoder's."""
+        self.assertEqual(json.loads(reply_to(errors.PreviewNotRegistered("abc", 3000)).body())["port"], 3000)
+        late = errors.ExecutionTimeout(5, ExecResult(exit_code=137, stdout=b"part", duration_ms=6))
+        self.assertNotIn("stdout", json.loads(reply_to(late).body()))
+        payload = json.loads(ERRORS.encode(late).body())
+        self.assertEqual((payload["stdout"], payload["durationMs"], payload["survivors"]), ("part", 6, 0))
 
     def test_an_unforeseen_error_shows_an_incident_and_nothing_of_the_inside(self) -> None:
         reply = reply_to(RuntimeError("the inside"))

@@ -1,67 +1,43 @@
-"""The API as an OpenAPI 3.1 document, made from what its endpoints are declared with."""
+"""An API as an OpenAPI 3.1 document, made from what its endpoints are declared with."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import attrs
+
 from sandbox import __version__
-from sandbox.api.framework.error_responses import ErrorResponse
-from sandbox.api.framework.operation import JSON, Answer, Auth, Operation, Parameter
-from sandbox.api.internal.schemas import Schema
+from sandbox.api.framework.errors import CommonErrors, ErrorResponse
+from sandbox.api.framework.operation import JSON, Answer, Auth, Buffered, Operation, Parameter, Streamed
+from sandbox.api.framework.schemas import Schema
+from sandbox.http.replies import ErrorEncoder
 
-_TEXT = """\
-What a platform asks of the daemon between it and the containers that its users' code runs in.
 
-**Key.** Everything under `/api/internal/` and `/internal-previews/` needs the field `X-Internal-Service-Key`. It is
-looked at first: without it the answer is 403, whatever the path.
+@attrs.frozen(kw_only=True)
+class Document:
+    """What an API's description says beside its operations.
 
-**Bodies** are JSON in UTF-8, of at most `BODY_LIMIT` bytes (10 MiB). A field that is unknown is refused, and so is an
-object that has a name twice. So is a query parameter that is unknown, or that comes twice. Numbers that are to be
-integers are written without a fraction.
+    :ivar text: the introduction.
+    :ivar tags: what they stand for, in the order in which readers shall see them.
+    :ivar security: the security scheme, by its name.
+    :ivar errors: the API's own encoder.
+    :ivar error: the schema of any error; it has a title.
+    :ivar error_of: that of the errors with one status, of their codes and their further fields.
+    :ivar in_path: the schemas of the parameters that paths may have.
+    """
 
-**Errors** have one shape, `Error`. `message` is for people, `code` is for programs and stable; new versions may bring
-new codes, so go by the status where a code is unknown. Beside those that each operation lists there are the refusals
-of requests that are no HTTP or no endpoint: 400 `MALFORMED_REQUEST`, 404 `NOT_FOUND`, 405 `METHOD_NOT_ALLOWED` (with
-`Allow`), 408 `REQUEST_TIMEOUT` and `UPLOAD_TIMEOUT`, 413 `BODY_TOO_LARGE`, 414 `URI_TOO_LONG` and 431
-`HEADERS_TOO_LARGE`.
+    title: str
+    text: str
+    tags: Mapping[str, str]
+    security: Mapping[str, Mapping[str, str]]
+    errors: ErrorEncoder
+    common: CommonErrors
+    error: Schema
+    error_of: Callable[[int, list[str], Mapping[str, Schema]], Schema]
+    in_path: Mapping[str, Schema]
 
-**Again?** After a 503, trying again later may succeed; `Retry-After` says when. `exec` runs a command once, however
-often it is sent, when it carries an `Idempotency-Key`. `HEAD` is answered wherever `GET` is.
-
-**Names.** Every answer has an `X-Request-Id`, which stands in the lines of the daemon's log. An operation's
-`operationId` is the name of its method in the Python SDK, `sandbox.client`.
-"""
-
-_TAGS = {
-    "sessions": "A container and a workspace, from creation to deletion.",
-    "commands": "Programs run in a session's container.",
-    "files": "Text files under `/workspace`, which outlives stop and start.",
-    "previews": "The web application in a session, for browsers.",
-    "operations": "How the daemon is.",
-    "description": "This document.",
-}
-
-_KEY = "ServiceKey"
-_SECURITY: Mapping[Auth, list[dict[str, list[str]]]] = {
-    Auth.REQUIRED: [{_KEY: []}],
-    Auth.OPTIONAL: [{_KEY: []}, {}],
-    Auth.NONE: [],
-}
-
-_ERROR: Schema = {
-    "title": "Error",
-    "type": "object",
-    "required": ["statusCode", "error", "code", "message"],
-    "properties": {
-        "statusCode": {"type": "integer", "description": "The HTTP status."},
-        "error": {"type": "string", "description": "The status in words."},
-        "code": {"type": "string", "description": "Why, for programs."},
-        "message": {"type": "string", "description": "Why, for people."},
-    },
-}
 
 _REQUEST_ID = "X-Request-Id"
 _HEADERS: Mapping[str, dict[str, Any]] = {
@@ -78,64 +54,67 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def describe(operations: Iterable[Operation]) -> dict[str, Any]:
+def describe(document: Document, operations: Iterable[Operation]) -> dict[str, Any]:
     """The document; the same for each daemon of one version.
 
     :param operations: in the order in which readers shall see them.
     """
     schemas: dict[str, Schema] = {}
-    _named(_ERROR, schemas)
+    _named(document.error, schemas)
     paths: dict[str, dict[str, Any]] = {}
     used = set()
     for operation in operations:
         used.add(operation.tag)
         item = paths.setdefault(operation.path, {})
-        if operation.in_path:
+        in_path = operation.in_path(document.in_path)
+        if in_path:
             item["parameters"] = [
-                _parameter(Parameter("path", name, schema, required=True)) for name, schema in operation.in_path.items()
+                _parameter(Parameter("path", name, schema, required=True)) for name, schema in in_path.items()
             ]
-        item[operation.method.lower()] = _named(_operation(operation), schemas)
+        item[operation.method.lower()] = _named(_operation(document, operation), schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sandbox", "version": __version__, "description": _TEXT},
+        "info": {"title": document.title, "version": __version__, "description": document.text},
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": "/", "description": "Where this document came from."}],
-        "tags": [{"name": name, "description": text} for name, text in _TAGS.items() if name in used],
+        "tags": [{"name": name, "description": text} for name, text in document.tags.items() if name in used],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "headers": dict(_HEADERS),
-            "securitySchemes": {
-                _KEY: {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "X-Internal-Service-Key",
-                    "description": "The daemon's `INTERNAL_SERVICE_KEY`.",
-                }
-            },
+            "securitySchemes": {name: dict(scheme) for name, scheme in document.security.items()},
         },
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _security(document: Document, auth: Auth) -> list[dict[str, list[str]]]:
+    schemes: list[dict[str, list[str]]] = [{name: []} for name in document.security]
+    return [] if auth is Auth.NONE else [*schemes, {}] if auth is Auth.OPTIONAL else schemes
+
+
+def _operation(document: Document, operation: Operation) -> dict[str, Any]:
     summary, _, text = operation.text.partition("\n")
     found: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": summary.rstrip("."),
-        "security": _SECURITY[operation.auth],
+        "security": _security(document, operation.auth),
     }
     if text.strip():
         found["description"] = re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
     if operation.parameters:
         found["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body is not None:
-        found["requestBody"] = {
-            "required": "required" in operation.body,
-            "content": {JSON: {"schema": operation.body}},
-        }
-    found["responses"] = _responses(operation)
+        found["requestBody"] = _body(operation.body)
+    found["responses"] = _responses(document, operation)
     return found
+
+
+def _body(body: Buffered | Streamed) -> dict[str, Any]:
+    if isinstance(body, Streamed):
+        return {"required": True, "content": {body.media_type: {}}}
+    schema = body.message.schema
+    return {"required": "required" in schema, "content": {JSON: {"schema": schema}}}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -145,12 +124,12 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {**found, **({"description": text} if text else {}), "schema": schema}
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(document: Document, operation: Operation) -> dict[str, Any]:
     found = {str(answer.status): _answer(answer) for answer in operation.answers}
     by_status: dict[int, list[ErrorResponse]] = {}
-    for error in operation.errors:
-        by_status.setdefault(error.status, []).append(error)
-    errors = {str(status): _refusal(status, errors) for status, errors in sorted(by_status.items())}
+    for error in operation.errors(document.common):
+        by_status.setdefault(document.errors.answer_to(error.kind)[0], []).append(error)
+    errors = {str(status): _refusal(document, status, errors) for status, errors in sorted(by_status.items())}
     if not operation.answers:
         # Whatever a container says, errors of any status among it: ours can only be told in words.
         words = "\n\n".join(f"**{status}**\n\n{refusal['description']}" for status, refusal in errors.items())
@@ -177,17 +156,17 @@ def _linked(parameter: str) -> dict[str, str]:
     return {**session, parameter: "$response.body#/id"}
 
 
-def _refusal(status: int, errors: list[ErrorResponse]) -> dict[str, Any]:
+def _refusal(document: Document, status: int, errors: list[ErrorResponse]) -> dict[str, Any]:
     meanings: dict[str, list[str]] = {}
     fields = {_REQUEST_ID}
     for error in errors:
         meanings.setdefault(error.meaning, []).extend(error.codes)
-        fields |= {name.decode("ascii").title() for name, _ in error.headers}
+        fields |= {name.decode("ascii").title() for name, _ in document.errors.answer_to(error.kind)[1]}
     lines = [f"- {', '.join(f'`{code}`' for code in codes)}: {meaning}" for meaning, codes in meanings.items()]
     return {
         "description": "\n".join(lines),
         "headers": _headers(sorted(fields)),
-        "content": {JSON: {"schema": _error_schema(status, errors)}},
+        "content": {JSON: {"schema": _error_schema(document, status, errors)}},
     }
 
 
@@ -195,27 +174,11 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _error_schema(status: int, errors: list[ErrorResponse]) -> Schema:
-    plain = [code for error in errors if not error.details for code in error.codes]
-    variants = [_error(status, plain, {})] if plain else []
-    variants += [_error(status, list(error.codes), error.details) for error in errors if error.details]
+def _error_schema(document: Document, status: int, errors: list[ErrorResponse]) -> Schema:
+    plain = [code for error in errors if not error.further for code in error.codes]
+    variants = [document.error_of(status, plain, {})] if plain else []
+    variants += [document.error_of(status, list(error.codes), error.further) for error in errors if error.further]
     return variants[0] if len(variants) == 1 else {"oneOf": variants}
-
-
-def _error(status: int, codes: list[str], details: Mapping[str, Schema]) -> Schema:
-    # Whole and plain, not `Error` narrowed by allOf and const: generators of clients leave such answers out.
-    fields: dict[str, Schema] = _ERROR["properties"]
-    return {
-        "type": "object",
-        "required": [*fields, *details],
-        "properties": {
-            "statusCode": {**fields["statusCode"], "enum": [status]},
-            "error": {**fields["error"], "enum": [HTTPStatus(status).phrase]},
-            "code": {**fields["code"], "enum": list(dict.fromkeys(codes))},
-            "message": fields["message"],
-            **details,
-        },
-    }
 
 
 def _named(value: Any, schemas: dict[str, Schema]) -> Any:

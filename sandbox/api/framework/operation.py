@@ -9,19 +9,15 @@ from typing import Any
 
 import attrs
 
-from sandbox.api.framework import error_responses
-from sandbox.api.framework.error_responses import ErrorResponse, ErrorResponses
-from sandbox.api.internal.schemas import LINK_ID, SESSION_ID, Schema
+from sandbox.api.framework.errors import CommonErrors, ErrorResponse, ErrorResponses
+from sandbox.api.framework.messages import Message
+from sandbox.api.framework.schemas import Schema
 
 JSON = "application/json"
-#: Where the endpoints are whose parameters and bodies are checked by their schemas.
-PREFIX = "/api/internal"
-#: The parameters that a path may have, by the names that stand in it in braces.
-IN_PATH: Mapping[str, Schema] = {"sessionId": SESSION_ID, "linkId": LINK_ID}
 
 
 class Auth(enum.Enum):
-    """What the service key is to an operation."""
+    """What credentials are to an operation."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -47,6 +43,33 @@ class Parameter:
 
 
 @attrs.frozen
+class Buffered:
+    """A JSON body that is read whole and checked before the endpoint is called.
+
+    :ivar message: what it is decoded to.
+    :ivar limit: bytes; ``None`` for the API's own limit.
+    """
+
+    message: type[Message]
+    limit: int | None = None
+
+
+@attrs.frozen
+class Streamed:
+    """A body that the endpoint reads itself, piece by piece, as fast as it takes them.
+
+    :ivar limit: bytes; ``None`` for none.
+    """
+
+    media_type: str = "application/octet-stream"
+    limit: int | None = None
+
+
+def _schema(value: type[Message] | Schema | None) -> Schema | None:
+    return value.schema if isinstance(value, type) else value
+
+
+@attrs.frozen
 class Answer:
     """What an operation answers with when it succeeds.
 
@@ -57,7 +80,7 @@ class Answer:
 
     status: int
     meaning: str
-    schema: Schema | None = None
+    schema: Schema | None = attrs.field(default=None, converter=_schema)
     text_type: str | None = None
     links: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -68,12 +91,12 @@ class Operation:
 
     :ivar name: that of its function here, and of the clients' method.
     :ivar text: a sentence, and after an empty line what else is to be said.
-    :ivar path: with ``{names}`` of :data:`IN_PATH`.
-    :ivar body: the schema of its JSON body, when it takes one.
-    :ivar answer: of a success; ``None`` when whatever a container says is the answer.
+    :ivar path: with parameters as ``{name}``.
+    :ivar body: what is done with a request's body; ``None``: it is neither read nor awaited.
+    :ivar answers: of a success; none when whatever a container says is the answer.
     :ivar own_errors: the errors that are not plain from the rest.
-    :ivar key: whether it needs the service key, or tells more to those who have it.
-    :ivar always: the errors that have nothing to do with what is asked.
+    :ivar auth: whether it needs credentials, or tells more to those who have them.
+    :ivar always: the errors that have nothing to do with what is asked; ``None``: those of the API.
     """
 
     name: str
@@ -82,26 +105,25 @@ class Operation:
     method: str
     path: str
     parameters: tuple[Parameter, ...] = ()
-    body: Schema | None = None
+    body: Buffered | Streamed | None = None
     answers: tuple[Answer, ...] = ()
     own_errors: ErrorResponses = ()
     auth: Auth = Auth.REQUIRED
-    always: ErrorResponses = error_responses.ANY
+    always: ErrorResponses | None = None
 
-    @property
-    def in_path(self) -> Mapping[str, Schema]:
-        """The parameters in its path."""
-        return {name: schema for name, schema in IN_PATH.items() if f"{{{name}}}" in self.path}
+    def in_path(self, known: Mapping[str, Schema]) -> Mapping[str, Schema]:
+        """The parameters in its path, of those that the API knows."""
+        return {name: schema for name, schema in known.items() if f"{{{name}}}" in self.path}
 
-    @property
-    def errors(self) -> ErrorResponses:
+    def errors(self, common: CommonErrors) -> ErrorResponses:
         """All errors that it may end with."""
         # Where an application answers, the query is its own; everywhere else one that is unknown is refused.
         found: list[ErrorResponse] = [
-            *(error_responses.INPUT if self.answers else ()),
-            *(error_responses.KEY if self.auth is Auth.REQUIRED else ()),
+            *(common.input if self.answers else ()),
+            *(common.authentication if self.auth is Auth.REQUIRED else ()),
+            *(common.body if self.body is not None else ()),
         ]
-        return (*found, *(error_responses.BODY if self.body is not None else ()), *self.own_errors, *self.always)
+        return (*found, *self.own_errors, *(common.always if self.always is None else self.always))
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 
-from sandbox.api.internal.schemas import ITEM_LIMIT, NAME, NO_NUL, WORKSPACE_PATH, Schema
+from sandbox.api.framework.schemas import ITEM_LIMIT, NAME, NO_NUL, PATH_FORMAT, Schema
 from sandbox.domain.errors import InvalidRequest
 
 #: Unknown fields that a refusal names.
@@ -110,9 +110,7 @@ def read(name: str, values: Sequence[bytes], validator: jsonschema.protocols.Val
     schema = validator.schema
     try:
         # In the name of a file any byte may stand; :mod:`sandbox.policy.paths` says how.
-        text = values[0].decode(
-            "utf-8", "surrogateescape" if schema.get("format") == WORKSPACE_PATH["format"] else "strict"
-        )
+        text = values[0].decode("utf-8", "surrogateescape" if schema.get("format") == PATH_FORMAT else "strict")
     except UnicodeDecodeError:
         raise InvalidRequest(f"{name} is not UTF-8") from None
     value = int(text) if schema.get("type") == "integer" and _INTEGER.fullmatch(text) else text

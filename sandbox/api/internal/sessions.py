@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sandbox.api.framework import error_responses
-from sandbox.api.framework.endpoint import SESSION, Call, endpoint
-from sandbox.api.framework.error_responses import error_response
+from sandbox.api.framework.calls import Call
+from sandbox.api.framework.endpoint import endpoint
 from sandbox.api.framework.operation import Answer, Parameter
-from sandbox.api.internal import response_schemas, schemas
-from sandbox.api.internal.views import session_view
+from sandbox.api.internal import errors
+from sandbox.api.internal.errors import error_response
+from sandbox.api.internal.wire import parameters
+from sandbox.api.internal.wire.parameters import SESSION
+from sandbox.api.internal.wire.sessions import NewSession, Session, SessionPage
 from sandbox.domain.errors import (
     Conflict,
     ContainerNotFound,
@@ -18,9 +20,7 @@ from sandbox.domain.errors import (
     SessionNotFound,
 )
 from sandbox.domain.model import SessionStatus
-from sandbox.http.replies import Reply
 from sandbox.operations.sessions import Sessions
-from sandbox.policy.commands import plain, plain_environment
 from sandbox.policy.cursors import DEFAULT_LIMIT
 
 #: What can be done with a session that was made.
@@ -31,60 +31,61 @@ _CHANGED = (
     error_response(SessionNotFound),
     error_response(ContainerNotFound),
     error_response(Conflict, "SESSION_CREATING"),
-    *error_responses.CHANGE,
+    *errors.CHANGE,
 )
 
 
 class SessionEndpoints:
     """Of :class:`sandbox.api.internal.api.InternalApi`."""
 
-    _sessions: Sessions
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     @endpoint(
         "POST",
         "/sessions",
-        Answer(201, "The session; its container runs.", response_schemas.SESSION, links=_NEXT),
+        Answer(201, "The session; its container runs.", Session, links=_NEXT),
         tag="sessions",
-        body=schemas.NEW_SESSION,
+        body=NewSession,
         errors=(
             error_response(ImageUnknown),
             error_response(ImageUnusable),
             error_response(SessionExists),
             error_response(EngineError, "NETWORK_UNSAFE"),
-            *error_responses.CHANGE,
+            *errors.CHANGE,
         ),
     )
-    async def create_session(self, call: Call) -> Reply:
+    async def create_session(self, call: Call) -> Session:
         """Create a session: its container running, its workspace a volume.
 
         When it fails, no container, volume or row stays.
         """
-        body = call.body
+        body: NewSession = call.body
         session = await self._sessions.create(
             call.principal,
-            user_id=plain("userId", body["userId"]),
-            session_id=body.get("id"),
-            image=body.get("image"),
-            env=plain_environment(body.get("env", {})),
-            memory_mb=body.get("memoryMb"),
-            cpus=body.get("cpus"),
+            user_id=body.user_id,
+            session_id=body.id,
+            image=body.image,
+            env=body.env,
+            memory_mb=body.memory_mb,
+            cpus=body.cpus,
         )
-        return Reply(201, session_view(session))
+        return Session.of(session)
 
     @endpoint(
         "GET",
         "/sessions",
-        Answer(200, "A page of sessions.", response_schemas.PAGE),
+        Answer(200, "A page of sessions.", SessionPage),
         tag="sessions",
         parameters=(
-            Parameter("query", "userId", schemas.USER_ID),
-            Parameter("query", "status", schemas.STATUS),
-            Parameter("query", "limit", schemas.LIMIT),
-            Parameter("query", "cursor", schemas.CURSOR),
+            Parameter("query", "userId", parameters.USER_ID),
+            Parameter("query", "status", parameters.STATUS),
+            Parameter("query", "limit", parameters.LIMIT),
+            Parameter("query", "cursor", parameters.CURSOR),
         ),
-        errors=(*error_responses.STORE, *error_responses.ENGINE),
+        errors=(*errors.STORE, *errors.ENGINE),
     )
-    async def list_sessions(self, call: Call) -> Reply:
+    async def list_sessions(self, call: Call) -> SessionPage:
         """List sessions, newest first, a page at a time.
 
         A page may be shorter than its limit, or empty, and still have a next one.
@@ -97,48 +98,45 @@ class SessionEndpoints:
             limit=DEFAULT_LIMIT if given["limit"] is None else given["limit"],
             cursor=given["cursor"],
         )
-        return Reply(200, {"sessions": [session_view(session) for session in sessions], "nextCursor": cursor})
+        return SessionPage(sessions=[Session.of(session) for session in sessions], next_cursor=cursor)
 
     @endpoint(
         "GET",
         SESSION,
-        Answer(200, "The session.", response_schemas.SESSION),
+        Answer(200, "The session.", Session),
         tag="sessions",
-        errors=(error_response(SessionNotFound), *error_responses.STORE, *error_responses.ENGINE),
+        errors=(error_response(SessionNotFound), *errors.STORE, *errors.ENGINE),
     )
-    async def get_session(self, call: Call) -> Reply:
+    async def get_session(self, call: Call) -> Session:
         """One session, its status as the engine says now."""
-        return Reply(200, session_view(await self._sessions.get(call.principal, call.session_id)))
+        return Session.of(await self._sessions.get(call.principal, call.in_path["sessionId"]))
 
-    @endpoint(
-        "POST", SESSION + "/start", Answer(200, "It runs.", response_schemas.SESSION), tag="sessions", errors=_CHANGED
-    )
-    async def start_session(self, call: Call) -> Reply:
+    @endpoint("POST", SESSION + "/start", Answer(200, "It runs.", Session), tag="sessions", errors=_CHANGED)
+    async def start_session(self, call: Call) -> Session:
         """Start a stopped session; nothing happens when it runs."""
-        return Reply(200, session_view(await self._sessions.start(call.principal, call.session_id)))
+        return Session.of(await self._sessions.start(call.principal, call.in_path["sessionId"]))
 
     @endpoint(
         "POST",
         SESSION + "/stop",
-        Answer(200, "It is stopped.", response_schemas.SESSION),
+        Answer(200, "It is stopped.", Session),
         tag="sessions",
         errors=_CHANGED,
     )
-    async def stop_session(self, call: Call) -> Reply:
+    async def stop_session(self, call: Call) -> Session:
         """Stop a session; its workspace stays.
 
         Its preview's registration is forgotten.
         """
-        return Reply(200, session_view(await self._sessions.stop(call.principal, call.session_id)))
+        return Session.of(await self._sessions.stop(call.principal, call.in_path["sessionId"]))
 
     @endpoint(
         "DELETE",
         SESSION,
         Answer(204, "There is no such session any more."),
         tag="sessions",
-        errors=error_responses.CHANGE,
+        errors=errors.CHANGE,
     )
-    async def delete_session(self, call: Call) -> Reply:
+    async def delete_session(self, call: Call) -> None:
         """Delete a session, its container and its workspace; nothing happens when there is none."""
-        await self._sessions.delete(call.principal, call.session_id)
-        return Reply(204, None)
+        await self._sessions.delete(call.principal, call.in_path["sessionId"])

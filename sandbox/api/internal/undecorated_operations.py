@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sandbox.api.framework import error_responses
-from sandbox.api.framework.error_responses import error_response
 from sandbox.api.framework.operation import Answer, Auth, Operation
-from sandbox.api.internal import response_schemas
+from sandbox.api.internal import errors
+from sandbox.api.internal.errors import error_response
+from sandbox.api.internal.wire.health import Alive, NotReady, Ready
+from sandbox.api.internal.wire.previews import HEALTH
 from sandbox.domain.errors import Overloaded, PreviewMisbehaved, PreviewTimedOut, PreviewUnreachable, UnknownPath
 
-_PREVIEW = (error_response(UnknownPath), *error_responses.PREVIEW)
+_PREVIEW = (error_response(UnknownPath), *errors.PREVIEW)
 _CARRIED = (
     *_PREVIEW,
     error_response(Overloaded, "TOO_MANY_PREVIEW_CONNECTIONS"),
@@ -27,7 +28,7 @@ UNDECORATED = (
         tag="previews",
         method="GET",
         path="/previews/{sessionId}/health",
-        answers=(Answer(200, "It response_schemas, or why it does not.", response_schemas.HEALTH),),
+        answers=(Answer(200, "It answers, or why it does not.", HEALTH),),
         own_errors=_PREVIEW,
         auth=Auth.NONE,
     ),
@@ -50,9 +51,9 @@ UNDECORATED = (
         tag="operations",
         method="GET",
         path="/healthz",
-        answers=(Answer(200, "It runs.", response_schemas.ALIVE),),
+        answers=(Answer(200, "It runs.", Alive),),
         auth=Auth.OPTIONAL,
-        always=error_responses.UNFORESEEN,
+        always=errors.UNFORESEEN,
     ),
     Operation(
         name="ready",
@@ -62,11 +63,11 @@ UNDECORATED = (
         method="GET",
         path="/readyz",
         answers=(
-            Answer(200, "It can.", response_schemas.READY),
-            Answer(503, "It cannot, and this is why.", response_schemas.NOT_READY),
+            Answer(200, "It can.", Ready),
+            Answer(503, "It cannot, and this is why.", NotReady),
         ),
         auth=Auth.OPTIONAL,
-        always=error_responses.UNFORESEEN,
+        always=errors.UNFORESEEN,
     ),
     Operation(
         name="metrics",

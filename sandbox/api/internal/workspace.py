@@ -7,24 +7,24 @@ import hashlib
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from sandbox.api.framework import error_responses
-from sandbox.api.framework.endpoint import SESSION, Call, endpoint
-from sandbox.api.framework.error_responses import error_response
+from sandbox.api.framework.calls import Call
+from sandbox.api.framework.endpoint import endpoint
 from sandbox.api.framework.operation import Answer, Parameter
-from sandbox.api.internal import response_schemas, schemas
-from sandbox.api.internal.views import exec_spec, metadata_view, result_view
+from sandbox.api.internal import errors
+from sandbox.api.internal.errors import error_response
+from sandbox.api.internal.wire import parameters
+from sandbox.api.internal.wire import workspace as wire
+from sandbox.api.internal.wire.parameters import SESSION
 from sandbox.domain.errors import AnswerMemoryExhausted, InvalidRequest
-from sandbox.domain.model import ExecResult, ExecSpec, iso_ns
+from sandbox.domain.model import ExecResult, ExecSpec
 from sandbox.domain.principals import Principal
-from sandbox.http.replies import Reply
 from sandbox.operations.execution import Execution, output_size
 from sandbox.operations.files import Files
 from sandbox.operations.idempotency import IdempotencyCache, IdempotencyKeyUnknown, IdempotencyMismatch
 from sandbox.policy.budget import Budget, Share
-from sandbox.policy.paths import display_name
 
-_PATH = (Parameter("query", "path", schemas.WORKSPACE_PATH, required=True),)
-_DIRECTORY_PATH = (Parameter("query", "path", schemas.DIRECTORY_PATH, required=True),)
+_PATH = (Parameter("query", "path", parameters.WORKSPACE_PATH, required=True),)
+_DIRECTORY_PATH = (Parameter("query", "path", parameters.DIRECTORY_PATH, required=True),)
 
 
 def _hold(outcome: ExecResult | Failure, share: Share) -> ExecResult | Failure:
@@ -36,48 +36,62 @@ def _hold(outcome: ExecResult | Failure, share: Share) -> ExecResult | Failure:
 
 
 class WorkspaceEndpoints:
-    """Of :class:`sandbox.api.internal.api.InternalApi`."""
+    """Of :class:`sandbox.api.internal.api.InternalApi`.
 
-    _execution: Execution
-    _files: Files
-    _idempotency: IdempotencyCache[ExecResult]
-    _output_limit: int
-    memory: Budget
+    :param output_limit: bytes kept of each output stream of a command.
+    :param memory: holds the output of commands that more than one request waits for.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        files: Files,
+        idempotency: IdempotencyCache[ExecResult],
+        *,
+        output_limit: int,
+        memory: Budget,
+    ) -> None:
+        self._execution = execution
+        self._files = files
+        self._idempotency = idempotency
+        self._output_limit = output_limit
+        self._memory = memory
 
     @endpoint(
         "POST",
         SESSION + "/exec",
-        Answer(200, "The command ended, with whatever exit code.", response_schemas.RESULT),
+        Answer(200, "The command ended, with whatever exit code.", wire.ExecResult),
         tag="commands",
         parameters=(
-            Parameter("header", "Idempotency-Key", schemas.IDEMPOTENCY_KEY),
-            Parameter("header", "Idempotency-Replay", schemas.IDEMPOTENCY_REPLAY),
+            Parameter("header", "Idempotency-Key", parameters.IDEMPOTENCY_KEY),
+            Parameter("header", "Idempotency-Replay", parameters.IDEMPOTENCY_REPLAY),
         ),
-        body=schemas.COMMAND,
-        errors=(*error_responses.COMMAND, error_response(IdempotencyKeyUnknown), error_response(IdempotencyMismatch)),
+        body=wire.Command,
+        errors=(*errors.COMMAND, error_response(IdempotencyKeyUnknown), error_response(IdempotencyMismatch)),
     )
-    async def exec(self, call: Call) -> Reply:
+    async def exec(self, call: Call) -> wire.ExecResult:
         """Run a command in a session's container and wait for its end.
 
         When its time is up, or when the client hangs up, it and every process that it started are killed. It has no
         standard input; its output comes when it has ended.
         """
-        spec = exec_spec(call.body, self._output_limit)
+        body: wire.Command = call.body
+        session_id, spec = call.in_path["sessionId"], body.spec(self._output_limit)
         key, replay = call.given["Idempotency-Key"], call.given["Idempotency-Replay"]
         if key is None:
             if replay is not None:
                 raise InvalidRequest("Header Idempotency-Replay needs an Idempotency-Key")
-            return Reply(200, result_view(await self._execution.run(call.principal, call.session_id, spec, call.share)))
-        known = call.session_id, key, hashlib.sha256(call.raw).digest()
+            return wire.ExecResult.of(await self._execution.run(call.principal, session_id, spec, call.share))
+        known = session_id, key, hashlib.sha256(call.raw).digest()
         if replay is None:
-            outcome = self._idempotency.run(*known, lambda: self._run_for_many(call.principal, call.session_id, spec))
+            outcome = self._idempotency.run(*known, lambda: self._run_for_many(call.principal, session_id, spec))
         else:
             outcome = self._idempotency.replay(*known)
-        return Reply(200, result_view(await outcome.addBoth(_hold, call.share)))
+        return wire.ExecResult.of(await outcome.addBoth(_hold, call.share))
 
     def _run_for_many(self, by: Principal, session_id: str, spec: ExecSpec) -> Deferred[ExecResult]:
         """Run a command whose caller may leave while others wait for it: its output is not one request's."""
-        share = self.memory.share()
+        share = self._memory.share()
 
         def ended(outcome: ExecResult | Failure) -> ExecResult | Failure:
             # The requests that get it hold it from now on, before anything else can.
@@ -89,28 +103,26 @@ class WorkspaceEndpoints:
     @endpoint(
         "GET",
         SESSION + "/files",
-        Answer(200, "The file.", response_schemas.FILE),
+        Answer(200, "The file.", wire.File),
         tag="files",
         parameters=_PATH,
-        errors=error_responses.FILE,
+        errors=errors.FILE,
     )
-    async def read_file(self, call: Call) -> Reply:
+    async def read_file(self, call: Call) -> wire.File:
         """Read a UTF-8 text file."""
         path = call.given["path"]
-        found = await self._files.read(call.principal, call.session_id, path, call.share)
-        return Reply(
-            200, {"path": path, "content": found.content, "size": found.size, "modifiedAt": iso_ns(found.modified_ns)}
-        )
+        found = await self._files.read(call.principal, call.in_path["sessionId"], path, call.share)
+        return wire.File.of(path, found)
 
     @endpoint(
         "POST",
         SESSION + "/files",
-        Answer(201, "It is written.", response_schemas.WRITTEN_FILE),
+        Answer(201, "It is written.", wire.WrittenFile),
         tag="files",
-        body=schemas.NEW_FILE,
-        errors=error_responses.FILE,
+        body=wire.NewFile,
+        errors=errors.FILE,
     )
-    async def write_file(self, call: Call) -> Reply:
+    async def write_file(self, call: Call) -> wire.WrittenFile:
         """Create or atomically replace a text file; parents are made.
 
         A reader sees the old bytes or the new ones, never a part. An existing file keeps its mode, owner, extended
@@ -124,39 +136,33 @@ class WorkspaceEndpoints:
         another user's; the file is a mount) it is rewritten in place, as a shell's redirection does: a reader may then
         see a part, and a failure may leave one.
         """
-        path = call.body["path"]
-        try:
-            content = call.body["content"].encode("utf-8")
-        except UnicodeEncodeError:
-            raise InvalidRequest("Request body field 'content' holds half of a surrogate pair") from None
-        return Reply(
-            201, {"path": path, "size": await self._files.write(call.principal, call.session_id, path, content)}
-        )
+        body: wire.NewFile = call.body
+        size = await self._files.write(call.principal, call.in_path["sessionId"], body.path, body.content)
+        return wire.WrittenFile(path=body.path, size=size)
 
     @endpoint(
         "GET",
         SESSION + "/dirs",
-        Answer(200, "The directory.", response_schemas.DIRECTORY),
+        Answer(200, "The directory.", wire.Directory),
         tag="files",
         parameters=_DIRECTORY_PATH,
-        errors=error_responses.FILE,
+        errors=errors.FILE,
     )
-    async def list_directory(self, call: Call) -> Reply:
+    async def list_directory(self, call: Call) -> wire.Directory:
         """List a directory, hidden entries included, sorted by name."""
         path = call.given["path"]
-        entries = await self._files.list(call.principal, call.session_id, path, call.share)
-        shown = ({"name": display_name(entry.name), **metadata_view(entry)} for entry in entries)
-        return Reply(200, {"path": path, "entries": shown})
+        entries = await self._files.list(call.principal, call.in_path["sessionId"], path, call.share)
+        return wire.Directory(path=path, entries=map(wire.Entry.of, entries))
 
     @endpoint(
         "GET",
         SESSION + "/stat",
-        Answer(200, "What it is, or that there is nothing.", response_schemas.METADATA),
+        Answer(200, "What it is, or that there is nothing.", wire.METADATA),
         tag="files",
         parameters=_PATH,
-        errors=error_responses.FILE,
+        errors=errors.FILE,
     )
-    async def stat(self, call: Call) -> Reply:
+    async def stat(self, call: Call) -> wire.Existing | wire.Missing:
         """Whether a path exists, and what it is."""
-        entry = await self._files.stat(call.principal, call.session_id, call.given["path"])
-        return Reply(200, {"exists": False} if entry is None else {"exists": True, **metadata_view(entry)})
+        entry = await self._files.stat(call.principal, call.in_path["sessionId"], call.given["path"])
+        return wire.Missing(exists=False) if entry is None else wire.Existing.of(entry)

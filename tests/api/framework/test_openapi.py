@@ -16,12 +16,16 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
 import sandbox
-from sandbox.api.framework.endpoint import OPERATIONS
+from sandbox.api.framework.api import operations_of
 from sandbox.api.framework.openapi_view import operations as outlines
-from sandbox.api.framework.operation import Parameter
+from sandbox.api.framework.operation import Buffered, Parameter
 from sandbox.api.framework.validation import compiled, load, read
-from sandbox.api.internal.api import description
+from sandbox.api.internal.api import PREFIX, DescriptionEndpoints, description
 from sandbox.api.internal.page import page
+from sandbox.api.internal.previews import PreviewEndpoints
+from sandbox.api.internal.sessions import SessionEndpoints
+from sandbox.api.internal.wire.parameters import IN_PATH
+from sandbox.api.internal.workspace import WorkspaceEndpoints
 from sandbox.cli.main import cli
 from sandbox.client import AsyncClient, Client
 from sandbox.domain import errors
@@ -71,14 +75,17 @@ class Document(SynchronousTestCase):
             self.assertLessEqual(set(operation["tags"]), tags, name)
 
     def test_examples_of_requests_are_taken(self) -> None:
-        for operation in OPERATIONS:
-            given = [Parameter("path", name, schema) for name, schema in operation.in_path.items()]
+        kinds = (PreviewEndpoints, SessionEndpoints, WorkspaceEndpoints, DescriptionEndpoints)
+        for operation in operations_of(PREFIX, *kinds):
+            given = [Parameter("path", name, schema) for name, schema in operation.in_path(IN_PATH).items()]
             for one in (*given, *operation.parameters):
                 for example in one.schema.get("examples", ()):
                     self.assertEqual(read(one.name, [example.encode()], compiled(one.schema)), example)
-            if operation.body is not None:
-                for example in operation.body["examples"]:
-                    self.assertEqual(load(json.dumps(example).encode(), compiled(operation.body)), example)
+            if isinstance(operation.body, Buffered):
+                schema = operation.body.message.schema
+                for example in schema["examples"]:
+                    self.assertEqual(load(json.dumps(example).encode(), compiled(schema)), example)
+                    operation.body.message.decode(example)
 
     def test_examples_of_answers_fit(self) -> None:
         seen = 0
