@@ -250,7 +250,7 @@ class Request(TwistedRequest):
     def complete(self) -> None:
         """The response has been written by :meth:`send`, all of it."""
         self.finished = 1
-        # Whoever carried the request knows it, and would be known by it for ever: nothing here needs the collector.
+        # The relay refers to the request, and would be referred to by it: nothing here needs the collector.
         self.on_disconnect = None
         self.site.log(self)
         channel, self.channel = self.channel, None
@@ -278,9 +278,7 @@ class Request(TwistedRequest):
             self.respond_piecewise(reply, chain([beginning], pieces), content_type)
             return
         self.code, self.error = reply.status, reply.error
-        fields = [*reply.headers, (REQUEST_ID, self.id)]
-        if beginning:
-            fields.append((b"content-type", content_type))
+        fields = [*reply.headers, (REQUEST_ID, self.id), *([(b"content-type", content_type)] if beginning else [])]
         head_only, close = self.method == b"HEAD", not self.persistent
         self.send(reply_bytes(reply.status, fields, beginning, head_only=head_only, close=close))
         self.complete()
@@ -288,8 +286,7 @@ class Request(TwistedRequest):
     def respond_piecewise(self, reply: Reply, pieces: Pieces, content_type: bytes) -> None:
         """Answer with a reply whose body is made while the client reads it; when it leaves, no more is made.
 
-        :param pieces: what stands for the reply's own JSON body; an async generator may wait for each, and is closed
-            in any case.
+        :param pieces: stand for the reply's own JSON body; an async generator is closed in any case.
         """
         self.code, self.error = reply.status, reply.error
         # Before HTTP/1.1 the end of the connection is that of the body.

@@ -20,7 +20,7 @@ from sandbox.api.framework.endpoint import marked
 from sandbox.api.framework.messages import Message
 from sandbox.api.framework.operation import Buffered, Operation
 from sandbox.api.framework.schemas import Schema
-from sandbox.domain.errors import InvalidRequest, UnknownPath
+from sandbox.domain.errors import BodyTooLarge, InvalidRequest, UnknownPath
 from sandbox.http.admission import STREAM, Admission, Buffer, Refuse
 from sandbox.http.authentication import Authentication
 from sandbox.http.replies import ErrorEncoder, Reply
@@ -110,9 +110,12 @@ class Api:
         operation = self._operations[name]
         request.route = operation.path
         request.session_id = in_path.get(self._session, "")
-        if not isinstance(operation.body, Buffered):
-            return STREAM
-        return Buffer(operation.body.limit or self._body_limit, self._memory)
+        body = operation.body
+        if isinstance(body, Buffered):
+            return Buffer(body.limit or self._body_limit, self._memory)
+        if body is not None and body.limit is not None and request.framing.length > body.limit:
+            raise BodyTooLarge(body.limit)
+        return STREAM
 
     def _respond(
         self,
