@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -13,12 +13,9 @@ from twisted.logger import Logger, LogLevel
 
 from sandbox.domain.errors import (
     Conflict,
-    ContainerNotFound,
-    ContainerUnresponsive,
     EngineUnavailable,
     SandboxError,
     SessionExists,
-    SessionNotFound,
     StoreUnavailable,
     is_own_fault,
 )
@@ -26,36 +23,30 @@ from sandbox.domain.events import SessionCreated, SessionRemoved, SessionRemovin
 from sandbox.domain.model import (
     Container,
     ContainerSpec,
-    ContainerSummary,
     Phase,
     Session,
     SessionRecord,
-    SessionStatus,
 )
 from sandbox.domain.principals import Principal
 from sandbox.events.bus import EventBus
 from sandbox.net.cancellation import delay_cancellation
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
-from sandbox.policy.containers import choose
-from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from sandbox.operations.session_reader import SessionReader
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
 from sandbox.runtimes.interface import IRuntime
 from sandbox.settings import Settings
-from sandbox.stores.interface import IStore, Position
+from sandbox.stores.interface import IStore
 
 T = TypeVar("T")
 _log = Logger()
-
-#: Rows that one listing looks at; a page that finds less than it may is shorter, and its cursor goes on from there.
-_SCAN_LIMIT = 1000
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Sessions:
+class Sessions(SessionReader):
     """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
 
     The first parameter of every method says whose call it is: events and the log name that.
@@ -78,99 +69,12 @@ class Sessions:
         unfinished: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._runtime = runtime
-        self._store = store
+        super().__init__(runtime, store, PendingDeletions() if deletions is None else deletions)
         self._settings = settings
         self._locks = locks
         self._events = events
-        self._deletions = PendingDeletions() if deletions is None else deletions
         self._unfinished = unfinished
         self._now = now
-
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    def get(self, by: Principal, session_id: str) -> Deferred[Session]:
-        """A session with its status by the engine now.
-
-        :raises SessionNotFound: when there is none, or it is being deleted.
-        """
-
-        async def run() -> Session:
-            return await self._view(await self._record(session_id))
-
-        return Deferred.fromCoroutine(run())
-
-    def list(
-        self,
-        by: Principal,
-        user_id: str | None = None,
-        status: SessionStatus | None = None,
-        limit: int = DEFAULT_LIMIT,
-        cursor: str | None = None,
-    ) -> Deferred[tuple[Sequence[Session], str | None]]:
-        """A page of sessions, newest first, and the cursor of the next page, ``None`` after the last.
-
-        A page may be shorter than its limit, or empty, and still have a next one: sessions that are filtered out by
-        their status cost time too.
-
-        :param limit: sessions a page.
-        :raises InvalidRequest: when the cursor is not one that a listing gave.
-        """
-        return Deferred.fromCoroutine(self._list(user_id, status, limit, cursor))
-
-    async def _list(
-        self, user_id: str | None, wanted: SessionStatus | None, size: int, cursor: str | None
-    ) -> tuple[Sequence[Session], str | None]:
-        after = Position(*decode_cursor(cursor)) if cursor is not None else None
-        page: list[Session] = []
-        scanned = 0
-        while True:
-            rows = await self._page(user_id, after, size + 1)
-            for row in rows[:size]:
-                after = Position(row.created_at, row.id)
-                scanned += 1
-                if row.phase is not Phase.DELETING and row.id not in self._deletions:
-                    session = await self._view(row)
-                    if wanted in (None, session.status):
-                        page.append(session)
-                if len(page) == size:
-                    break
-            if after is None or not rows or after == Position(rows[-1].created_at, rows[-1].id):
-                return page, None
-            if len(page) == size or scanned >= _SCAN_LIMIT:
-                return page, encode_cursor(after.created_at, after.id)
-
-    def _get(self, session_id: str) -> Deferred[SessionRecord | None]:
-        return self._store.read("get", lambda tx: tx.sessions.get(session_id))
-
-    def _page(self, user_id: str | None, after: Position | None, size: int) -> Deferred[Sequence[SessionRecord]]:
-        return self._store.read("page", lambda tx: tx.sessions.page(user_id, after, size))
-
-    def _replace(self, record: SessionRecord) -> Deferred[None]:
-        erases = record.phase is Phase.DELETING
-        return self._store.transaction("replace", lambda tx: tx.sessions.replace(record), erases=erases)
-
-    def _remove(self, session_id: str) -> Deferred[None]:
-        return self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
-
-    async def _record(self, session_id: str) -> SessionRecord:
-        checked_id(session_id)
-        record = self._deletions.seen(await self._get(session_id))
-        if record is None or record.phase is Phase.DELETING:
-            raise SessionNotFound(session_id)
-        return record
-
-    async def _view(self, record: SessionRecord) -> Session:
-        return session_of(record, None if record.phase is Phase.CREATING else await self._container(record.id))
-
-    async def _container(self, session_id: str) -> ContainerSummary | None:
-        try:
-            return self._runtime.cached(session_id) or await self._runtime.find(session_id)
-        except ContainerNotFound:
-            return None
-        except ContainerUnresponsive:
-            # The engine cannot describe this one; its list, which waits for none of them, says enough.
-            return choose(one for one in await self._runtime.list() if one.session_id == session_id)
 
     # -- creating --------------------------------------------------------------------------------------------------
 
@@ -358,6 +262,13 @@ class Sessions:
             return container
 
         return self._runtime.stop(container.id).addCallback(stopped)
+
+    def _replace(self, record: SessionRecord) -> Deferred[None]:
+        erases = record.phase is Phase.DELETING
+        return self._store.transaction("replace", lambda tx: tx.sessions.replace(record), erases=erases)
+
+    def _remove(self, session_id: str) -> Deferred[None]:
+        return self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
 
     async def _delete_in_turn(self, by: Principal, session_id: str) -> None:
         record = await self._get(session_id)

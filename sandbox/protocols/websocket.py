@@ -57,7 +57,6 @@ class FrameTracker:
         boundary = at
         empty = 0
         while at + 2 <= end and limit > 0:
-            limit -= 1
             boundary = at
             second = data[at + 1]
             length = second & 0x7F
@@ -69,7 +68,6 @@ class FrameTracker:
                 length = int.from_bytes(data[at + 2 : payload], "big")
             if second & _MASKED:
                 payload += 4
-            empty += not length
             after = payload + length
             if self.awaited and data[at] == _FINAL_PONG and second == _MASKED | len(self.awaited):
                 if after > end:
@@ -78,7 +76,11 @@ class FrameTracker:
                     data = data[:at] + data[after:]
                     end = len(data)
                     self.awaited = b""
+                    limit -= 1
+                    empty += not length
                     continue
+            limit -= 1
+            empty += not length
             if data[at] & 0x0F == _CLOSE:
                 self.closing = True
             at = after

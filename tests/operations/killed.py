@@ -56,7 +56,8 @@ class Daemon:
         await self.runtime.open()
         locks = KeyedLocks(self.settings.session_queue)
         self.sessions = Sessions(self.runtime, self.store, self.settings, locks=locks, events=EventBus())
-        await Reconciliation(self.runtime, self.store, locks, events=EventBus()).run()
+        self.reconciliation = Reconciliation(self.runtime, self.store, locks, events=EventBus())
+        await self.reconciliation.run()
         say("open")
 
     async def work(self) -> None:
@@ -98,7 +99,6 @@ class Daemon:
                 }
             )
         )
-        await self.reconciliation.close()
         await self.runtime.close()
         await self.store.close()
 

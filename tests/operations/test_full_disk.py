@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from sandbox.domain.errors import SessionNotFound, StoreUnavailable
 from sandbox.domain.model import ExecSpec, Session
+from sandbox.domain.principals import ROOT
 from sandbox.events.bus import EventBus
-from sandbox.net.keyed_locks import KeyedLocks
-from sandbox.operations.deletions import PendingDeletions
-from sandbox.operations.reconciliation import Reconciliation
-from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
+from sandbox.service.sessions import SessionsSubsystem
 from sandbox.stores.sqlite.store import SqliteStore
 from tests.contracts.runtime_lifecycle import until
 from tests.engine import BUSYBOX
@@ -43,28 +43,16 @@ class SharedDiskTests(TestCase):
         self.addCleanup(self.store.close)
         await self.store.open()
         await self.store.acquire_lease()
-        self.runtime = DockerRuntime(reactor, settings, self.site.instance)
+        self.runtime = DockerRuntime(reactor, settings, self.site.instance, Scheduler(reactor))
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
-        locks, deletions = KeyedLocks(4), PendingDeletions()
-        events = EventBus()
-        self.reconciliation = Reconciliation(
-            reactor, self.runtime, self.store, locks, interval=0, deletions=deletions, events=events
-        )
-        self.addCleanup(self.reconciliation.close)
-        self.sessions = Sessions(
-            self.runtime,
-            self.store,
-            settings,
-            locks=locks,
-            deletions=deletions,
-            events=events,
-            unfinished=self.reconciliation.soon,
-        )
+        subsystem = SessionsSubsystem(Scheduler(reactor), settings, self.runtime, self.store, EventBus())
+        self.addCleanup(lambda: Deferred.fromCoroutine(subsystem.close()))
+        self.sessions = subsystem.sessions
 
     async def create(self) -> Session:
         """A session."""
-        return await self.sessions.create(user_id="u", session_id=self.site.session_id(), image=BUSYBOX)
+        return await self.sessions.create(ROOT, user_id="u", session_id=self.site.session_id(), image=BUSYBOX)
 
     async def fill(self, session: Session) -> None:
         """Have a session fill the disk until the database has no room, either."""
@@ -85,7 +73,7 @@ class SharedDiskTests(TestCase):
     async def gone(self, session: Session) -> None:
         """Nothing of a session is left."""
         with self.assertRaises(SessionNotFound):
-            await self.sessions.get(session.id)
+            await self.sessions.get(ROOT, session.id)
         self.assertIsNone(await using(self.store).get(session.id))
         self.assertEqual(await deferToThread(self.site.traces, session.id), [])
 
@@ -93,10 +81,10 @@ class SharedDiskTests(TestCase):
         neighbour, hog = await self.create(), await self.create()
         await self.fill(hog)
         for session in (neighbour, hog):
-            await self.sessions.delete(session.id)
+            await self.sessions.delete(ROOT, session.id)
             self.assertEqual(await deferToThread(self.site.traces, session.id), [])
             with self.assertRaises(SessionNotFound):
-                await self.sessions.get(session.id)
+                await self.sessions.get(ROOT, session.id)
         await self.reconciliation.run()
         for session in (neighbour, hog):
             await self.gone(session)
@@ -105,5 +93,5 @@ class SharedDiskTests(TestCase):
 
     async def deleted(self, session: Session) -> Session:
         """A session, deleted."""
-        await self.sessions.delete(session.id)
+        await self.sessions.delete(ROOT, session.id)
         return session

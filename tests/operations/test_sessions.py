@@ -210,7 +210,7 @@ class CreateTests(SessionsTestCase):
         removed: list[str] = []
         self.patch(self.runtime, "remove", removed.append)
         self.containers.leave()
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), EngineUnavailable)
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), EngineUnavailable)
         self.assertEqual((removed, self.unfinished, self.row("s")), ([], 1, None))
 
     def test_f34_a_container_that_the_engine_cannot_describe_has_the_state_that_its_list_tells(self) -> None:
@@ -225,10 +225,10 @@ class CreateTests(SessionsTestCase):
             return find(session_id)
 
         self.patch(self.containers, "find", unresponsive)
-        self.assertIs(self.successResultOf(self.sessions.get("s")).status, SessionStatus.RUNNING)
-        page, _ = self.successResultOf(self.sessions.list())
+        self.assertIs(self.successResultOf(self.sessions.get(ROOT, "s")).status, SessionStatus.RUNNING)
+        page, _ = self.successResultOf(self.sessions.list(ROOT))
         self.assertEqual([session.id for session in page], ["t", "s"])
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assert_nothing_left("s")
 
     def test_an_engine_that_is_away_leaves_the_id_free(self) -> None:
@@ -501,27 +501,27 @@ class ChangeTests(SessionsTestCase):
     def test_f35_delete_removes_container_and_workspace_even_when_the_row_cannot_be_written(self) -> None:
         self.create("s")
         self.store.failing = {"replace": "before", "remove": "before"}
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assertEqual((list(self.containers.every()), self.containers.workspaces(), self.unfinished), ([], [], 1))
-        self.failureResultOf(self.sessions.get("s"), SessionNotFound)
-        self.failureResultOf(self.sessions.start("s"), SessionNotFound)
-        self.assertEqual(self.successResultOf(self.sessions.list()), ([], None))
-        self.successResultOf(self.sessions.delete("s"))
-        self.failureResultOf(self.sessions.create(user_id="u", session_id="s"), StoreUnavailable)
+        self.failureResultOf(self.sessions.get(ROOT, "s"), SessionNotFound)
+        self.failureResultOf(self.sessions.start(ROOT, "s"), SessionNotFound)
+        self.assertEqual(self.successResultOf(self.sessions.list(ROOT)), ([], None))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
+        self.failureResultOf(self.sessions.create(ROOT, user_id="u", session_id="s"), StoreUnavailable)
         self.store.failing = {}
         self.create("s", user_id="u2")
 
     def test_f35_a_row_that_can_be_written_in_the_end_is_the_end_of_it(self) -> None:
         self.create("s")
         self.store.failing = {"replace": "before"}
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         self.assert_nothing_left("s")
         self.assertEqual((self.unfinished, bool(self.deletions)), (0, False))
 
     def test_f35_a_deletion_that_only_began_to_be_written_is_finished_later(self) -> None:
         self.create("s")
         self.store.failing = {"remove": "before"}
-        self.successResultOf(self.sessions.delete("s"))
+        self.successResultOf(self.sessions.delete(ROOT, "s"))
         row = self.row("s")
         assert row is not None
         self.assertEqual((row.phase, self.unfinished, bool(self.deletions)), (Phase.DELETING, 1, False))
@@ -531,8 +531,8 @@ class ChangeTests(SessionsTestCase):
             self.create(name)
         self.store.failing = {"replace": "before", "remove": "before"}
         for name in "ab":
-            self.successResultOf(self.sessions.delete(name))
-        self.failureResultOf(self.sessions.delete("c"), StoreUnavailable)
+            self.successResultOf(self.sessions.delete(ROOT, name))
+        self.failureResultOf(self.sessions.delete(ROOT, "c"), StoreUnavailable)
         self.assertEqual([one.session_id for one in self.containers.every()], ["c"])
 
     def test_delete_removes_what_no_row_owns(self) -> None:

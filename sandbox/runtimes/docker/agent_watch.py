@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from sandbox.domain.errors import EngineUnavailable
+from sandbox.net.timers import Timer, timer
 from sandbox.runtimes.docker.agent_link import AgentLink
 from sandbox.runtimes.docker.agent_pool import AgentPool, AgentSlot
 
@@ -30,7 +31,7 @@ class LinkWatch:
         self._links = links
         self._state = state
         self._patience = patience
-        self._timers: set[Any] = set()
+        self._timers: set[Timer] = set()
         self._closed = False
 
     def kill(self, slot: AgentSlot, link: AgentLink, request_id: int) -> None:
@@ -47,20 +48,20 @@ class LinkWatch:
     def close(self) -> None:
         """Watch no more."""
         self._closed = True
-        for timer in self._timers:
-            timer.cancel()
+        for due in self._timers:
+            due.stop()
         self._timers.clear()
 
     def _later(self, slot: AgentSlot, link: AgentLink, fault: str, persists: Callable[[], bool]) -> None:
         def look() -> None:
-            self._timers.discard(timer)
+            self._timers.discard(due)
             if persists():
                 looking = Deferred.fromCoroutine(self._look(slot, link, fault, persists))
                 looking.addErrback(lambda failure: _log.failure("a link could not be looked after", failure))
 
         if not self._closed:
-            timer = self._reactor.callLater(self._patience, look)
-            self._timers.add(timer)
+            due = timer(self._reactor, self._patience, look)
+            self._timers.add(due)
 
     async def _look(self, slot: AgentSlot, link: AgentLink, fault: str, persists: Callable[[], bool]) -> None:
         try:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from sandbox.domain.errors import EngineUnavailable
+from sandbox.net.timers import timer
 from sandbox.runtimes.docker.agent_link import SharedResult
 
 #: Seconds within which an engine that works answers a ping. One that is unanswered for longer stays open: its answer is
@@ -61,7 +62,7 @@ class Grace:
     def _ask(self) -> None:
         asking: SharedResult[bool] = SharedResult()
         self._asking, self._unanswered = asking, False
-        unanswered = self._clock.callLater(_PROMPT, setattr, self, "_unanswered", True)
+        unanswered = timer(self._clock, _PROMPT, setattr, self, "_unanswered", True)
 
         async def ask() -> None:
             try:
@@ -71,8 +72,7 @@ class Grace:
                 pass
             finally:
                 self._asking, self._unanswered = None, False
-                if unanswered.active():
-                    unanswered.cancel()
+                unanswered.stop()
                 asking.finish(True)
 
         Deferred.fromCoroutine(ask()).addErrback(lambda _: None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from sandbox.net.timers import Timer, timer
 
 _log = Logger()
 
@@ -21,7 +21,7 @@ class MemoryLog:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._counts: dict[str, int] = {}
-        self._timers: dict[str, Any] = {}
+        self._timers: dict[str, Timer] = {}
 
     def killed(self, session_id: str) -> None:
         """The kernel killed a process of a session's for lack of memory."""
@@ -34,12 +34,12 @@ class MemoryLog:
     def close(self) -> None:
         """Log the counts that are due later, and count no more."""
         for session_id in list(self._timers):
-            self._timers.pop(session_id).cancel()
+            self._timers.pop(session_id).stop()
             self._say(session_id, self._counts.pop(session_id))
 
     def _open(self, session_id: str) -> None:
         self._counts[session_id] = 0
-        self._timers[session_id] = self._clock.callLater(_WINDOW, self._end, session_id)
+        self._timers[session_id] = timer(self._clock, _WINDOW, self._end, session_id)
 
     def _end(self, session_id: str) -> None:
         del self._timers[session_id]
