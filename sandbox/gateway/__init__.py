@@ -1,1 +1,1 @@
-"""The public side: what carries browsers to applications in containers."""
+"""The public preview gateway: reverse proxy from browsers to the applications in containers."""

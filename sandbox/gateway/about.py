@@ -1,4 +1,4 @@
-"""What the daemon says at its own root: what it is, and where to read on. It says so to everybody."""
+"""The public page at the daemon's root: its name, and the addresses of its health checks and API documentation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ p{{margin:.5rem 0}}
 </style>
 <main><h1>sandbox{version}</h1><p>{what}</p>
 {api}
-<p>Whether it lives: <a href=/healthz>/healthz</a>. Whether it can work: <a href=/readyz>/readyz</a>.</p></main>
+<p>Liveness: <a href=/healthz>/healthz</a>. Readiness: <a href=/readyz>/readyz</a>.</p></main>
 </html>
 """
 _HERE = (
@@ -37,10 +37,10 @@ _ELSEWHERE = "<p>Its API is served on another listener, for the platform alone.<
 
 
 def respond_about(request: Request, *, api: bool, keyed: bool) -> None:
-    """Answer at the root.
+    """Respond to a request for the root.
 
-    :param api: whether the internal API is served here.
-    :param keyed: whether the request has the service key, which tells the version.
+    :param api: whether the internal API is served on this site.
+    :param keyed: whether the request has the service key; only then does the response include the version.
     """
     if request.method not in {b"GET", b"HEAD"}:
         request.respond(error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", ((b"allow", b"GET, HEAD"),)))

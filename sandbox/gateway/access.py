@@ -1,4 +1,4 @@
-"""Access control at the gateway's door (contract section 6): what a request presents, and what of it goes on."""
+"""Access control of the gateway (contract section 6): reads a request's credentials and removes them upstream."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ from sandbox.routing.previews import Previews
 
 Credentials = tuple[Credential, ...]
 
-#: Nothing of a URL that carries a token is kept or told on.
+#: A URL that carries a token is neither cached nor sent on as a Referer.
 _LEAVE_NO_TRACE = ((b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer"))
 
 
 def registered_mode(previews: Previews, enforced: bool) -> Callable[[str], Mode]:
-    """Who may see a session's preview: what its registration says, else what the environment says."""
+    """Look up a preview's access mode: the registration's, else the default of the environment."""
 
     def mode(session_id: str) -> Mode:
         try:
@@ -62,7 +62,7 @@ def registered_mode(previews: Previews, enforced: bool) -> Callable[[str], Mode]
 
 
 class _Visit(NamedTuple):
-    """Which preview a request asks for, and what applies to it."""
+    """The preview that a request addresses, its access mode and the scope of its cookie."""
 
     session_id: str
     prefix: bytes
@@ -71,9 +71,9 @@ class _Visit(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """How a request was let pass, for the next one like it.
+    """Cache entry: the decision on a request, reused for requests with the same fields.
 
-    :ivar secure: how its browser came, where that mattered.
+    :ivar secure: whether the browser came by https; ``None`` where the decision does not depend on it.
     """
 
     mode: Mode
@@ -83,15 +83,15 @@ class _Known(NamedTuple):
 
 
 class PreviewAccess:
-    """Admits a request, sends a browser on without its token, or refuses; an ``Authorize``.
+    """Admits a request, redirects a browser to the URL without its token, or refuses; an ``Authorize``.
 
-    Browsers and programs send the same fields again and again. What was granted to a field section is remembered for
-    as long as it holds, so that the next request like it costs little.
+    Clients repeat the same field section. The grant for a section is cached while it is valid, so that repeated
+    requests skip the parsing.
 
-    :param mode: who may see a session's preview.
+    :param mode: returns the access mode of a session's preview.
     :param public_url: the daemon's own origin as browsers reach it.
-    :param trusted: the peers whose word on how a browser came is taken.
-    :param remembered: how many grants are remembered at most.
+    :param trusted: the proxies whose forwarding fields are believed.
+    :param remembered: maximum number of cached grants.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class PreviewAccess:
         credentials = with_query(seen.credentials, request.uri)
         if mode is not Mode.PUBLIC and any(found.place is Place.COOKIE for found in credentials):
             credentials = self._without_borrowed_cookies(request, visit, seen, credentials)
-        # Who is not known yet may be asked for in the store, which has something to say when it does not answer.
+        # A cache miss reads the store, which logs its failures.
         with on_behalf_of(request.id, session_id):
             grant = self._access.admit(session_id, mode, credentials)
         if isinstance(grant, Deferred):
@@ -138,7 +138,7 @@ class PreviewAccess:
             known.mode is mode
             and self._access.holds(known.grant)
             and PARAMETER not in request.uri
-            # The parameter's name may be escaped: that presents nothing, and is not for the application either.
+            # A parameter with an escaped name is no credential, but must not reach the application either.
             and not (known.grant.consumed and b"%" in request.uri)
             and (known.secure is None or known.secure is self._is_secure(request))
         )
@@ -146,7 +146,7 @@ class PreviewAccess:
     def _without_borrowed_cookies(
         self, request: Request, visit: _Visit, seen: Presented, credentials: Credentials
     ) -> Credentials:
-        """Leave cookies out that another site's or another preview's page made the browser send."""
+        """Drop the cookies of a request that a page of another site or another preview caused."""
         if not foreign(request.method, seen, self._own_origins(request, visit)):
             return credentials
         own = tuple(found for found in credentials if found.place is not Place.COOKIE)
@@ -168,7 +168,7 @@ class PreviewAccess:
         if place is Place.COOKIE and not upgrade:
             answered = self._cookie(visit, grant)
         elif place is Place.PROTOCOL and not _offers_protocol(section):
-            # A browser that offered a protocol wants one chosen, and the application was offered none.
+            # A browser that offered subprotocols requires one in the response; the application was offered none.
             answered = [(b"Sec-WebSocket-Protocol", BEARER_PROTOCOL)]
         passage = Admitted(section, None, told, answered, grant.authorization)
         if not answered and not upgrade:
@@ -178,7 +178,7 @@ class PreviewAccess:
         return passage if target == request.uri else passage._replace(target=target)
 
     def _remember(self, request: Request, visit: _Visit, seen: Presented, known: _Known) -> None:
-        """Keep a grant that depends on nothing but the fields."""
+        """Cache a grant that depends on the fields only."""
         if not memorable(request.section) or PARAMETER in request.uri:
             return
         if known.grant.credential is not None and known.grant.credential.place is Place.COOKIE:
@@ -190,9 +190,9 @@ class PreviewAccess:
             self._known.popitem(last=False)
 
     def _lean(self, request: Request, authorization: Authorization | None) -> None:
-        """Break a request off when its authorization ends before it is over.
+        """Abort a request when its authorization ends first.
 
-        A request is over when it becomes a WebSocket; whoever carries that leans on its own account.
+        A request ends when it becomes a WebSocket; the WebSocket attaches itself to the authorization.
         """
         if authorization is not None:
             end = partial(request.abort, True)
@@ -200,7 +200,7 @@ class PreviewAccess:
             request.on_over = partial(authorization.detach, end)
 
     def _send_on(self, request: Request, visit: _Visit, grant: Grant) -> Reply:
-        """Exchange the token in the URL for a cookie, and send the browser to the URL without it."""
+        """Exchange the token in the URL for a cookie, and redirect the browser to the URL without the token."""
         fields = [(b"location", redirect_location(without_tokens(request.uri, grant.consumed))), *_LEAVE_NO_TRACE]
         if grant.credential is not None and grant.credential.place is Place.QUERY:
             fields += self._cookie(visit, grant)
@@ -211,7 +211,7 @@ class PreviewAccess:
         return [] if made is None else [(b"Set-Cookie", set_cookie(visit.scope, *made))]
 
     def _is_secure(self, request: Request) -> bool:
-        """Whether the browser came by https, as far as we can tell."""
+        """Whether the browser came by https: by ``PUBLIC_URL``, a trusted proxy's fields, or the listener."""
         if self._https:
             return True
         if not self._trusted.trusts(request.peer):
@@ -219,9 +219,9 @@ class PreviewAccess:
         return source_of(request.section, request.peer, True, request.secure).scheme == b"https"
 
     def _own_origins(self, request: Request, visit: _Visit) -> set[bytes]:
-        """The origins of the preview's own pages: the one that it is visited by, and no other form's.
+        """The origins of the preview's own pages, for the form of address that the request uses.
 
-        The origin of the path form is also the daemon's own, which a proxy may leave out of the Host.
+        The path form also has the daemon's public origin, since a proxy in front may not preserve the Host.
         """
         source = source_of(request.section, request.peer, self._trusted.trusts(request.peer), request.secure)
         scheme = b"https" if visit.scope.secure else b"http"

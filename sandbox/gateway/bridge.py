@@ -1,4 +1,4 @@
-"""An open WebSocket, carried frame by frame and undecoded between a browser and an application."""
+"""An open WebSocket, relayed frame by frame and undecoded between a browser and an application."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _TOKEN_BYTES = 8
 
 @attrs.frozen(kw_only=True)
 class Timing:
-    """Seconds of a bridge's life.
+    """Timeouts of a bridge, in seconds.
 
-    :ivar ping: without anything sent to the browser until it is pinged; 0 never.
-    :ivar pong: that a pinged browser may be silent before it is dropped.
-    :ivar close: that both ends have to answer a Close of ours, and to end what has begun to end.
-    :ivar grace: that the application's sudden end is kept from the browser, for the news that its container ended.
+    :ivar ping: ping the browser after this time without data to it; 0 disables pings.
+    :ivar pong: drop the browser when it sends nothing for this time after a ping.
+    :ivar close: time for both ends to answer a Close of ours, and to finish closing their connections.
+    :ivar grace: hold back the application's abrupt end from the browser for this time, to learn whether its container
+        ended (which closes the WebSocket with 1001).
     """
 
     ping: float = 30.0
@@ -35,23 +36,35 @@ class Timing:
 
 
 class Phase(enum.Enum):
-    """What a bridge's deadline is for."""
+    """State of a bridge. Its deadline belongs to the state.
+
+    =========  ==========================================  ===================================================
+    state      meaning                                     at the deadline
+    =========  ==========================================  ===================================================
+    OPEN       both ends relay frames                      ping the browser, to PINGED
+    PINGED     a ping is unanswered                        browser silent: abort; else to OPEN
+    GRACE      the application ended abruptly              pass the end on to the browser, to ENDING
+    CLOSING    our own Close is sent to both ends          drop both ends, to ENDING
+    ENDING     one end closes, or both have sent a Close   extend while data moves; else drop both ends
+    OVER       both connections are closed                 none
+    =========  ==========================================  ===================================================
+    """
 
     OPEN = "the next ping"
-    PINGED = "a sign of life"
-    GRACE = "the news that the container ended"
-    ENDING = "the rest of an end that has begun"
-    CLOSING = "the answers to our Close"
+    PINGED = "the pong"
+    GRACE = "the container's end"
+    ENDING = "the end of both connections"
+    CLOSING = "the closing handshake"
     OVER = "nothing"
 
 
 class Bridge:
-    """A WebSocket that is open on both sides.
+    """An open WebSocket: a browser's connection and an application's.
 
-    :param ended: called once when both connections are gone.
-    :ivar browser: the side that asked; its protocol is connected by whoever owns the transport.
+    :param ended: called once when both connections are closed.
+    :ivar browser: the client side; the owner of the transport connects its protocol.
     :ivar application: the side in the container.
-    :ivar opened: the clock's time when it was made.
+    :ivar opened: the clock's time of creation.
     :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`.
     """
 
@@ -70,16 +83,16 @@ class Bridge:
         self.browser.other, self.application.other = self.application, self.browser
 
     def open(self) -> None:
-        """Begin: both ends are connected, and the browser has its 101."""
+        """Start to relay: both ends are connected and the browser has received its 101."""
         self.browser.transport.registerProducer(self.application, True)
         self.application.transport.registerProducer(self.browser, True)
         self._deadlines.add(self)
         self._await_silence()
 
     def close(self, code: int, reason: str) -> None:
-        """End the WebSocket from our side, with a closing handshake towards each end.
+        """Close the WebSocket from our side, with a closing handshake towards each end.
 
-        :param code: what the browser is told (RFC 6455 section 7.4); the application learns that the browser goes away.
+        :param code: close code for the browser (RFC 6455 section 7.4); the application receives 1001, "going away".
         :param reason: at most 123 bytes of UTF-8.
         """
         if self.phase in (Phase.CLOSING, Phase.OVER):
@@ -92,18 +105,18 @@ class Bridge:
                 end.close()
 
     def abort(self) -> None:
-        """Break both connections off."""
+        """Abort both connections."""
         self._enter(Phase.ENDING, self._timing.close)
         self.browser.abort()
         self.application.abort()
 
     def expired(self, now: float) -> None:
-        """The phase's time is up."""
+        """Act on the deadline of the current phase (see :class:`Phase`)."""
         phase, timing = self.phase, self._timing
         if phase is Phase.OPEN:
             self._ping(now)
         elif phase is Phase.PINGED:
-            # While the application takes nothing the browser is not read, and a pong would not be seen.
+            # Back-pressure from the application pauses the browser's side: an unread pong proves nothing.
             if self.browser.heard < self._pinged and not write_coalescing.unsent(self.application.transport):
                 self.abort()
             else:
@@ -117,23 +130,23 @@ class Bridge:
             for end in (self.browser, self.application):
                 end.drop()
 
-    # From the ends.
+    # Calls from the ends.
 
     @property
     def parting(self) -> bool:
-        """Whether our own Close is on its way, so that an end's frames go no further than the one under way."""
+        """Whether our own Close is being sent: an end then relays no frame after the current one."""
         return self.phase is Phase.CLOSING
 
     def flooded(self) -> None:
-        """One end sends frames without a payload, without an end."""
+        """Close with 1008: one end floods the other with empty frames."""
         self.close(POLICY_VIOLATION, "Too many empty frames")
 
     def both_closed(self) -> None:
-        """The closing handshake is complete; the application has to close its connection now."""
+        """The closing handshake is complete: wait for the application to close its connection."""
         self._enter(Phase.ENDING, self._timing.close)
 
     def half_closed(self, end: End) -> None:
-        """Nothing more comes from ``end``, which still listens."""
+        """``end`` has shut its sending side and still reads."""
         if self.phase is Phase.CLOSING:
             if end.parting is not None:
                 end.other.abort()
@@ -148,7 +161,7 @@ class Bridge:
                 end.other.half_close()
 
     def end_lost(self, end: End, abrupt: bool) -> None:
-        """The connection of ``end`` is gone."""
+        """The connection of ``end`` is closed."""
         other = end.other
         if other.lost:
             self._enter(Phase.OVER, NEVER)
@@ -165,13 +178,13 @@ class Bridge:
             other.close()
 
     def _may_be_container(self) -> bool:
-        """Whether the application's sudden end may be its container's, which the browser is told with 1001."""
+        """Whether the application's abrupt end may be its container's, which closes the WebSocket with 1001."""
         said = self.application.frames
         alive = self.phase is not Phase.ENDING and not self.browser.finished
         return alive and self._timing.grace > 0 and said.between and not said.closing
 
     def _still_moving(self, now: float) -> bool:
-        """Whether one end still speaks, or still takes what was sent to it."""
+        """Whether one end still sends, or still reads what was sent to it."""
         unsent = write_coalescing.unsent(self.browser.transport) + write_coalescing.unsent(self.application.transport)
         moved, self._unsent = unsent != self._unsent, unsent
         return moved or now < max(self.browser.heard, self.application.heard) + self._timing.close

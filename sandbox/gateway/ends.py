@@ -1,4 +1,4 @@
-"""One side of an open WebSocket that is carried undecoded between a browser and an application."""
+"""One side of an open WebSocket that is relayed undecoded between a browser and an application."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class End(Protocol):
     """One side of a bridge.
 
     :ivar other: the other side.
-    :ivar former: the connection's protocol before.
-    :ivar frames: the boundaries in what comes from this side.
-    :ivar parting: our own Close to the other side, which waits until no frame from this side is under way.
-    :ivar muted: whether nothing more of this side is passed on.
-    :ivar finished: whether nothing more comes from this side.
-    :ivar lost: whether its connection is gone.
-    :ivar heard: the clock's time when something came last.
-    :ivar received: bytes that came from this side.
+    :ivar former: the connection's previous protocol.
+    :ivar frames: frame boundaries in the data from this side.
+    :ivar parting: our own Close to the other side, held until the current frame from this side is complete.
+    :ivar muted: whether data from this side is discarded.
+    :ivar finished: whether this side has shut its sending side.
+    :ivar lost: whether the connection is closed.
+    :ivar heard: the clock's time of the last data.
+    :ivar received: bytes received from this side.
     """
 
-    # Class attributes stand for what most sockets never have, to keep idle ones small.
+    # Defaults are class attributes, so that idle sockets need no instance entry for them.
     transport: Any
     other: End
     former: Any = None
@@ -54,14 +54,14 @@ class End(Protocol):
         self.heard = bridge.seconds()
 
     def makeConnection(self, transport: Any) -> None:
-        """Take over a connection that has carried the opening handshake; who carried it is told of its end."""
+        """Take over a connection after the opening handshake; its former protocol is notified when it closes."""
         self.former, transport.protocol = transport.protocol, self
         self.transport = transport
         transport.setTcpNoDelay(True)  # Small frames must not wait for an acknowledgement,
-        transport.setTcpKeepAlive(True)  # and a host that died must be noticed one day.
+        transport.setTcpKeepAlive(True)  # and the connection to a dead host must time out.
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass on what came."""
+        """Relay data to the other side."""
         bridge = self.bridge
         self.heard = bridge.seconds()
         self.received += len(data)
@@ -79,64 +79,64 @@ class End(Protocol):
             self._made_intake().fall_behind()
 
     def readConnectionLost(self) -> None:
-        """This side has said all that it will say."""
+        """This side has shut its sending side."""
         self._finish()
         self.bridge.half_closed(self)
 
     def writeConnectionLost(self) -> None:
-        """All that was to be said to this side has been said."""
+        """Our sending side towards this end is shut; nothing to do."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone, both ways."""
+        """The connection is closed in both directions."""
         if self.lost:
-            return  # The former protocol passes on what it is told.
+            return  # The former protocol forwards the notification to this one.
         self._finish()
         self.lost = True
         self.former.connectionLost(reason)
         self.bridge.end_lost(self, abrupt=reason.check(ConnectionDone) is None)
 
     def pauseProducing(self) -> None:
-        """The other side does not keep up."""
+        """Back-pressure: the other side reads too slowly."""
         if not self.finished:
             self._made_intake().pause()
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """The other side reads again."""
         if not self.finished and self._intake is not None:
             self._intake.resume()
 
     def stopProducing(self) -> None:
-        """The other side is lost; the bridge decides what this means here."""
+        """The other side is closed; :meth:`Bridge.end_lost` handles it."""
 
     def part(self, frame: bytes) -> None:
-        """Send our own Close to this side as soon as no frame from the other is under way, and nothing after it."""
+        """Send our own Close to this side after the other side's current frame, and nothing after it."""
         source = self.other
         if source.frames.closing:
-            pass  # The other side's own Close has gone before; nothing may follow it (RFC 6455 section 5.5.1).
+            pass  # The other side's own Close was relayed; no frame may follow it (RFC 6455 section 5.5.1).
         elif self.lost:
             source.mute()
         elif source.frames.between:
             write_coalescing.write(self.transport, frame)
             source.mute()
         elif source.finished:
-            self.abort()  # A frame was broken off; nothing can follow it.
+            self.abort()  # The last frame is incomplete; no Close can follow it.
         else:
             source.parting = frame
 
     def mute(self) -> None:
-        """Pass on nothing more of this side, but go on to read."""
+        """Discard further data from this side, but keep reading it."""
         self.muted = True
         self.parting = None
         self._leave()
         self.resumeProducing()
 
     def close(self) -> None:
-        """Close the connection once everything has been sent."""
+        """Close the connection when everything is sent."""
         self.other._leave()
         self.transport.loseConnection()
 
     def half_close(self) -> None:
-        """Say to this side that nothing more comes, once everything has been sent."""
+        """Shut our sending side towards this end when everything is sent."""
         if self.finished:
             self.close()
         else:
@@ -144,12 +144,12 @@ class End(Protocol):
             self.transport.loseWriteConnection()
 
     def abort(self) -> None:
-        """Break the connection off."""
+        """Reset the connection."""
         if not self.lost:
             self.transport.abortConnection()
 
     def drop(self) -> None:
-        """Close the connection; what the other end of it has not taken by now is lost."""
+        """Close the connection; data that the peer has not read by now is discarded."""
         if not self.lost and not write_coalescing.unsent(self.transport):
             self.close()
         else:
@@ -167,7 +167,7 @@ class End(Protocol):
             self.close()  # Section 7.1.1: after both Close frames the server closes; the application does by itself.
 
     def _count_empty(self) -> None:
-        """Empty frames carry nothing and cost as much as others: a flood of them ends the WebSocket."""
+        """Count frames without a payload, which cost as much as others: a flood of them ends the WebSocket."""
         if self.heard >= self._empty_since + 1:
             self._empty_since, self.frames.empty = self.heard, 1
         elif self.frames.empty > EMPTY_FRAMES:
@@ -195,6 +195,6 @@ class End(Protocol):
             write_coalescing.write(self.other.transport, rest)
 
     def _leave(self) -> None:
-        """Be no longer what the other side's connection pauses: it would wait for this side before it closes."""
+        """Unregister as the other side's producer: its transport would wait for this side before it closes."""
         if not self.other.lost:
             self.other.transport.unregisterProducer()

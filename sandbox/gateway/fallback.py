@@ -1,4 +1,4 @@
-"""Root-relative requests of applications that don't know their prefix (contract section 5)."""
+"""Redirects root-relative requests of applications that do not know their prefix (contract section 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REFERER = re.compile(rb"(https?)://([^/?#]*)(/previews/[A-Za-z0-9_-]{1,64})(?:[
 
 
 def preview_of(referer: bytes, host: bytes) -> bytes | None:
-    """The prefix of the preview that a page of this origin lies in.
+    """The prefix of the preview that a Referer of this origin belongs to.
 
     >>> preview_of(b"http://x.org/previews/abc/index.html", b"x.org")
     b'/previews/abc'
@@ -33,10 +33,12 @@ def preview_of(referer: bytes, host: bytes) -> bytes | None:
 
 
 class Fallback(Resource):
-    """What no route takes. A request that a preview's page made goes into that preview, so that module imports chain
-    on: the browser takes the redirect's end for the next Referer. Else the root says what this is, and the rest is 404.
+    """Serves every request that matches no route.
 
-    :param enabled: whether to look at the Referer at all.
+    A request from a preview's page is redirected into that preview. Module imports chain: the browser uses the
+    redirect's target as the next Referer. The root has a page about the daemon; every other path is 404.
+
+    :param enabled: whether to redirect by the Referer.
     :param knows: whether a request has the service key.
     :param api: whether the internal API is served on the same site.
     """
@@ -52,13 +54,13 @@ class Fallback(Resource):
         self._api = api
 
     def preview(self, request: Request) -> bytes | None:
-        """The prefix of the preview that a request goes into, if it does."""
+        """The prefix of the preview that a request is redirected into; ``None`` when it is not."""
         if not self._enabled or not request.uri.startswith(b"/"):
             return None
         return preview_of(request.known.get(b"referer", b""), request.known.get(b"host", b""))
 
     def render(self, request: Request) -> int:
-        """Redirect, say what this is, or refuse. The method and body survive a 307."""
+        """Redirect (a 307 preserves method and body), show the daemon's page, or respond with 404."""
         prefix = self.preview(request)
         if prefix is not None:
             location = prefix + request.uri

@@ -1,4 +1,4 @@
-"""Whether an application answers (contract section 7)."""
+"""Health checks of applications (contract section 7)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sandbox.protocols.http1.framing import Framing
 from sandbox.protocols.http1.grammar import Fields, ResponseHead
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: %b\r\nAccept: */*\r\nConnection: close\r\nVia: 1.1 sandbox\r\n\r\n"
-#: Previews of which it is kept how they were, at most.
+#: Maximum number of cached results.
 _KEPT = 10_000
-#: Why an application does not answer: nothing listens on its port.
+#: Result when nothing listens on the application's port.
 REFUSED = "Connection refused"
 _WORDS = {
     errno.ECONNREFUSED: REFUSED,
@@ -30,10 +30,10 @@ _WORDS = {
 
 
 class Probe:
-    """One GET of ``/``; the head of the answer is enough.
+    """One ``GET /`` to an application, of which only the response's head is read.
 
-    :param host: the Host that is asked for.
-    :ivar answered: fires with the status.
+    :param host: the request's Host.
+    :ivar answered: fires with the response's status.
     """
 
     method = b"GET"
@@ -46,29 +46,29 @@ class Probe:
         upstream.begin(self, _REQUEST % host)
 
     def interim(self, head: ResponseHead) -> None:
-        """Not the answer yet."""
+        """Ignore interim responses."""
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
-        """Cannot be: nothing was offered."""
+        """Unreachable: the probe offers no upgrade."""
 
     def responded(self, head: ResponseHead, framing: Framing) -> None:
         self._upstream.abandon()
         self.answered.callback(head.status)
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
-        """The body does not matter."""
+        """Ignore the body."""
 
     def broken(self, error: SandboxError) -> None:
         self.answered.errback(error)
 
 
 class Probes:
-    """Asks applications whether they answer, one probe of a preview at a time, whoever and however many want to know.
+    """Probes applications: one probe of a preview at a time, whose result concurrent callers share.
 
-    A probe takes no room among the connections that carry requests.
+    A probe does not count against the session's connection limit.
 
-    :param timeout: seconds that a probe may take.
-    :param keep: seconds for which what it found is everybody's.
+    :param timeout: seconds until a probe is cancelled.
+    :param keep: seconds for which a result is cached.
     """
 
     def __init__(self, pool: Pool, clock: IReactorTime, timeout: float, keep: float) -> None:
@@ -80,7 +80,7 @@ class Probes:
         )
 
     async def check(self, session_id: str, target: Target) -> int | str:
-        """The status that the application answers with, or why it does not, in a few words."""
+        """The status of the application's response, or a short reason why there is none."""
         try:
             found = self._found.get((session_id, target))
         except CacheMiss as miss:
@@ -106,7 +106,7 @@ def _reason(error: SandboxError) -> str:
     if isinstance(error, PreviewMisbehaved):
         return "Invalid response"
     cause = error.__cause__
-    if isinstance(cause, UserError):  # Twisted's connection timeout is one, and so is an attempt that was given up.
+    if isinstance(cause, UserError):  # Twisted's connection timeout and its cancelled attempt are both UserErrors.
         return "Timeout"
     if isinstance(cause, ConnectError) and cause.osError is not None:
         return _WORDS.get(cause.osError, "Connection failed")

@@ -1,4 +1,4 @@
-"""Asks applications which Host they take, where their registrations leave that open (docs/previews.md)."""
+"""Probes which Host applications accept, for registrations with ``host: auto`` (docs/previews.md)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NOT_HTTP = 0
 
 
 class HostProbe:
-    """Finds the verdicts of ``auto``: one question at a time for each form of a preview's addresses.
+    """Determines the verdicts of ``auto``: one probe at a time for each address form of a preview.
 
-    The question is a ``GET /`` of our own. It is nobody's visit: no access is asked for, nothing is logged or counted
-    as a request.
+    The probe is a ``GET /`` from the daemon itself: it passes no access control and is neither logged nor counted as a
+    request.
 
-    :param timeout: seconds that a question, and so a request that waits for it, may take.
-    :param retry: seconds until one that took too long, or whose application refuses requests, is asked again.
+    :param timeout: seconds until a probe is cancelled, and so the maximum that a request waits for it.
+    :param retry: seconds until a probe is repeated that timed out or whose application refuses requests.
     """
 
     def __init__(self, pool: Pool, clock: IReactorTime, addresses: Addresses, *, timeout: float, retry: float) -> None:
@@ -42,11 +42,11 @@ class HostProbe:
         self._waiting: dict[HostVerdict, list[Deferred[None]]] = {}
 
     def ask(self, session_id: str, destination: Destination, *, by_path: bool) -> Deferred[None] | None:
-        """Ask an application whose verdict is due.
+        """Probe an application whose verdict is due.
 
-        :param by_path: whether for its path form.
-        :return: fires when the request may go on, whatever was found; ``None``: at once. Cancelling it gives up
-            waiting, not the question.
+        :param by_path: whether to probe for the path form of the address.
+        :return: fires when the request may proceed, whatever the verdict; ``None``: proceed at once. Cancelling it
+            stops the wait, not the probe.
         """
         sought = destination.verdicts.path if by_path else destination.verdicts.host
         idle = sought not in self._waiting
@@ -77,14 +77,14 @@ class HostProbe:
         return verdict(answer, await self._answer(session_id, target, f"localhost:{target.port}"))
 
     async def _answer(self, session_id: str, target: Target, host: str) -> int | None:
-        """The status that the application answers a Host with; ``None`` when it closes the connection."""
+        """The status of the application's response to a Host; ``None`` when it closes the connection."""
         upstream = await self._pool.connect(session_id, target)
         try:
             return await Probe(upstream, host.encode("ascii")).answered
         except PreviewMisbehaved:
             return _NOT_HTTP
         except PreviewUnreachable:
-            if upstream.closing:  # By us: the container is not to be reached any more.
+            if upstream.closing:  # Closed by us: the container is no longer a destination.
                 raise
             return None
 

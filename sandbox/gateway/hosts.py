@@ -1,4 +1,4 @@
-"""Preview hosts: each preview on a host, and so an origin, of its own (docs/previews.md)."""
+"""Preview hosts: each preview has its own host, and so its own origin (docs/previews.md)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from sandbox.http.request import Request
 from sandbox.http.routes import NO_PATH, Root
 from sandbox.protocols.hostnames import Addresses, PreviewHost
 
-#: Where ``GET`` asks for a preview's health on its own host. ``/health`` there is the application's, like all else.
+#: Path of the health check on a preview's host. ``/health`` there belongs to the application, like every other path.
 HEALTH = b"/.sandbox/health"
-#: Hosts that are remembered, and bytes of the longest one that is: no name in the DNS is longer, with its port.
+#: Cached hosts, and the size in bytes up to which a host is cached: the longest DNS name with a port.
 _REMEMBERED, _LONGEST = 1024, 260
 
 
 class PreviewHosts(Root):
-    """The root of a site that looks at the Host before the path.
+    """The root of a site that routes by the Host before the path.
 
-    A host that names a preview takes the whole request, so that no path of ours shadows one of the application's. Other
-    hosts under the preview domain are nobody's: whoever filters our own paths in front of us, by our own name, need not
-    think of them. Any other request goes where the routes say. The rules are those of the path form: the same resource
-    carries both.
+    The host of a preview takes every path, so that no path of the daemon shadows one of the application. Other
+    hosts under the preview domain get 404, so that a proxy's filter on the daemon's own paths and name cannot be
+    bypassed by them. Any other host is routed by path. Both address forms share one resource, and so its rules.
 
-    :param routes: for every other host.
+    :param routes: the routes of every other host.
     """
 
     def __init__(self, addresses: Addresses, previews: PreviewResource, routes: Root) -> None:
@@ -39,12 +38,12 @@ class PreviewHosts(Root):
         self._remember = lru_cache(_REMEMBERED)(self._door)
 
     def admit(self, request: Request) -> Admission:
-        """The door of the site that this is the root of."""
+        """Admit a request by its Host; the site calls this when a head is read."""
         host = request.known.get(b"host", b"")
         return (self._remember if len(host) <= _LONGEST else self._door)(host)(request)
 
     def _door(self, host: bytes) -> Admit:
-        """Who admits requests for a host."""
+        """The admission of requests for a host."""
         found = self._addresses.read_host(host)
         if found is None:
             return _admit_to_nothing if self._addresses.is_below(host) else self._routes.admit
@@ -64,12 +63,12 @@ def _admit_to_nothing(request: Request) -> Admission:
 
 
 class _Nothing(Resource):
-    """Says so, to a browser by a page."""
+    """Hosts under the preview domain that name no preview."""
 
     isLeaf = True
 
     def render(self, request: Request) -> int:
-        """Answer with 404."""
+        """Respond with 404."""
         respond(request, NO_PATH)
         return NOT_DONE_YET
 
@@ -78,7 +77,7 @@ _NOTHING = _Nothing()  # type: ignore[no-untyped-call]
 
 
 class _OnHost(Resource):
-    """One preview, as its host names it."""
+    """One preview on its own host."""
 
     isLeaf = True
 
@@ -88,7 +87,7 @@ class _OnHost(Resource):
         self._host = host
 
     def render(self, request: Request) -> int:
-        """Carry a request as it is, or answer for the preview's health."""
+        """Forward a request unchanged, or check the preview's health."""
         if request.method == b"GET" and request.uri.partition(b"?")[0] == HEALTH:
             self._previews.check_health(request, self._host.session_id, self._host.port)
         else:

@@ -19,23 +19,24 @@ E_contra = TypeVar("E_contra", contravariant=True)
 
 
 class Resolver(Protocol):
-    """Knows where a preview's requests go; :class:`sandbox.routing.previews.Previews` is one."""
+    """Resolves a preview's destination; implemented by :class:`sandbox.routing.previews.Previews`."""
 
     def resolve(self, session_id: str) -> Destination | Deferred[Destination]:
-        """The registration and its target, at once where they are known.
+        """The registration and its target; synchronously when both are cached.
 
-        :raises SandboxError: when there is none, now or through the Deferred.
+        :raises SandboxError: when there is none, synchronously or through the Deferred.
         """
 
 
 class Admitted(NamedTuple):
-    """A request that access control lets through.
+    """The decision to admit a request.
 
-    :ivar section: the request's field section without the platform's credentials, its own where it has none.
-    :ivar target: the request's target without them; ``None``: as it came.
-    :ivar told: fields that tell the application who its user is; a client's own ones of that name never pass.
-    :ivar response_fields: fields that the response gets beside the application's own.
-    :ivar authorization: what the request leans on; access control itself breaks the request off when it ends.
+    :ivar section: the request's field section without the platform's credentials; unchanged where it has none.
+    :ivar target: the request's target without them; ``None``: unchanged.
+    :ivar told: fields that name the user to the application; a client's own fields of that name are removed.
+    :ivar response_fields: fields to add to the application's response.
+    :ivar authorization: the authorization that the request is attached to; access control aborts the request when it
+        ends.
     """
 
     section: bytes
@@ -49,27 +50,27 @@ AccessDecision = Admitted | Reply
 
 
 class Authorize(Protocol):
-    """Access control. It is asked before the registration is looked up, and before any upgrade."""
+    """Access control; called before the registration is looked up, and before any upgrade."""
 
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> AccessDecision | Deferred[AccessDecision]:
         """What the request passes as, or an answer of its own (a redirect that leaves a token behind).
 
-        :param prefix: what the preview's paths begin with, ``b""`` on a host of its own.
-        :raises SandboxError: to refuse, now or through the Deferred.
+        :param prefix: the prefix of the preview's paths; ``b""`` on its own host.
+        :raises SandboxError: to refuse, synchronously or through the Deferred.
         """
 
 
 class UpstreamRequest(NamedTuple):
-    """A request as it leaves for an application.
+    """A request as it is sent to an application.
 
-    :ivar head: its line and fields, as the application gets them.
-    :ivar rewriter: makes the application's addresses the browser's, in what comes back.
-    :ivar response_fields: fields of ours that the response gets beside the application's.
-    :ivar authorization: the right that the request is attached to until it is over. A WebSocket made of the request is
-        attached too, and is closed with 1008 when the authorization ends.
-    :ivar client: who sent it, where clients can be told apart (:func:`sandbox.policy.clients.client_of`).
-    :ivar verdict: what the application was told by, where its registration leaves that open: its answers may cast doubt
-        on it.
+    :ivar head: request line and fields for the application.
+    :ivar rewriter: translates the application's addresses in the response to those that the browser uses.
+    :ivar response_fields: fields to add to the application's response.
+    :ivar authorization: the authorization that the request is attached to until it ends. A WebSocket made of the
+        request is attached too, and is closed with 1008 when the authorization ends.
+    :ivar client: the client's address, where clients can be told apart (:func:`sandbox.policy.clients.client_of`).
+    :ivar verdict: the verdict that chose the Host of the request, with ``host: auto``; some responses mark it as due
+        again.
     """
 
     session_id: str
@@ -83,12 +84,12 @@ class UpstreamRequest(NamedTuple):
 
 
 class Upgrades(Protocol):
-    """Carries an upgraded connection."""
+    """Serves requests that offer an upgrade."""
 
     def __call__(self, request: Request, upstream_request: UpstreamRequest) -> None:
-        """Answer a request that offers ``Upgrade: websocket``; the offer is in ``upstream_request.head`` too.
+        """Respond to a request that offers ``Upgrade: websocket``; ``upstream_request.head`` offers it, too.
 
-        The request has no body, and :meth:`Request.expect_upgrade` has been called. Whoever takes it answers it, by
+        The request has no body, and :meth:`Request.expect_upgrade` was called. The callee responds, by
         :meth:`Request.upgrade` after a 101 or by a whole response, and sets :attr:`Request.on_disconnect`.
         """
 

@@ -1,4 +1,4 @@
-"""Errors on previews: a small page for a browser's navigation, JSON for everything else (contract section 1)."""
+"""Error responses on previews: a small page for a browser's navigation, JSON otherwise (contract section 1)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sandbox.net.log_context import on_behalf_of
 HTML = b"text/html; charset=utf-8"
 _SAFE = {b"GET", b"HEAD"}
 
-#: The header fields of a page of ours.
-# No script, style or image from elsewhere, and nobody may frame what says "not reachable" as if it were theirs.
+#: Header fields of every HTML page that the gateway makes.
+# The CSP blocks scripts, styles and images of other origins. It has no frame-ancestors: previews may be embedded.
 PAGE_FIELDS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"),
@@ -24,8 +24,8 @@ PAGE_FIELDS = (
     (b"x-content-type-options", b"nosniff"),
 )
 
-#: What happened and what a visitor can do, by code. Visitors rarely run the preview themselves: sessions and containers
-#: mean nothing to them. The contract's message stands below in small print, for the person who is asked for help.
+#: Title and advice of each error's page, by code. They avoid terms such as session and container, which visitors do not
+#: know. The contract's message is below in small print, for support.
 _WORDS = {
     "PREVIEW_NOT_REGISTERED": (
         "Nothing is shown at this address yet",
@@ -37,11 +37,11 @@ _WORDS = {
     ),
     "PREVIEW_BAD_ANSWER": (
         "The application does not answer with a web page",
-        "Trying again will hardly help. Tell the person who runs the application: what listens there is not HTTP.",
+        "Reloading is unlikely to help. Tell the person who runs the application: its port does not speak HTTP.",
     ),
     "PREVIEW_TIMEOUT": (
         "The application takes too long",
-        "It got your request and has not answered. Try again in a moment, or tell the person who runs it.",
+        "It received your request and has not answered. Try again in a moment, or tell the person who runs it.",
     ),
     "PREVIEW_REFUSED": ("This preview cannot be shown", "Ask the person who sent you here for another address."),
     "CONTAINER_NOT_RUNNING": (
@@ -66,12 +66,12 @@ _WORDS = {
     ),
     "TOKEN_INVALID": (
         "This link does not work",
-        "It may have been withdrawn, or a part of it got lost on the way. Ask the person who sent it for a new one.",
+        "It may have been revoked, or be incomplete. Ask the person who sent it for a new one.",
     ),
     "TOKEN_EXPIRED": ("This link has expired", "Ask the person who sent it for a new one."),
     "ACCESS_DENIED": (
         "This preview is private",
-        "You are not among those who may see it. Ask the person who sent you here for a link.",
+        "You do not have access to it. Ask the person who sent you here for a link.",
     ),
     "CROSS_ORIGIN": (
         "Another page asked for this",
@@ -88,8 +88,8 @@ _UNAVAILABLE = ("The service is not available right now", "Try again in a moment
 _REFUSED = ("This cannot be shown", "Check the address, or ask the person who gave it to you.")
 _LATER = "Try again in a moment."
 
-# After 1, 2, 4 and then every 8 seconds. Its tries are counted where a reload keeps them and the address does not show
-# them: the fragment is the application's.
+# Reloads after 1, 2, 4 and then every 8 seconds. The count is kept in the history's state, which survives a reload; the
+# URL's fragment belongs to the application.
 _RELOAD = (
     "<script>var s=history.state,n=s&&s.sandboxRetry|0;setTimeout(function(){"
     "history.replaceState(Object.assign({},s,{sandboxRetry:n+1}),'');location.reload()},"
@@ -114,8 +114,8 @@ small{{opacity:.7}}
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser is navigating: it says so itself in Sec-Fetch-Mode, a form that it sends included; older ones
-    are known by what they accept."""
+    """Whether the request is a browser's navigation, a submitted form included: by Sec-Fetch-Mode, or by Accept for
+    browsers that do not send it."""
     mode = request.known.get(b"sec-fetch-mode")
     if mode is not None:
         return mode == b"navigate"
@@ -123,7 +123,7 @@ def wants_page(request: Request) -> bool:
 
 
 def respond_error(request: Request, failure: Failure) -> None:
-    """Answer with what an error becomes; nothing happens when the client has left."""
+    """Send the response of an error; no-op when the client has disconnected."""
     with on_behalf_of(request.id, request.session_id):
         reply = reply_to(failure)
     if not request.gone:
@@ -131,7 +131,7 @@ def respond_error(request: Request, failure: Failure) -> None:
 
 
 def respond(request: Request, reply: Reply) -> None:
-    """Answer with an error reply, as a page or as JSON by who asks."""
+    """Send an error reply, as a page to a navigating browser and as JSON otherwise."""
     if wants_page(request):
         with_fields = attrs.evolve(reply, headers=reply.headers + PAGE_FIELDS)
         request.respond(with_fields, page(reply, again=request.method in _SAFE), HTML)
@@ -140,7 +140,7 @@ def respond(request: Request, reply: Reply) -> None:
 
 
 def words(status: int, code: str) -> tuple[str, str]:
-    """What an error is called for a visitor, and what a visitor can do about it."""
+    """Title and advice of an error's page."""
     if code in _WORDS:
         return _WORDS[code]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -149,9 +149,9 @@ def words(status: int, code: str) -> tuple[str, str]:
 
 
 def page(reply: Reply, again: bool = True) -> bytes:
-    """The page of an error reply. All that it shows is escaped, the message too: ids and words of others are in it.
+    """The HTML page of an error reply. Every value is escaped: the message may contain untrusted text.
 
-    :param again: whether it may ask again by itself: a form is not to be sent twice.
+    :param again: whether the page may reload itself; not after a form, which would be sent twice.
     """
     payload = reply.payload if isinstance(reply.payload, dict) else {}
     code, message = reply.error, str(payload.get("message", ""))

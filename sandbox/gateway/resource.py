@@ -1,4 +1,4 @@
-"""The resource that carries previews (contract section 5)."""
+"""The reverse proxy resource of previews (contract section 5)."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ NOT_FOUND = error_reply(404, "NOT_FOUND", "There is nothing here")
 
 @attrs.frozen(kw_only=True)
 class GatewayOptions:
-    """How previews are carried.
+    """Options of the reverse proxy.
 
-    :ivar trusted: the peers whose forwarding fields are kept.
-    :ivar health_timeout: seconds that a health check may take.
-    :ivar health_keep: seconds for which what it found is everybody's.
+    :ivar trusted: the proxies whose forwarding fields are believed.
+    :ivar health_timeout: seconds until a health check is cancelled.
+    :ivar health_keep: seconds for which the result of a health check is cached.
     :ivar continue_timeout: see :class:`sandbox.gateway.upstream.relay.Relay`.
     """
 
@@ -57,7 +57,7 @@ class GatewayOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> GatewayOptions:
-        """What the daemon was told."""
+        """The options in the daemon's settings."""
         return cls(
             trusted=TrustedProxies(settings.trusted_proxies),
             health_timeout=settings.preview_health_timeout,
@@ -66,11 +66,11 @@ class GatewayOptions:
 
 
 class PreviewResource(ReverseProxyResource):
-    """Everything below one path is a preview: ``<mount><session id>/<the application's own path>``.
+    """Forwards every request below one path: ``<mount><session id>/<the application's own path>``.
 
-    The base class fixes one host and reads from it with HTTP/1.0 and whole bodies in memory; of it stays the place in
-    the resource tree. Everything it does with a request is done here by streaming, from the target's raw bytes: a
-    leaf, so that no path segment is ever decoded or normalised on its way.
+    Of the base class, which has one fixed host and buffers whole bodies by HTTP/1.0, only the place in the resource
+    tree is used. This class streams instead. It is a leaf that works on the target's raw bytes, so that no path segment
+    is decoded or normalised.
 
     :param mount: with its slashes, such as ``b"/previews/"``.
     :param resolver: see :class:`sandbox.gateway.interfaces.Resolver`; the next two too.
@@ -109,13 +109,13 @@ class PreviewResource(ReverseProxyResource):
         self._public_health = public_health
         self._options = options or GatewayOptions()
         self._probes = Probes(pool, reactor, self._options.health_timeout, self._options.health_keep)
-        # Of those that send one section, all but the path is the same: what was made of it is, too.
+        # Requests with the same field section differ in the path only, so the fields made of it are cached.
         self._remember_way = lru_cache(REMEMBERED)(self._way)
-        # The session's prefix, its id, and the rest: nothing, or what begins with a slash or a question mark.
+        # The session's prefix, its id, and the rest: empty, or beginning with a slash or a question mark.
         self._route = re.compile(b"(" + re.escape(mount) + rb"([A-Za-z0-9_-]{1,64}))((?:[/?].*)?)")
 
     def render(self, request: Request) -> int:
-        """Carry a request, or answer it."""
+        """Forward a request, or respond to it."""
         route = self._route.fullmatch(request.uri)
         if route is None:
             respond(request, NOT_FOUND)
@@ -126,18 +126,17 @@ class PreviewResource(ReverseProxyResource):
         elif not self._path_form:
             respond(request, NOT_FOUND)
         elif not rest.startswith(b"/"):
-            # 308 keeps method and body, so it is right for every method.
+            # A 308 preserves method and body, so it suits every method.
             request.respond(Reply(308, None, ((b"location", prefix + b"/" + rest),)))
         else:
             self.carry(request, session_id.decode("ascii"), prefix)
         return NOT_DONE_YET
 
     def carry(self, request: Request, session_id: str, prefix: bytes, port: int | None = None) -> None:
-        """Carry a request to a session's preview.
+        """Forward a request to a session's preview.
 
-        :param prefix: what the request's target begins with before the application's own path; ``b""`` on a host of
-            the preview's own.
-        :param port: the port that such a host names, which has to be the registered one.
+        :param prefix: the target's prefix before the application's own path; ``b""`` on the preview's own host.
+        :param port: the port in the name of such a host; any other than the registered one is refused.
         """
         request.session_id = session_id
         try:
@@ -164,8 +163,7 @@ class PreviewResource(ReverseProxyResource):
             self._wait(request, found, lambda found: self._forward(request, prefix, port, passage, asked, found))
 
     def _wait(self, request: Request, waiting: Deferred[Any], then: Callable[[Any], None]) -> None:
-        """Do ``then`` with what is waited for; answer its errors."""
-        # Whoever hung up does not want to know any more.
+        """Call ``then`` with the result; respond to errors. Client disconnected: cancel ``waiting``."""
         request.on_disconnect = lambda _: waiting.cancel()
 
         def proceed(result: Any) -> None:
@@ -188,7 +186,7 @@ class PreviewResource(ReverseProxyResource):
         asked: bool,
         destination: Destination,
     ) -> None:
-        """:param asked: whether the application was asked for its Host, if that was to be done."""
+        """:param asked: whether a probe for the Host has been awaited already."""
         _check_port(destination.preview, port)
         upgrade = b"websocket" if wants_websocket(request) else None
         local, verdict = destination.preview.host is HostMode.LOCAL, None
@@ -197,7 +195,7 @@ class PreviewResource(ReverseProxyResource):
             if verdict.due and not asked:
                 waiting = self._hosts.ask(request.session_id, destination, by_path=bool(prefix))
                 if waiting is not None:
-                    # Where it goes may be somebody else's by then.
+                    # The destination may have changed meanwhile: resolve it again.
                     self._wait(request, waiting, lambda _: self._resolve(request, prefix, port, passage, True))
                     return
             local = verdict.found is HostMode.LOCAL
@@ -231,7 +229,7 @@ class PreviewResource(ReverseProxyResource):
         upgrade: bytes | None,
         minor: int,
     ) -> tuple[bytes, Rewriter]:
-        """What becomes of a request's fields on their way, and of the application's addresses on the way back."""
+        """The field lines for the application, and the rewriter of addresses in its response."""
         target = destination.target
         fields, known = read_section(section)
         way = forwarding_context(
@@ -256,7 +254,7 @@ class PreviewResource(ReverseProxyResource):
         self._upgrades(request, upstream_request)
 
     def check_health(self, request: Request, session_id: str, port: int | None = None) -> None:
-        """Answer whether a session's application does (contract section 7).
+        """Respond with the health of a session's application (contract section 7).
 
         :param port: see :meth:`carry`.
         """
@@ -270,7 +268,7 @@ class PreviewResource(ReverseProxyResource):
             _check_port(at.preview, port)
             status = await self._probes.check(session_id, at.target)
             if status == REFUSED:
-                # What listens there next may be another application.
+                # The next listener on the port may be another application.
                 at.verdicts.forget()
             payload = {"sessionId": session_id, "port": at.preview.port}
             if isinstance(status, int):
@@ -288,7 +286,7 @@ def _check_port(preview: Preview, port: int | None) -> None:
 
 
 def wants_websocket(request: Request) -> bool:
-    """Whether a request offers to become a WebSocket. Any other upgrade is ignored, as RFC 9110 section 7.8 allows."""
+    """Whether a request offers an upgrade to WebSocket. Other upgrades are ignored, as RFC 9110 section 7.8 allows."""
     known = request.known
     return (
         b"upgrade" in known

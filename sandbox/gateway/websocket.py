@@ -1,4 +1,4 @@
-"""WebSockets of previews: their opening handshake end to end, and every one that is open (docs/previews.md)."""
+"""WebSockets of previews: end-to-end opening handshake, and the set of open ones (docs/previews.md)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ SERVICE_RESTART = 1012  # IANA's registry of close codes
 
 @attrs.define
 class SocketCounters:
-    """What WebSockets have been and carried, for whoever publishes it.
+    """Counters of WebSockets, published as metrics.
 
-    :ivar from_browsers: bytes that came from browsers to those that are closed.
-    :ivar from_applications: the same from applications.
+    :ivar from_browsers: bytes received from browsers.
+    :ivar from_applications: bytes received from applications.
     """
 
     opened: int = 0
@@ -45,7 +45,7 @@ class SocketCounters:
 
 
 class WebSockets:
-    """Carries every request that offers to become a WebSocket; see :class:`sandbox.gateway.interfaces.Upgrades`.
+    """Serves every request that offers an upgrade to WebSocket; see :class:`sandbox.gateway.interfaces.Upgrades`.
 
     :param timing: see :class:`sandbox.gateway.bridge.Timing`.
     """
@@ -61,7 +61,7 @@ class WebSockets:
 
     @property
     def counters(self) -> SocketCounters:
-        """What they have been and carried by now."""
+        """Current counters, open WebSockets included."""
         counters = attrs.evolve(self._closed)
         for bridges in self._open.values():
             for bridge in bridges:
@@ -70,11 +70,11 @@ class WebSockets:
         return counters
 
     def __len__(self) -> int:
-        """WebSockets that are open."""
+        """Number of open WebSockets."""
         return sum(map(len, self._open.values()))
 
     def __call__(self, request: Request, upstream_request: UpstreamRequest) -> None:
-        """Check the client's handshake, then ask the application for its own."""
+        """Check the client's handshake, then forward it to the application."""
         try:
             key = check_request(request)
         except BadHandshake as refused:
@@ -85,10 +85,10 @@ class WebSockets:
     def open(
         self, request: Request, upstream_request: UpstreamRequest, upstream: Upstream, answer: bytes, rest: bytes
     ) -> None:
-        """Begin to carry a WebSocket.
+        """Start to relay a WebSocket.
 
         :param answer: the whole head of the 101 for the browser.
-        :param rest: what the application has sent behind its own.
+        :param rest: data that the application sent after its own 101.
         """
         session_id, authorization, request_id = upstream_request.session_id, upstream_request.authorization, request.id
         logged = True
@@ -105,7 +105,7 @@ class WebSockets:
         upstream.upgrade(bridge.application)
         request.send(answer)
         request.upgrade(bridge.browser)
-        # Where many open WebSockets, the log has the ends of those whose beginnings it has.
+        # Log the end of exactly those WebSockets whose beginning the rate-limited access log has.
         logged = request.logged
         bridge.open()
         if authorization is not None:
@@ -116,15 +116,15 @@ class WebSockets:
             bridge.close(SERVICE_RESTART, "Service restart")
 
     def drop_session(self, session_id: str, code: int = GOING_AWAY, reason: str = "The preview has ended") -> None:
-        """Close a session's WebSockets: it was stopped, or its container died."""
+        """Close a session's WebSockets: the session was stopped, or its container ended."""
         for bridge in list(self._open.get(session_id, ())):
             bridge.close(code, reason)
 
     def drain(self) -> Deferred[None]:
-        """Close every WebSocket because the daemon ends, and whatever opens from now on. Fires when none is left.
+        """Close every WebSocket before shutdown, and each that opens from now on. Fires when none is left.
 
-        It takes as long as a closing handshake may (:attr:`sandbox.gateway.bridge.Timing.close`) and at most twice that
-        for peers that read nothing.
+        This takes at most :attr:`sandbox.gateway.bridge.Timing.close` for the closing handshake, and twice that for
+        peers that do not read.
         """
         if self._drained is None:
             self._drained = Deferred()
@@ -158,7 +158,7 @@ class WebSockets:
 
 
 class Negotiation(Relay):
-    """The opening handshake between browser and application. Any answer but a 101 is relayed as what it is: HTTP."""
+    """The opening handshake between browser and application. Any response but a 101 is relayed as plain HTTP."""
 
     upgrading = True
 
@@ -177,18 +177,18 @@ class Negotiation(Relay):
         self._key = key
 
     def start(self) -> None:
-        """Ask, over a connection of its own: one that is going to last is no use to the pool."""
+        """Send the handshake over a new connection: an upgraded one never returns to the pool."""
         self._request.on_disconnect = self._client_lost
         self._connect()
 
     def responded(self, head: ResponseHead, framing: Framing) -> None:
-        """An answer that is no 101."""
+        """A response other than 101."""
         if self._outbound.verdict is not None and head.status in REFUSALS:
             self._refused_for(self._outbound.verdict)
         super().responded(head, framing)
 
     def _judge(self, verdict: HostVerdict, failure: Failure) -> None:
-        """Some refuse by closing the connection, or by a few words that are no HTTP."""
+        """Some applications refuse by closing the connection, or by a response that is not HTTP."""
         error = failure.value
         if isinstance(error, PreviewMisbehaved | PreviewUnreachable) and error.__cause__ is None:
             self._refused_for(verdict)
@@ -199,7 +199,7 @@ class Negotiation(Relay):
         verdict.refuse_socket(self._request.uri.partition(b"?")[0], self._outbound.rewriter.local)
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
-        """The application has said 101, so the browser gets one, with every field that is not about the connection."""
+        """The application sent a 101: relay it to the browser with every end-to-end field."""
         try:
             check_answer(head, self._key)
         except PreviewMisbehaved:

@@ -1,8 +1,8 @@
-"""What the gateway does as a WebSocket endpoint itself, by Autobahn: judge both opening handshakes, and speak.
+"""The gateway as a WebSocket endpoint: Autobahn validates both opening handshakes and encodes the gateway's own frames.
 
-Autobahn's protocols are run without a connection. They cannot own it: they would answer the browser with a
-subprotocol, extensions and fields of their own choice, where here the application's answer counts as it is, and they
-would have to understand every extension whose frames they carry. docs/architecture.md says more.
+Autobahn's protocols run without a connection. They cannot own it: they would choose subprotocol, extensions and fields
+for the browser themselves, where the application's response must be relayed unchanged, and they would have to
+understand every extension whose frames they relay. See docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from sandbox.protocols.http1.grammar import Line, ResponseHead
 _CLOSE, _PING = 8, 9
 #: Bytes of a control frame's payload, less a close code (RFC 6455 section 5.5).
 _MAX_REASON = 123
-# What Autobahn judges. Subprotocols, extensions and Origin are the application's to judge: the rest is not shown.
+# The fields that Autobahn validates. Subprotocols, extensions and Origin are left to the application.
 _REQUEST_FIELDS = frozenset({b"upgrade", b"connection", b"sec-websocket-version", b"sec-websocket-key"})
 _ANSWER_FIELDS = frozenset({b"upgrade", b"connection", b"sec-websocket-accept"})
-_UNNAMED = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104 - no address to listen on, none at all
+_UNNAMED = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104 - a placeholder, not an address to listen on
 
 
 class BadHandshake(Exception):
-    """A client's opening handshake that RFC 6455 section 4.2.1 forbids.
+    """A client's opening handshake violates RFC 6455 section 4.2.1.
 
-    :ivar reply: the refusal: 426 with the version that is spoken here for another one (section 4.4), else 400.
+    :ivar reply: the refusal: 426 with the supported version for an unsupported one (section 4.4), else 400.
     """
 
     def __init__(self, reply: Reply) -> None:
@@ -48,9 +48,9 @@ class BadHandshake(Exception):
 
 
 def check_request(request: Request) -> bytes:
-    """Judge a client's opening handshake; gives its key.
+    """Validate a client's opening handshake and return its key.
 
-    :raises BadHandshake: when it is none, or of another version of the protocol.
+    :raises BadHandshake: when it is invalid, or of another version of the protocol.
     """
     judge: _ServerJudge = _SERVER.buildProtocol(None)
     judge.makeConnection(_Nowhere())  # type: ignore[no-untyped-call]
@@ -62,9 +62,9 @@ def check_request(request: Request) -> bytes:
 
 
 def check_answer(head: ResponseHead, key: bytes) -> None:
-    """Judge an application's 101 (RFC 6455 section 4.1, from "Once the client's opening handshake has been sent").
+    """Validate an application's 101 (RFC 6455 section 4.1, from "Once the client's opening handshake has been sent").
 
-    :param key: what :func:`check_request` gave.
+    :param key: the result of :func:`check_request`.
     :raises PreviewMisbehaved: when it does not complete the handshake.
     """
     judge: _ClientJudge = _CLIENT.buildProtocol(None)
@@ -76,16 +76,16 @@ def check_answer(head: ResponseHead, key: bytes) -> None:
 
 
 def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
-    """A Close frame; a reason that is too long for a control frame is cut between two characters.
+    """A Close frame; a reason too long for a control frame is truncated between two characters.
 
-    :param masked: as every frame towards an application is (RFC 6455 section 5.3).
+    :param masked: whether to mask it, as every frame to an application must be (RFC 6455 section 5.3).
     """
     payload = code.to_bytes(2, "big") + encode_truncate(reason, _MAX_REASON)
     return _frame(_CLIENT if masked else _SERVER, _CLOSE, payload)
 
 
 def ping_frame(payload: bytes) -> bytes:
-    """A Ping towards a browser.
+    """A Ping frame to a browser.
 
     :param payload: at most 125 bytes.
     """
@@ -105,12 +105,12 @@ def _head(line: bytes, fields: Sequence[Line], shown: frozenset[bytes]) -> bytes
 
 
 class _ServerJudge(WebSocketServerProtocol):
-    """Stops where it would answer."""
+    """Validates a handshake and stops before it would respond."""
 
     refusal: Reply | None = None
 
     def onConnect(self, request: Any) -> Any:
-        return Deferred()  # Whether it is accepted, the application says.
+        return Deferred()  # Never fires: the application decides whether to accept.
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         message = f"The WebSocket handshake is refused: {reason[:200]}"
@@ -122,7 +122,7 @@ class _ServerJudge(WebSocketServerProtocol):
 
 
 class _ClientJudge(WebSocketClientProtocol):
-    """Reads an answer without having asked."""
+    """Validates a response without having sent a request."""
 
     def startHandshake(self) -> None:
         pass
@@ -132,7 +132,7 @@ class _ClientJudge(WebSocketClientProtocol):
 
 
 class _Nowhere:
-    """A transport that leads nowhere and keeps what is written."""
+    """A transport without a connection that records what is written."""
 
     written = b""
 
@@ -150,7 +150,7 @@ class _Nowhere:
 
 
 def _factory(kind: Any, protocol: type[WebSocketProtocol], **options: Any) -> Any:
-    factory = kind(reactor=Clock())  # never asked: without the timeout there are no timers
+    factory = kind(reactor=Clock())  # unused: without the handshake timeout there are no timers
     factory.protocol = protocol
     factory.setProtocolOptions(openHandshakeTimeout=0, **options)
     return factory

@@ -1,4 +1,4 @@
-"""A connection to an application in a container: one request at a time, answers read strictly (RFC 9112)."""
+"""A connection to an application in a container: one request at a time, responses parsed strictly (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from sandbox.protocols.http1.grammar import Fields, Malformed, ResponseHead, has
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 500
-#: 1xx responses before the final one; Go's limit on them was a late fix too.
+#: Maximum number of 1xx responses before the final one.
 MAX_INTERIM = 32
-# Chunks of a body that are taken at once: about half a millisecond's work when they are tiny.
+# Chunks of a body that are decoded in one turn of the reactor: about half a millisecond's work when they are tiny.
 _CHUNKS = 256
 
 
@@ -39,9 +39,9 @@ class Upstream(Protocol):
     """One connection, which the pool hands from request to request.
 
     :ivar reused: whether it has carried a request before.
-    :ivar untouched: whether not a byte of a response to the current request has come.
-    :ivar closing: whether it is we who close it: it took too long, or what it leads to is to be reached no more.
-    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`: of an idle connection its end, else the answer's.
+    :ivar untouched: whether no byte of a response to the current request was received.
+    :ivar closing: whether this side closes it: after a timeout, or because its destination was dropped.
+    :ivar deadline: see :class:`sandbox.net.deadlines.Deadlines`: idle timeout, or response timeout during a request.
     """
 
     deadline = NEVER
@@ -62,44 +62,44 @@ class Upstream(Protocol):
     def __init__(self, pool: PoolCallbacks[Upstream]) -> None:
         self._pool = pool
 
-    # What the pool and the exchange do with it.
+    # Called by the pool and the exchange.
 
     def begin(self, exchange: Exchange, data: bytes) -> None:
-        """Send a request's head, and have its response told to ``exchange``."""
+        """Send a request's head; ``exchange`` receives the response."""
         self._exchange = exchange
         self.untouched = True
         self.deadline = self._pool.response_deadline()
         write_coalescing.write(self.transport, data)
 
     def send(self, data: bytes) -> None:
-        """Send a piece of the request's body; the time for the answer begins anew."""
+        """Send a piece of the request's body and restart the response timeout."""
         if self._head is None:
             self.deadline = self._pool.response_deadline()
         write_coalescing.write(self.transport, data)
 
     def abandon(self) -> None:
-        """Nobody waits for the response any more: close at once."""
+        """Discard the response and close at once."""
         self._exchange = None
         self.abort()
 
     def abort(self) -> None:
-        """Close at once; whoever waits is told that it broke."""
+        """Close at once; :meth:`Exchange.broken` of a current exchange is called."""
         self._pool.forget(self)
         self.closing = True
         self._close_intake()
         self.transport.abortConnection()
 
     def pause(self) -> None:
-        """Read no more of the response until :meth:`resume`."""
+        """Stop reading the response until :meth:`resume`."""
         self._made_intake().pause()
 
     def resume(self) -> None:
-        """Read the response again."""
+        """Continue to read the response."""
         if self._intake is not None:
             self._intake.resume()
 
     def stale(self) -> bool:
-        """Whether the other end has closed it, or spoken out of turn, though the reactor has not told us yet."""
+        """Whether the peer has closed it or sent data out of turn, which the reactor has not reported yet."""
         try:
             self.transport.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -109,12 +109,12 @@ class Upstream(Protocol):
         return True
 
     def upgrade(self, protocol: IProtocol) -> None:
-        """Give the connection to ``protocol`` after a 101. The pool goes on to count it until it is closed."""
+        """Hand the connection over to ``protocol`` after a 101. The pool counts it until it is closed."""
         self._exchange = None
         self.deadline = NEVER
         hand_over(self, protocol)
 
-    # From the transport.
+    # Called by the transport.
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -122,7 +122,7 @@ class Upstream(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._exchange is None:
-            # An answer to nothing: whatever it is, it must not become the answer to the next request.
+            # Data without a request must not become the response to the next one.
             self.abort()
             return
         self.untouched = False
@@ -149,7 +149,7 @@ class Upstream(Protocol):
             self._break(PreviewUnreachable())
 
     def expired(self, now: float) -> None:
-        """Idle for long enough, or too slow to answer."""
+        """The idle timeout or the response timeout has elapsed."""
         if self._exchange is not None:
             self._fail(PreviewTimedOut())
         else:
@@ -158,7 +158,7 @@ class Upstream(Protocol):
     # Reading.
 
     def _read_heads(self, data: bytes) -> None:
-        """Read heads up to the final one, and what came of its body."""
+        """Parse heads up to the final one, then the first part of its body."""
         if self._buffer:
             data = self._buffer + data
         while self._exchange is not None:
@@ -238,7 +238,7 @@ class Upstream(Protocol):
             exchange.received([data] if data else [], None)
 
     def _catch_up(self) -> None:
-        """Go on with the chunks that were read and left."""
+        """Decode the chunks that were left for a later turn of the reactor."""
         if self._exchange is not None and self._decoder is not None:
             try:
                 self._read_body(b"")
@@ -257,7 +257,7 @@ class Upstream(Protocol):
     # Ends.
 
     def _end(self, pieces: list[bytes], trailers: Fields, rest: bytes = b"") -> None:
-        """The response is complete. The connection goes back before the next request can ask for one."""
+        """The response is complete: release the connection first, so that the next request can take it."""
         exchange, head = self._exchange, self._head
         assert exchange is not None
         assert head is not None

@@ -1,4 +1,4 @@
-"""Connections to applications, kept alive between requests."""
+"""Connection pool to applications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sandbox.settings import Settings
 
 @attrs.define
 class PoolCounters:
-    """What the pool has done, for whoever publishes it."""
+    """Counters of the pool, published as metrics."""
 
     opened: int = 0
     reused: int = 0
@@ -30,8 +30,8 @@ class PoolCounters:
 class Pool:
     """Every connection to every application. The state decides (:mod:`sandbox.policy.pooling`); this does the I/O.
 
-    :param connect_timeout: seconds until an application that does not take a connection counts as unreachable.
-    :param response_timeout: seconds until one that took a request must have begun to answer; 0 for ever.
+    :param connect_timeout: seconds until a connection attempt fails as unreachable.
+    :param response_timeout: seconds from a request to the head of its response; 0 disables the timeout.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Pool:
 
     @classmethod
     def of(cls, reactor: IReactorTCP, deadlines: Deadlines, settings: Settings) -> Pool:
-        """A pool as the daemon was told."""
+        """A pool with the limits in the daemon's settings."""
         limits = PoolLimits(
             open=settings.preview_connections,
             idle=settings.preview_idle_connections,
@@ -72,16 +72,16 @@ class Pool:
         )
 
     def __len__(self) -> int:
-        """Connections that exist, those included that are being closed."""
+        """Number of connections, including those that are being opened or closed."""
         return len(self._open) + len(self._connecting)
 
     @property
     def idle(self) -> int:
-        """Connections that wait for a request."""
+        """Number of idle connections."""
         return self._state.idle_count
 
     def take(self, session_id: str, target: Target, client: str | None = None) -> Upstream | None:
-        """An idle connection to ``target``, now the caller's, or ``None``.
+        """Take an idle connection to ``target``; ``None`` when there is none. The caller owns it.
 
         :param client: see :meth:`sandbox.policy.pooling.PoolState.take`.
         """
@@ -94,12 +94,12 @@ class Pool:
     def connect(
         self, session_id: str, target: Target, client: str | None = None, *, counted: bool = True
     ) -> Deferred[Upstream]:
-        """A new connection to ``target``, the caller's. Cancelling gives it up.
+        """Open a connection to ``target``. The caller owns it; cancelling stops the attempt.
 
         :param client: see :meth:`sandbox.policy.pooling.PoolState.take`.
-        :param counted: whether it needs room among the session's connections, and takes some.
-        :raises Overloaded: when the session, or the client, has too many.
-        :raises PreviewUnreachable: when the application does not take it.
+        :param counted: whether it counts against the session's connection limit.
+        :raises Overloaded: when the session, or the client, has too many connections.
+        :raises PreviewUnreachable: when the application does not accept it.
         """
         if self._closed is not None:
             return fail(PreviewUnreachable())
@@ -117,7 +117,7 @@ class Pool:
         return attempt.connected
 
     def release(self, upstream: Upstream) -> None:
-        """The caller's request is over and the connection can carry another one."""
+        """Return a connection that can carry another request."""
         now = self._deadlines.seconds()
         upstream.deadline = now + self._limits.idle_seconds
         surplus = self._state.release(upstream, now)
@@ -125,32 +125,32 @@ class Pool:
             surplus.abort()
 
     def drop_session(self, session_id: str) -> None:
-        """Close a session's idle connections and break what is under way over the others, at once."""
+        """Close a session's connections at once, aborting requests in progress."""
         self._drop(self._state.of_session(session_id))
 
     def close(self) -> Deferred[None]:
-        """Drop everything and open nothing more. Fires when the last connection is gone."""
+        """Close every connection and refuse new ones. Fires when the last connection is closed."""
         if self._closed is None:
             self._closed = Deferred()
             self._drop(self._state.all())
             self._check_closed()
         return self._closed
 
-    # What connections tell.
+    # Calls from connections.
 
     def response_deadline(self) -> float:
-        """When an application that is asked now must have begun to answer."""
+        """Deadline for the response to a request that is sent now."""
         return self._deadlines.seconds() + self._response_timeout if self._response_timeout else NEVER
 
     def connected(self, upstream: Upstream) -> None:
-        """The connection is there."""
+        """A connection was established."""
         self.counters.opened += 1
         self._open.add(upstream)
         self._deadlines.add(upstream)
         self._connecting.pop(upstream).connected.callback(upstream)
 
     def failed(self, upstream: Upstream, reason: Failure) -> None:
-        """The connection could not be made."""
+        """A connection attempt failed."""
         self.counters.failed += 1
         self._state.remove(upstream)
         error = PreviewUnreachable()
@@ -159,11 +159,11 @@ class Pool:
         self._check_closed()
 
     def forget(self, upstream: Upstream) -> None:
-        """It is being closed, and carries nothing more."""
+        """A connection is being closed; it is no longer handed out."""
         self._state.remove(upstream)
 
     def lost(self, upstream: Upstream) -> None:
-        """It is closed."""
+        """A connection is closed."""
         self._state.remove(upstream)
         self._open.discard(upstream)
         self._deadlines.discard(upstream)
@@ -187,7 +187,7 @@ def _key(target: Target) -> Key:
 
 
 class _Attempt(ClientFactory):
-    """One attempt to connect.
+    """One connection attempt.
 
     :ivar connected: fires with the connection; cancelling it stops the attempt.
     """
@@ -201,7 +201,7 @@ class _Attempt(ClientFactory):
         self.connected: Deferred[Upstream] = Deferred(lambda _: self.stop())
 
     def stop(self) -> None:
-        """Give up."""
+        """Cancel the attempt."""
         self.connector.disconnect()
 
     def buildProtocol(self, addr: IAddress | None) -> Upstream:

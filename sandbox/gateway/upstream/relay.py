@@ -1,4 +1,4 @@
-"""One request carried to an application and its response carried back, both as streams."""
+"""Streams one request to an application and its response back to the client."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 # The end of a head, by the minor version of the application's own.
 _END = [b"Via: %b\r\n\r\n" % via for via in VIA]
 _CHUNKED_END = [b"Transfer-Encoding: chunked\r\n" + end for end in _END]
-# RFC 9110 section 9.2.2: what may be sent again on a new connection when a reused one died before it answered.
+# RFC 9110 section 9.2.2: methods that may be retried when a reused connection closed before the response.
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 
 @attrs.frozen
 class Upload:
-    """The producer of an upload: pauses the client while the application does not read."""
+    """The producer of an upload: back-pressure from the application pauses the client."""
 
     request: Request
 
@@ -48,17 +48,17 @@ class Upload:
         self.request.resume_body()
 
     def stopProducing(self) -> None:
-        """The application's connection is lost: its exchange hears of that by itself."""
+        """The application's connection is lost; :meth:`Relay.broken` handles it."""
 
 
 class Relay:
-    """One exchange between a client and an application. It lives until both sides are done or one is lost.
+    """One exchange between a client and an application. It ends when both sides are done or one is lost.
 
-    :param continue_timeout: seconds to wait for the application's ``100 Continue`` before we say it ourselves, for
-        applications that know no Expect (RFC 9110 section 10.1.1; Go's ``ExpectContinueTimeout``).
+    :param continue_timeout: seconds to wait for the application's ``100 Continue`` before the gateway sends its own,
+        for applications that ignore Expect (RFC 9110 section 10.1.1; Go's ``ExpectContinueTimeout``).
     """
 
-    # The client side's answer when it is written: None until then.
+    # Defaults are class attributes: most exchanges leave most of them as they are.
     _chunked = False
     _known: Mapping[bytes, bytes] = {}
     _until_close = False
@@ -90,7 +90,7 @@ class Relay:
         self.method = request.method
 
     def start(self) -> None:
-        """Find a connection and send the request over it."""
+        """Take or open a connection and send the request."""
         self._request.on_disconnect = self._client_lost
         if self._retried:
             self._connect()
@@ -100,7 +100,7 @@ class Relay:
         while (
             upstream := self._pool.take(upstream_request.session_id, upstream_request.target, upstream_request.client)
         ) is not None:
-            # What must not be sent twice goes only where the other end was there a moment ago.
+            # A request that must not be retried is sent only on a connection that the peer has not closed.
             if replayable or not upstream.stale():
                 self._send(upstream)
                 return
@@ -182,7 +182,7 @@ class Relay:
             waiting = self._continue_timer is not None and self._continue_timer.active
             self._stop_waiting_to_continue()
             if not waiting:
-                return  # Said already, or never asked for.
+                return  # The gateway sent its own, or the client did not expect one.
         lines = response_lines(head, NO_BODY, self._outbound.rewriter, chunked=False)
         self._request.send_interim(head.line + lines + b"\r\n")
 
@@ -211,13 +211,13 @@ class Relay:
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
         if trailers is not None:
-            # The connection is the pool's again.
+            # The pool owns the connection again.
             self._stop_uploading()
             self._upstream = None
         written, self._pending = self._pending, []
         if self._chunked:
             if pieces:
-                # Those of one read as one: an application that sends a byte a chunk has them all sent on by themselves.
+                # The pieces of one read are sent as one chunk, so that tiny chunks are not relayed one by one.
                 written += [b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"]
             if trailers is not None:
                 written.append(last_chunk(relayed_trailers(trailers, self._known)))
@@ -236,8 +236,8 @@ class Relay:
         upstream, self._upstream = self._upstream, None
         if self._over or upstream is None:
             return
-        # Only one that the application closed is stale. From one that was too slow the request was taken, and to one
-        # that we close nothing is to be sent.
+        # Retry only when the application closed a reused connection. After a timeout it may have taken the request, and
+        # a connection that we close has lost its destination.
         stale = upstream.reused and upstream.untouched and not upstream.closing
         if stale and self._replayable() and not self._retried:
             self._retried = True
@@ -247,20 +247,20 @@ class Relay:
         else:
             self._refuse(Failure(error))
 
-    # The client's side as the consumer of the response.
+    # Producer of the response, for the client's connection.
 
     def pauseProducing(self) -> None:
-        """The client does not keep up."""
+        """Back-pressure: the client reads too slowly."""
         if self._upstream is not None:
             self._upstream.pause()
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         if self._upstream is not None:
             self._upstream.resume()
 
     def stopProducing(self) -> None:
-        """It left; :meth:`_client_lost` hears of that."""
+        """The client disconnected; :meth:`_client_lost` handles it."""
 
     # Ends.
 
@@ -271,7 +271,7 @@ class Relay:
         self._request.complete()
 
     def _abort(self) -> None:
-        """Break the response off, visibly: a body that ends with the connection must end with a reset."""
+        """Abort the response. A body that is delimited by the connection's end needs a reset, or it looks complete."""
         self._over = True
         self._stop_waiting_to_continue()
         self._request.abort(reset=self._until_close)
@@ -284,7 +284,7 @@ class Relay:
         respond_error(self._request, failure)
 
     def _judge(self, verdict: HostVerdict, failure: Failure) -> None:
-        """What an answer that did not come says of what the application takes."""
+        """Update the verdict on the Host after a request without a response."""
         if failure.check(PreviewUnreachable):
             verdict.forget()
 
