@@ -1,1 +1,1 @@
-"""Preview addresses, their destinations and access; live authorizations."""
+"""Preview registry, destinations, access control and live authorizations."""

@@ -1,4 +1,4 @@
-"""Who may see a preview now: tokens, owners and links, each asked for once and remembered for a while."""
+"""Access control of previews: verifies tokens, and caches owners and links for a limited time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from sandbox.routing.authorizations import Authorization, Authorizations
 from sandbox.routing.verified_tokens import VerifiedTokenCache
 from sandbox.stores.interface import IStore
 
-#: Seconds that a token which names no end opens a preview for, once it is exchanged for a cookie.
+#: Lifetime in seconds of a cookie's authorization when the exchanged token has no expiry.
 LONGEST = 86_400
 
 
 class Keys:
-    """Everything that verifies or signs, each with a key of its own.
+    """The verifier of tokens and the signers of links and cookies, each with its own derived key.
 
-    :param jwt_secrets: the platform's secrets, newest first; where there is none, no JWT is genuine.
-    :param spare: what links and cookies are signed with where there is none: random, so that they end with the daemon,
-        as registrations do.
-    :raises ValueError: for a secret that is a public key.
+    :param jwt_secrets: the platform's secrets, newest first; without any, no JWT is genuine.
+    :param spare: signs links and cookies when there is no secret: random, so that they end with the daemon, as
+        registrations do.
+    :raises ValueError: when a secret is a public key.
     """
 
     def __init__(self, jwt_secrets: Sequence[bytes], spare: bytes) -> None:
@@ -53,16 +53,16 @@ class Keys:
 
 @attrs.define(kw_only=True)
 class Grant:
-    """That a request may pass.
+    """The permission for a request.
 
-    :ivar user_id: whom to name to the application, if anybody.
-    :ivar holder: whose credential it was; ``None`` where everybody may see.
-    :ivar credential: what was accepted.
-    :ivar consumed: the texts of the request's tokens that are ours, accepted or not: none may reach the container.
-    :ivar authorization: what the request leans on; ``None`` where everybody may see.
-    :ivar until: the clock's time up to which what is remembered of owner and link holds.
-    :ivar ends: the wall clock's time at which the credential ends, or its cookie is due.
-    :ivar epoch: what has changed before; see :meth:`Access.holds`.
+    :ivar user_id: the user id to forward to the application, if any.
+    :ivar holder: the holder of the accepted credential; ``None`` on a public preview.
+    :ivar credential: the accepted credential.
+    :ivar consumed: the platform's tokens in the request, accepted or not: none may reach the container.
+    :ivar authorization: the authorization to attach the request to; ``None`` on a public preview.
+    :ivar until: the clock's time at which the cached owner or link expires.
+    :ivar ends: the wall clock's time at which the credential expires or its cookie is due for renewal.
+    :ivar epoch: the number of invalidations before; see :meth:`Access.holds`.
     """
 
     user_id: str | None = None
@@ -76,16 +76,16 @@ class Grant:
 
 
 class Access:
-    """Grants and refuses (contract section 6).
+    """Admits or refuses requests to previews (contract section 6).
 
-    What follows from remembered answers holds until these are too old, also while the database is away. What would need
-    the database then is refused with ``AccessUnavailable``: the door stays shut.
+    Cached entries are valid until they expire, even while the database is unavailable. A cache miss during that time is
+    refused with ``AccessUnavailable``: access control fails closed.
 
-    :param leeway: seconds by which the platform's clock may differ from ours.
-    :param keep: seconds that an owner or a link is remembered.
-    :param keep_nothing: seconds that it is remembered that there is none.
-    :param cookie_lifetime: seconds that a cookie lasts unless it is used.
-    :param limit: how many tokens, cookies, owners and links are remembered, each.
+    :param leeway: tolerated clock skew of the platform, in seconds.
+    :param keep: seconds for which an owner or a link is cached.
+    :param keep_nothing: seconds for which its absence is cached.
+    :param cookie_lifetime: lifetime in seconds of a cookie that is not renewed.
+    :param limit: maximum number of cached tokens, cookies, owners and links, each.
     :param now: the wall clock, in seconds since the epoch.
     """
 
@@ -117,7 +117,7 @@ class Access:
             keep_nothing=keep_nothing,
             limit=limit,
         )
-        # By session and link: a token is bound to both.
+        # Keyed by session and link: a token is bound to both.
         self._links: ReadThroughCache[tuple[str, str], Link] = ReadThroughCache(
             clock,
             lambda key: store.read("get_link", lambda tx: tx.links.get(key[1])),
@@ -128,16 +128,16 @@ class Access:
         self._authorizations = Authorizations(now)
 
     def admit(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant | Deferred[Grant]:
-        """Admit a request, at once when all that it takes is remembered.
+        """Admit a request; synchronously when everything needed is cached.
 
-        The first credential that is good counts. When none is, the first one's refusal is the answer.
+        The first valid credential counts. When there is none, the first credential's refusal is raised.
 
-        :raises TokenRejected: when nothing is presented, or nothing that is valid now.
-        :raises AccessDenied: when it is valid, but not for this session.
-        :raises AccessUnavailable: when the database does not answer.
+        :raises TokenRejected: when the request has no credential, or none that is valid now.
+        :raises AccessDenied: when the credential is valid, but not for this session.
+        :raises AccessUnavailable: when the database is unavailable.
         """
         if mode is Mode.PUBLIC:
-            # Nobody is asked, and still the platform's tokens are not for the container to see.
+            # No credential is required, but the platform's tokens must not reach the container.
             ours = [credential.text for credential in credentials if self._read(session_id, credential) is not None]
             return Grant(consumed=ours, epoch=self._epoch)
         try:
@@ -146,11 +146,11 @@ class Access:
             return Deferred.fromCoroutine(self._decide_later(unknown, session_id, mode, credentials))
 
     def holds(self, grant: Grant) -> bool:
-        """Whether the same credentials would get the same grant again. It may be used again then, by any number."""
+        """Whether the same credentials would get the same grant again, so that requests may share it."""
         return grant.epoch == self._epoch and self._seconds() < grant.until and self._now() < grant.ends
 
     def cookie_for(self, session_id: str, holder: Holder) -> tuple[str, int] | None:
-        """The cookie to hand to a holder's browser, and its lifetime in seconds; ``None`` while it has a good one."""
+        """A new cookie for a holder, and its lifetime in seconds; ``None`` while the present one is fresh."""
         now = int(self._now())
         ends = int(min(holder.ends if holder.ends is not None else now + LONGEST, now + LONGEST))
         expires = min(now + self._cookie_lifetime, ends)
@@ -163,35 +163,35 @@ class Access:
         return write_cookie(self._keys.cookies, cookie), expires - now
 
     def link_token(self, link: Link) -> str:
-        """The token that a link's URL carries."""
+        """The token in a link's URL."""
         return write_link(self._keys.links, LinkToken(link.session_id, link.id, int(link.expires_at.timestamp())))
 
     def session_changed(self, session_id: str) -> None:
-        """Forget all about a session, and end all that was let into its preview: it was just made, or deleted."""
+        """A session was created or deleted: invalidate its cache entries and end its authorizations."""
         self._epoch += 1
         self._owners.forget(session_id)
         self._links.forget_where(lambda key: key[0] == session_id)
         self._authorizations.end_session(session_id)
 
     def link_revoked(self, session_id: str, link_id: str) -> None:
-        """Forget a link, and end all that it let in."""
+        """A link was revoked: invalidate its cache entry and end its authorizations."""
         self._epoch += 1
         self._links.forget((session_id, link_id))
         self._authorizations.end_link(session_id, link_id)
 
     def use_secrets(self, secrets: Sequence[bytes]) -> None:
-        """Verify and sign with other secrets of the platform's from now on."""
+        """Replace the platform's secrets."""
         self.use_keys(Keys(secrets, self._keys.spare))
 
     def use_keys(self, keys: Keys) -> None:
-        """Verify and sign with other keys from now on; what an old secret let in ends when that is not among them."""
+        """Replace the keys. When a secret is dropped, every authorization ends."""
         dropped = self._keys.secrets - keys.secrets
         self._keys = keys
         self._epoch += 1
         self._tokens.clear()
         self._cookies.clear()
         if dropped:
-            # Which of them let in whom is not remembered. Those who still may come back.
+            # The secret behind an authorization is not recorded. Clients with a valid credential reconnect.
             self._authorizations.end_all()
 
     def end_expired(self) -> None:
@@ -199,7 +199,7 @@ class Access:
         self._authorizations.end_expired()
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
-        """:raises CacheMiss: when an answer is not at hand."""
+        """:raises CacheMiss: when an owner or a link is not cached."""
         grant = Grant(epoch=self._epoch)
         consumed: list[bytes] = []
         refusal: SandboxError | None = None
@@ -238,7 +238,7 @@ class Access:
                 unknown = another
 
     def _read(self, session_id: str, credential: Credential) -> Holder | SandboxError | None:
-        """Whom a credential speaks for, or why it does not any more; ``None`` when it is none of ours."""
+        """The holder of a credential, or why it is refused; ``None`` when it is not one of the platform's."""
         if credential.place is Place.COOKIE:
             return self._read_cookie(session_id, credential)
         if credential.place is Place.QUERY and (link := read_link(self._keys.links, credential.text)) is not None:
@@ -285,14 +285,14 @@ class Access:
         return admit_link(mode, session_id, link, owner, self._now())
 
     def _kept(self, session_id: str, mode: Mode, holder: Holder) -> float:
-        """Seconds until an answer that a holder was admitted by is too old."""
+        """Seconds until a cache entry expires that a holder was admitted by."""
         times = [] if holder.link_id is None else [self._links.left((session_id, holder.link_id))]
         if holder.link_id is None or mode is Mode.OWNER:
             times.append(self._owners.left(session_id))
         return min(times)
 
     def _steady_until(self, holder: Holder) -> float:
-        """When a holder is treated otherwise than now, by the wall clock: it ends, or its cookie is due."""
+        """The wall clock's time until which the decision on a holder is stable: its end, or its cookie's renewal."""
         times = [math.inf if holder.ends is None else holder.ends]
         if holder.cookie is not None:
             last = holder.cookie.expires == holder.cookie.ends

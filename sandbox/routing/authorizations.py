@@ -1,4 +1,4 @@
-"""What open connections lean on: each ends with the token, link or session that let it in."""
+"""Live authorizations: open connections end with the token, link or session that admitted them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ LOOK = 1.0
 
 @attrs.define(eq=False)
 class Authorization:
-    """The right to go on, of every request and socket that one credential let in.
+    """The authorization of every request and WebSocket that one credential admitted.
 
-    :ivar ends: when it ends by itself, in seconds since the epoch; ``None`` for never.
-    :ivar ended: whether it has ended; it does not come back.
+    :ivar ends: expiry, in seconds since the epoch; ``None`` for never.
+    :ivar ended: whether it has ended, which is final.
+    :ivar watched: whether its expiry is checked: something was attached since the last check.
     """
 
     session_id: str
@@ -30,7 +31,7 @@ class Authorization:
     _leaning: set[Callable[[], None]] = attrs.field(factory=set)
 
     def attach(self, end: Callable[[], None]) -> None:
-        """Have ``end`` called when it ends, at once when it has; whoever leans calls :meth:`leave` when it is over."""
+        """Call ``end`` when the authorization ends, at once when it has. The caller detaches when it is done."""
         if self.ended:
             end()
             return
@@ -39,25 +40,25 @@ class Authorization:
             self._all.watch(self)
 
     def detach(self, end: Callable[[], None]) -> None:
-        """Lean no longer; nothing happens the second time."""
+        """Remove a callback of :meth:`attach`; idempotent."""
         self._leaning.discard(end)
 
     def end(self) -> None:
-        """End it, whatever the time."""
+        """End it now and call every attached callback."""
         self.ended = True
         while self._leaning:
             try:
                 self._leaning.pop()()
             except Exception:
-                # The others must end all the same.
-                _log.failure("cannot end what leaned on an authorization of session={session}", session=self.session_id)
+                # Call the other callbacks all the same.
+                _log.failure("callback of an ended authorization failed session={session}", session=self.session_id)
 
     def __len__(self) -> int:
         return len(self._leaning)
 
 
 class Authorizations:
-    """Every authorization that something leans on now.
+    """Every authorization with attached callbacks.
 
     :param now: the wall clock, in seconds since the epoch.
     """
@@ -67,28 +68,28 @@ class Authorizations:
         self._watched: dict[str, set[Authorization]] = {}
 
     def make(self, session_id: str, link_id: str | None, ends: float | None) -> Authorization:
-        """An authorization, to be watched as soon as something leans on it."""
+        """Create an authorization; it is watched from its first callback on."""
         return Authorization(session_id, link_id, ends, self)
 
     def watch(self, authorization: Authorization) -> None:
-        """Begin to watch one that something leans on."""
+        """Start to check the expiry of an authorization."""
         authorization.watched = True
         self._watched.setdefault(authorization.session_id, set()).add(authorization)
 
     def end_link(self, session_id: str, link_id: str) -> None:
-        """End all that a link let in: it was revoked."""
+        """A link was revoked: end its authorizations."""
         self._end(each for each in self._watched.get(session_id, ()) if each.link_id == link_id)
 
     def end_session(self, session_id: str) -> None:
-        """End all that was let into a session's preview: it was deleted."""
+        """A session was created or deleted: end its authorizations."""
         self._end(self._watched.get(session_id, ()))
 
     def end_all(self) -> None:
-        """End all that was let in by whomever."""
+        """End every authorization."""
         self._end(authorization for watched in self._watched.values() for authorization in watched)
 
     def __len__(self) -> int:
-        """How much leans on all of them."""
+        """Number of attached callbacks."""
         return sum(len(authorization) for watched in self._watched.values() for authorization in watched)
 
     def end_expired(self) -> None:
@@ -101,7 +102,7 @@ class Authorizations:
                 self._forget(authorization)
 
     def _end(self, authorizations: Iterable[Authorization]) -> None:
-        # One that ends may make another begin.
+        # A copy: a callback may make or watch another authorization.
         for authorization in list(authorizations):
             authorization.end()
 

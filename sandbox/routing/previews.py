@@ -1,4 +1,4 @@
-"""The registry of preview ports, and where a preview's requests go now (contract sections 4 and 5)."""
+"""The registry of preview ports, and the destination of each preview's requests (contract sections 4 and 5)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sandbox.runtimes.interface import IRuntime
 
 _log = Logger()
 
-#: What was found of lives of containers that is remembered beyond what :class:`sandbox.domain.model.Destination` holds.
+#: Maximum number of cached host verdicts, one for each start of a container and port.
 _VERDICTS = 4096
 
 
 def target_of(preview: Preview, container: Container) -> Target:
-    """Where a preview's requests go, given the container as it is now.
+    """The target of a preview's requests, by the container's present state.
 
-    :raises ContainerNotRunning: when it does not run.
+    :raises ContainerNotRunning: when the container does not run.
     :raises PreviewRefused: when previews must not reach it.
     :raises ContainerWithoutAddress: when it has no address.
     """
@@ -42,27 +42,27 @@ def target_of(preview: Preview, container: Container) -> Target:
 
 
 class Previews:
-    """The registry of preview ports, in memory only, one a session (contract section 4).
+    """The in-memory registry of preview ports, one for each session (contract section 4).
 
-    :param limit: registrations at most; a registration of yet another session is then refused.
+    :param limit: maximum number of registrations; further sessions are refused.
     """
 
     def __init__(self, runtime: IRuntime, limit: int) -> None:
         self._runtime = runtime
         self._limit = limit
         self._registered: dict[str, Preview] = {}
-        # What was found last, and of which container: the runtime has one object for what it knows of one.
+        # The last destination with the container that it was made of: the runtime replaces the object on each change.
         self._found: dict[str, tuple[Container, Destination]] = {}
         self._verdicts = lru_cache(_VERDICTS)(_no_verdicts)
 
     def __len__(self) -> int:
-        """Registrations there are."""
+        """Number of registrations."""
         return len(self._registered)
 
     def add(self, preview: Preview, by: Principal) -> None:
         """Add a registration; it replaces an earlier one of the session.
 
-        Whether the session lives is for the caller to check, under the session's lock
+        The caller checks that the session exists, holding the session's lock
         (:class:`sandbox.operations.previews.PreviewRegistration`).
 
         :param by: who registers it.
@@ -89,10 +89,10 @@ class Previews:
             raise PreviewNotRegistered(session_id) from None
 
     def resolve(self, session_id: str) -> Destination | Deferred[Destination]:
-        """The registration and where its requests go now; at once when the runtime's picture can be trusted.
+        """The registration and its target; synchronously while the runtime's container cache is current.
 
         :raises PreviewNotRegistered: when nothing is registered.
-        :raises ContainerNotFound: when the container is gone; and the errors of :func:`target_of`.
+        :raises ContainerNotFound: when the container does not exist; and the errors of :func:`target_of`.
         """
         preview = self.preview(session_id)
         container = self._runtime.cached(session_id)
@@ -110,14 +110,14 @@ class Previews:
         return Deferred.fromCoroutine(ask())
 
     def verdicts(self, preview: Preview) -> HostVerdicts:
-        """What was found where the preview's host is ``AUTO``, in the life of its container that is known now."""
+        """The host verdicts of a preview with ``host: auto``, for the present start of its container."""
         container = self._runtime.cached(preview.session_id)
         if container is None:
             return HostVerdicts()
         return self._verdicts(container.id, container.started_at, preview.port)
 
     def drop(self, session_id: str) -> None:
-        """Forget a session's registration."""
+        """Remove a session's registration."""
         self._found.pop(session_id, None)
         if self._registered.pop(session_id, None) is not None:
             _log.info("preview dropped session={session}", session=session_id)

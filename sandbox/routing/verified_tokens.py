@@ -1,4 +1,4 @@
-"""What texts say, remembered, so that each is verified once."""
+"""Cache of verified tokens, so that each signature is verified once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ T = TypeVar("T")
 
 
 class VerifiedTokenCache(Generic[T]):
-    """What texts say, remembered by digest, genuine or not; the least used go first.
+    """LRU cache of verification results, keyed by the token's digest.
 
-    Those that are not genuine have a place of their own: whoever sends many of them pushes out nobody else's.
+    Forged tokens are cached separately, so that a flood of them evicts no genuine ones.
 
-    :param read: what a text says whenever it is read; ``None`` when it is not genuine.
+    :param read: verifies a token and returns its content, or ``None`` when it is not genuine; the result must not
+        depend on time.
+    :param limit: maximum number of entries of each kind.
     """
 
     def __init__(self, read: Callable[[bytes], T | None], limit: int) -> None:
@@ -26,12 +28,12 @@ class VerifiedTokenCache(Generic[T]):
         self._others: LRUCache[bytes, bool] = LRUCache(limit)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all entries."""
         self._genuine.clear()
         self._others.clear()
 
     def read(self, credential: Credential) -> T | None:
-        """What the text says, or ``None``."""
+        """The content of a token, or ``None`` when it is not genuine."""
         digest = credential.digest
         found = self._genuine.get(digest)
         if found is not None or self._others.get(digest):
