@@ -1,4 +1,4 @@
-"""The bus that connects publishers of domain events with their subscribers."""
+"""The in-process bus of domain events."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ _log = Logger()
 
 
 class EventBus:
-    """Calls subscribers synchronously, in the order of their subscription.
+    """Calls subscribers synchronously, in the order of subscription.
 
-    A subscriber that fails is logged and does not keep an event from the others: each of them guards something of its
-    own that must end with the session.
+    An exception in a subscriber is logged and does not affect the others: each one releases its own state of a session.
     """
 
     def __init__(self) -> None:
         self._subscribers: defaultdict[type[Any], list[Callable[[Any], None]]] = defaultdict(list)
 
     def subscribe(self, kind: type[E], subscriber: Callable[[E], None]) -> None:
-        """Call ``subscriber`` with each event of a class from now on."""
+        """Call ``subscriber`` with each further event of class ``kind``."""
         self._subscribers[kind].append(subscriber)
 
     def publish(self, event: Event) -> None:
-        """Deliver an event; fires nothing and never raises."""
+        """Deliver an event to its subscribers; never raises."""
         for subscriber in tuple(self._subscribers[type(event)]):
             try:
                 subscriber(event)
             except Exception:
-                _log.failure("a subscriber of {event} failed", event=type(event).__name__)
+                _log.failure("subscriber of {event} failed", event=type(event).__name__)

@@ -1,4 +1,4 @@
-"""Periodic jobs: each begins again an interval after its last beginning, never twice at once, and failures end none."""
+"""Periodic jobs: started at a fixed interval, never concurrently with themselves, and rescheduled after failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class JobCounts:
 class Job:
     """One periodic job.
 
-    A run that takes longer than the interval delays the next one: the beats that it missed are skipped.
+    A run that takes longer than the interval delays the next one to the following multiple of it; missed runs are
+    skipped.
 
     :param name: for the log and the metrics.
     :param interval: seconds between the beginnings of two runs; 0: it runs only when :meth:`trigger` is called.
@@ -69,7 +70,7 @@ class Job:
     def start(self, *, now: bool = False) -> None:
         """Run every interval from now on.
 
-        :param now: whether the first run begins at once, in this call.
+        :param now: whether the first run starts in this call, or after one interval.
         """
         self._started[self] = None
         self._due = self._clock.seconds()
@@ -96,7 +97,7 @@ class Job:
         return waiting
 
     def stop(self) -> Deferred[None]:
-        """Begin no further run; fires when a run that is under way has ended."""
+        """Cancel further runs; fires when the current run has ended."""
         self._stopped = True
         self._timer.stop()
         self._started.pop(self, None)
