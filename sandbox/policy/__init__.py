@@ -1,1 +1,1 @@
-"""Pure decisions: no I/O, no Twisted; the time is passed in."""
+"""Decisions as pure functions: no I/O, no Twisted; the time is a parameter."""

@@ -1,4 +1,4 @@
-"""Who may see a preview: what a request presents, whom that speaks for, and what of it must not reach the container."""
+"""Access to previews: extraction of credentials, admission, and their removal before a request is forwarded."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from sandbox.protocols.http1.origins import canonical_origin
 
 #: The query parameter that carries a token once, until it is exchanged for a cookie.
 PARAMETER = b"access_token"
-#: The subprotocol behind which a script names its token, and the field that it stands in.
+#: The subprotocol that a script offers in front of its token, and the field that carries both.
 BEARER_PROTOCOL = b"bearer"
 PROTOCOL_FIELD = b"sec-websocket-protocol"
-#: The field that tells the application who its user is.
+#: The field that forwards the verified user id to the application.
 USER_FIELD = b"X-Sandbox-User"
-#: Credentials of one request that are looked at; each costs a signature.
+#: Maximum number of credentials verified per request; each costs a signature.
 CREDENTIALS = 16
 
 _BEARER = re.compile(rb"bearer +([^ ].*)", re.IGNORECASE)
-# All that may stand in a field value as it is, but for the escape itself (RFC 9110 section 5.5).
+# Characters allowed in a field value without escaping, except the escape itself (RFC 9110 section 5.5).
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 class Mode(enum.Enum):
-    """Who may see a preview.
+    """Access mode of a preview.
 
-    ``PUBLIC``: everybody. ``OWNER``: the session's owner, by a token or by a link that was made for that user.
-    ``LINK``: the owner, and whoever holds a link.
+    ``PUBLIC``: no credential required. ``OWNER``: the session's owner, by a token or by a link made for that user.
+    ``LINK``: the owner, and every holder of a link.
     """
 
     PUBLIC = "public"
@@ -50,11 +50,11 @@ class Mode(enum.Enum):
 
 
 def mode_of(access: str | None, enforced: bool) -> Mode:
-    """What applies to a preview.
+    """The access mode that applies to a preview.
 
-    :param access: what its registration asks for.
-    :param enforced: what the environment says (``ENABLE_PREVIEW_ACCESS_CONTROL``). A link is made by the platform, so
-        it opens what the platform's own rule guards.
+    :param access: the registration's mode; ``None``: the default.
+    :param enforced: the default by ``ENABLE_PREVIEW_ACCESS_CONTROL``. The platform makes the links, so they are valid
+        under its own rule.
     """
     if access is None:
         return Mode.LINK if enforced else Mode.PUBLIC
@@ -62,7 +62,7 @@ def mode_of(access: str | None, enforced: bool) -> Mode:
 
 
 class Place(enum.IntEnum):
-    """Where a request carries a credential, in the order in which they are tried."""
+    """Where a request carries a credential, in order of precedence."""
 
     HEADER = 0
     QUERY = 1
@@ -71,9 +71,9 @@ class Place(enum.IntEnum):
 
 
 class Credential(NamedTuple):
-    """A text that may or may not be one of ours.
+    """A presented credential, not verified yet; it may belong to the application.
 
-    :ivar digest: its SHA-256, by which it is remembered.
+    :ivar digest: SHA-256 of the text, the key of caches.
     """
 
     place: Place
@@ -82,7 +82,7 @@ class Credential(NamedTuple):
 
     @classmethod
     def of(cls, place: Place, text: bytes) -> Credential:
-        """The credential of a text."""
+        """Make a credential of a text."""
         return cls(place, text, hashlib.sha256(text).digest())
 
     def __repr__(self) -> str:
@@ -91,11 +91,11 @@ class Credential(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class Holder:
-    """Whom a genuine credential speaks for.
+    """The holder of a genuine credential.
 
-    :ivar user_id: the user of a token; ``None`` for a link, whose row says it.
-    :ivar ends: when its authority ends by itself, in seconds since the epoch; ``None`` for never.
-    :ivar cookie: the cookie that said so, so that it can be renewed.
+    :ivar user_id: the user of a token; ``None`` for a link, whose row names it.
+    :ivar ends: expiry, in seconds since the epoch; ``None`` for never.
+    :ivar cookie: the cookie that was presented, for its renewal.
     """
 
     user_id: str | None = None
@@ -105,11 +105,13 @@ class Holder:
 
 
 class Presented(NamedTuple):
-    """What a request's fields say of who sends it.
+    """Credentials and origin in a request's fields.
 
-    :ivar credentials: in the order in which they are tried.
-    :ivar origin: what a browser says of the page that made it send this: ``Origin``, then ``Sec-Fetch-Site``, ``-Mode``
-        and ``-Dest``. ``None`` for what it does not say.
+    :ivar credentials: in order of precedence.
+    :ivar origin: the ``Origin`` field; ``None`` when it is missing, as with the next three.
+    :ivar site: the ``Sec-Fetch-Site`` field.
+    :ivar mode: the ``Sec-Fetch-Mode`` field.
+    :ivar dest: the ``Sec-Fetch-Dest`` field.
     """
 
     credentials: tuple[Credential, ...]
@@ -125,10 +127,10 @@ _READ = _CARRYING | set(_TELLING)
 
 
 def presented(section: bytes, cookie: bytes) -> Presented:
-    """What stands in a section of header fields; other schemes, subprotocols and cookies are not ours.
+    """Extract credentials and origin from a field section; other schemes, subprotocols and cookies are ignored.
 
     :param section: see :class:`sandbox.protocols.http1.grammar.RequestHead`.
-    :param cookie: our cookie's name there.
+    :param cookie: the session cookie's name in this request.
     """
     return (_presented if memorable(section) else _presented.__wrapped__)(section, cookie)
 
@@ -150,14 +152,14 @@ def _presented(section: bytes, cookie: bytes) -> Presented:
             case b"sec-websocket-protocol":
                 found += [Credential.of(Place.PROTOCOL, text) for text in _protocol_tokens(value)]
             case lower:
-                # Two that differ are nobody's word: no page is called that.
+                # Repeated fields with different values are ambiguous: this value equals no origin.
                 told[lower] = value if told.get(lower, value) == value else b"contradictory"
     credentials = tuple(sorted(found, key=_place)[:CREDENTIALS])
     return Presented(credentials, *(told.get(name) for name in _TELLING))
 
 
 def with_query(credentials: tuple[Credential, ...], target: bytes) -> tuple[Credential, ...]:
-    """The credentials of a request's fields and of its target, in the order in which they are tried.
+    """The credentials of a request's fields and of its target, in order of precedence.
 
     :param target: in origin-form, as received.
     """
@@ -178,7 +180,7 @@ def bearer_token(value: bytes) -> bytes | None:
 
 
 def same_user(one: str, other: str) -> bool:
-    """Whether two user ids are equal, in a time that does not tell how much of them is."""
+    """Whether two user ids are equal; compared in constant time."""
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
@@ -186,8 +188,8 @@ def admit_user(user_id: str, owner: str | None) -> str:
     """Admit a token's user, who must own the session.
 
     :param owner: the session's owner; ``None`` when there is no such session.
-    :return: the user id to tell the application.
-    :raises AccessDenied: for anybody else; whether the session exists is not told (contract section 6).
+    :return: the user id to forward to the application.
+    :raises AccessDenied: for any other user; it does not reveal whether the session exists (contract section 6).
     """
     if owner is None or not same_user(user_id, owner):
         raise AccessDenied
@@ -197,11 +199,11 @@ def admit_user(user_id: str, owner: str | None) -> str:
 def admit_link(mode: Mode, session_id: str, link: Link | None, owner: str | None, now: float) -> str | None:
     """Admit the holder of a link.
 
-    :param link: the link as the store has it; ``None`` when it was revoked.
-    :param owner: the session's owner, where the mode asks for it.
-    :return: the user whom the link was made for, if any.
-    :raises TokenRejected: when the link was revoked or is over.
-    :raises AccessDenied: when it was made for another session, or does not do where only the owner may see.
+    :param link: the stored link; ``None`` when it was revoked.
+    :param owner: the session's owner, where the mode requires it.
+    :return: the user that the link was made for, if any.
+    :raises TokenRejected: when the link was revoked or has expired.
+    :raises AccessDenied: when it was made for another session, or was not made for the owner and the mode is ``OWNER``.
     """
     if link is None:
         raise invalid()
@@ -215,12 +217,12 @@ def admit_link(mode: Mode, session_id: str, link: Link | None, owner: str | None
 
 
 def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool:
-    """Whether another site's page, or another preview's, made a browser send this: then its cookie does not count.
+    """Whether a page of another site, or of another preview, caused the request, so that its cookie does not count.
 
-    SameSite=Lax keeps the cookie from other sites, but previews of one domain are one site, and not to be trusted.
-    What browsers say of themselves decides (Fetch Metadata, ``Sec-Fetch-*``): the preview's own pages, what a person
-    typed or opened, and navigations that change nothing. Where they don't say it (plain http, WebSockets), ``Origin``
-    does. Neither can be set by a page's script.
+    SameSite=Lax withholds the cookie from other sites, but all previews of one domain are the same site and do not
+    trust each other. Fetch Metadata (``Sec-Fetch-*``) decides: requests of the preview's own pages, requests without an
+    initiator, and safe navigations are accepted. Where a browser does not send it (plain http, WebSockets), ``Origin``
+    decides. Scripts can set neither.
 
     :param own: the origins of the preview's own pages, see :func:`sandbox.protocols.http1.origins.canonical_origin`.
     """
@@ -234,16 +236,16 @@ def foreign(method: bytes, presented: Presented, own: Collection[bytes]) -> bool
 
 
 def speaks_for_itself(presented: Presented) -> bool:
-    """Whether :func:`foreign` says no, whatever the method and wherever the preview is visited."""
+    """Whether :func:`foreign` is false for every method and every own origin."""
     if presented.site is not None:
         return presented.site in {b"same-origin", b"none"}
     return presented.origin is None
 
 
 def cleaned(section: bytes, consumed: Sequence[bytes]) -> bytes:
-    """A section of header fields without our cookies and tokens; the same object when there are none.
+    """A field section without the platform's cookies and tokens; the same object when it has none.
 
-    :param consumed: the texts of tokens that are ours, wherever they stand.
+    :param consumed: the texts of the platform's tokens, wherever they were presented.
     """
     return (_cleaned if memorable(section) else _cleaned.__wrapped__)(section, tuple(consumed))
 
@@ -274,7 +276,7 @@ def _cleaned_field(field: Line, consumed: tuple[bytes, ...]) -> Field | None:
 
 
 def user_field(user_id: str) -> Field:
-    """The field that names the user to the application, percent-encoded where a field value could not hold it.
+    """The field that forwards the user id to the application, percent-encoded where a field value requires it.
 
     >>> user_field("a+b@x.example"), user_field("a b")
     ((b'X-Sandbox-User', b'a+b@x.example'), (b'X-Sandbox-User', b'a%20b'))
@@ -283,7 +285,7 @@ def user_field(user_id: str) -> Field:
 
 
 def without_tokens(target: bytes, consumed: Collection[bytes]) -> bytes:
-    """A target without the ``access_token`` parameters whose values are ours; the rest stays byte for byte.
+    """A target without the ``access_token`` parameters that carry the platform's tokens, otherwise byte for byte.
 
     >>> without_tokens(b"/p/?a=1&access_token=x&b=%20", {b"x"})
     b'/p/?a=1&b=%20'
@@ -303,8 +305,8 @@ def without_tokens(target: bytes, consumed: Collection[bytes]) -> bytes:
 def redirect_location(target: bytes) -> bytes:
     """A target as a ``Location`` that stays on this host.
 
-    A browser takes ``//x`` and ``/\\x`` for another host (URL Standard, relative slash state); a dot segment, which it
-    drops, keeps the path what it is.
+    A browser reads ``//x`` and ``/\\x`` as another host (URL Standard, relative slash state). A leading dot segment,
+    which it removes, prevents that.
 
     >>> redirect_location(b"/a?b"), redirect_location(b"//evil.example/"), redirect_location(b"/\\\\evil.example")
     (b'/a?b', b'/.//evil.example/', b'/./\\\\evil.example')
@@ -323,7 +325,7 @@ def _query_tokens(target: bytes) -> list[bytes]:
 
 def _token_of(piece: bytes) -> bytes | None:
     name, _, value = piece.partition(b"=")
-    # Escaped, the name is no way to present a token, but none to carry one on to the application either.
+    # A parameter with an escaped name is no credential, but is removed like one before the request is forwarded.
     return unquote_to_bytes(value) if unquote_to_bytes(name) == PARAMETER else None
 
 

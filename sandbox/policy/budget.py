@@ -1,17 +1,17 @@
-"""A budget of bytes that many requests draw on, so that all of them together stay within it. Pure: only counts."""
+"""Memory accounting: a budget of bytes shared by all requests. Pure: it only counts."""
 
 from __future__ import annotations
 
-#: Bytes by which what grows draws on the budget, and which each stream of a command's output has from the beginning.
+#: Bytes of one reservation of a growing buffer; each output stream of a command has this much reserved initially.
 STEP = 64 * 1024
 
 
 class Budget:
-    """So many bytes, for all who hold some.
+    """A number of bytes that shares reserve from.
 
-    :ivar size: bytes there are.
-    :ivar held: bytes that are held now.
-    :ivar refusals: how often there was not enough left.
+    :ivar size: the total.
+    :ivar held: bytes reserved now.
+    :ivar refusals: number of refused reservations.
     """
 
     def __init__(self, size: int) -> None:
@@ -20,12 +20,12 @@ class Budget:
         self.refusals = 0
 
     def share(self) -> Share:
-        """A new share, empty; its owner closes it."""
+        """Make an empty share; its owner closes it."""
         return Share(self)
 
 
 class Share:
-    """What one request holds of a budget.
+    """The bytes that one request has reserved of a budget.
 
     >>> budget = Budget(100)
     >>> share = budget.share()
@@ -43,7 +43,7 @@ class Share:
         self._closed = False
 
     def take(self, count: int) -> bool:
-        """Hold so many bytes more; whether there were enough left. A closed share gets none."""
+        """Reserve ``count`` more bytes; ``False`` when too few are left or the share is closed."""
         budget = self._budget
         if self._closed or budget.held + count > budget.size:
             budget.refusals += not self._closed
@@ -53,17 +53,17 @@ class Share:
         return True
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all bytes; further reservations are refused."""
         self._closed = True
         self._budget.held -= self._held
         self._held = 0
 
 
 class Growth:
-    """Something that grows, such as a stream of output, and draws on a share in steps.
+    """The reservation of a growing buffer, such as an output stream, extended in steps.
 
-    :param share: ``None`` where nothing limits it.
-    :param reserved: bytes that the share holds for it already.
+    :param share: the share to reserve from; ``None``: unlimited.
+    :param reserved: bytes that the share has reserved for it already.
 
     >>> growth = Growth(Budget(STEP).share())
     >>> growth.fits(10), growth.fits(STEP), growth.fits(STEP + 1), growth.fits(20)
@@ -77,7 +77,7 @@ class Growth:
         self._allowed = reserved
 
     def fits(self, size: int) -> bool:
-        """Whether it may hold ``size`` bytes in all."""
+        """Whether the buffer may hold ``size`` bytes in total; reserves more when needed."""
         if self._share is None:
             return True
         while size > self._allowed:

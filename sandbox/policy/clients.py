@@ -1,4 +1,4 @@
-"""Which client a request is from, where clients share what there is of something. Pure."""
+"""Identifies the client of a request, for limits per client. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sandbox.protocols.http1.headers import TrustedProxies
 
 
 def client_of(section: bytes, peer: str | None, trusted: TrustedProxies) -> str | None:
-    """The address that a request came from, of IPv6 the network of 64 bits that one client has.
+    """The client's address; of an IPv6 address its /64 network, which is assigned to one client as a whole.
 
-    A trusted proxy is believed: of ``X-Forwarded-For`` the last address counts that is no trusted proxy's. ``None``
-    when it cannot be told from others: by a trusted proxy that says nothing, on loopback, on a UNIX socket.
+    Behind trusted proxies it is the last address of ``X-Forwarded-For`` that is not a trusted proxy. ``None`` when the
+    client cannot be identified: behind a trusted proxy without that field, on loopback, or on a UNIX socket.
 
     :param section: see :class:`sandbox.protocols.http1.grammar.RequestHead`.
     :param peer: the address of the connection's other end; ``None`` on a UNIX socket.

@@ -1,4 +1,4 @@
-"""What a command's arguments and environment may be, beyond what a schema can say: the kernel's limits."""
+"""Validation of a command's arguments and environment against the kernel's limits, which schemas cannot express."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from sandbox.domain.errors import InvalidRequest
 
-#: The kernel's limit on one argument or one ``NAME=value``, its NUL included (``MAX_ARG_STRLEN``).
+#: The kernel's limit in bytes on one argument or one ``NAME=value``, its NUL included (``MAX_ARG_STRLEN``).
 ARGUMENT_LIMIT = 131_072
-#: Bytes of one environment; arguments and environment together may have 2 MiB (a quarter of the usual stack limit).
+#: Maximum bytes of one environment; the kernel allows arguments and environment 2 MiB together (a quarter of the usual
+#: stack limit).
 ENVIRONMENT_LIMIT = 1 << 20
 
 
 def encoded(field: str, text: str) -> bytes:
-    """A text as bytes for a container; ``\\udcXX`` stands for a byte that is not UTF-8, as in names that are listed.
+    """Encode a text for a container; ``\\udcXX`` encodes a byte that is not UTF-8, as in the names of a listing.
 
-    :raises InvalidRequest: naming the field, for any other half of a surrogate pair.
+    :raises InvalidRequest: naming the field, for any other lone surrogate.
 
     >>> encoded("command", "a\\udcff")
     b'a\\xff'
@@ -27,9 +28,9 @@ def encoded(field: str, text: str) -> bytes:
 
 
 def plain(field: str, text: str) -> str:
-    """A text that goes where only UTF-8 can: into the store, or to the engine.
+    """Check that a text is valid UTF-8, as the store and the engine require.
 
-    :raises InvalidRequest: naming the field, for half of a surrogate pair.
+    :raises InvalidRequest: naming the field, for a lone surrogate.
     """
     try:
         text.encode("utf-8")
@@ -39,9 +40,9 @@ def plain(field: str, text: str) -> str:
 
 
 def checked_arguments(words: Sequence[str]) -> list[bytes]:
-    """The words of a command.
+    """The encoded arguments of a command.
 
-    :raises InvalidRequest: for one that no kernel would take.
+    :raises InvalidRequest: when an argument exceeds the kernel's limit.
     """
     arguments = [encoded("command", word) for word in words]
     if any(len(argument) >= ARGUMENT_LIMIT for argument in arguments):
@@ -50,9 +51,9 @@ def checked_arguments(words: Sequence[str]) -> list[bytes]:
 
 
 def checked_environment(env: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables, when a kernel would take them.
+    """Check an environment against the kernel's limits.
 
-    :raises InvalidRequest: naming the variable that is too long, or the field when all of them are.
+    :raises InvalidRequest: naming the variable that is too long, or the field when they are together.
     """
     total = 0
     for name, value in env.items():
@@ -66,7 +67,7 @@ def checked_environment(env: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def plain_environment(env: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables of a container, when a kernel would take them and the engine's JSON can say them.
+    """Check a container's environment against the kernel's limits, and for valid UTF-8 as the engine's JSON requires.
 
     :raises InvalidRequest: as :func:`checked_environment` and :func:`plain` do.
     """

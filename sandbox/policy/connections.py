@@ -1,4 +1,4 @@
-"""How many connections clients may have open, and whose they are counted as."""
+"""Limits on client connections, and the key by which a peer's connections are counted."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import lru_cache
 
 import attrs
 
-#: Descriptors that are kept for everything but clients: applications, the engine, the store, the log.
+#: File descriptors reserved for applications, the engine, the store and the log.
 RESERVED = 256
 
 
 @attrs.frozen(kw_only=True)
 class ConnectionLimits:
-    """How many connections clients may have open.
+    """Limits on open client connections.
 
-    :ivar total: all of them together.
-    :ivar per_peer: those of one peer that is a stranger.
+    :ivar total: of all peers together.
+    :ivar per_peer: of one peer that is neither local nor a trusted proxy.
     """
 
     total: int
@@ -24,9 +24,9 @@ class ConnectionLimits:
 
     @classmethod
     def of(cls, total: int | None, per_peer: int | None, descriptors: int) -> ConnectionLimits:
-        """The limits that are set, and the usual ones for those that are not.
+        """The configured limits, with defaults for those that are not set.
 
-        :param descriptors: how many the process may have open.
+        :param descriptors: the process's limit on file descriptors.
 
         >>> ConnectionLimits.of(None, None, 1024)
         ConnectionLimits(total=768, per_peer=192)
@@ -35,16 +35,17 @@ class ConnectionLimits:
         """
         if descriptors < 0:  # RLIM_INFINITY
             descriptors = 1 << 20
-        # Where there are few, half of them are for clients.
+        # With a low descriptor limit, clients get half of it.
         total = total or max(descriptors - RESERVED, descriptors // 2, 1)
         return cls(total=total, per_peer=per_peer or max(1, total // 4))
 
 
 @lru_cache(1024)
 def counted_as(address: str) -> str | None:
-    """What a peer's connections are counted as; ``None`` for those of this machine, which are not counted.
+    """The key by which a peer's connections are counted; ``None`` for local peers, which are not counted.
 
-    One client has a whole network of IPv6 addresses (RFC 6177), and may take another one for each connection.
+    IPv6 addresses are counted by their /64: one client has the whole network (RFC 6177) and may use another address for
+    each connection.
 
     >>> counted_as("192.0.2.1"), counted_as("2001:db8::1"), counted_as("::ffff:192.0.2.1")
     ('192.0.2.1', '2001:db8::/64', '192.0.2.1')

@@ -1,4 +1,4 @@
-"""Which of the containers that carry one session's label is the session's."""
+"""Choice of a session's container among those that carry its label."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ C = TypeVar("C", bound=ContainerSummary)
 
 
 def choose(containers: Iterable[C]) -> C | None:
-    """Of several the newest that runs, else the newest; ``None`` of none. Ids break ties, so the answer is stable."""
+    """The newest running container, else the newest; ``None`` when there is none. Ids break ties, for stability."""
     return max(containers, key=lambda one: (one.running, one.created_at, one.id), default=None)

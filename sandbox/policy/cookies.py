@@ -1,4 +1,4 @@
-"""The session cookie: what a browser holds after it opened a link, bound to one session and short-lived."""
+"""The session cookie of previews: issued in exchange for a link or token, short-lived, bound to one session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = b"sandbox-preview"
 _HOST_NAME = b"__Host-sandbox-preview"
 _NAMES = frozenset({_NAME, _HOST_NAME})
 
-# The subject is a link's id or a user's, the latter in base64url. Six dots: neither a JWT (two) nor a link (four).
+# The subject is a link's id, or a user's id in base64url. Six dots tell it from a JWT (two) and a link token (four).
 _FORM = re.compile(
     rb"cookie\.([A-Za-z0-9_-]{1,64})\.(link|user)\.([A-Za-z0-9_-]{1,1400})\.([1-9][0-9]{0,11})\.([1-9][0-9]{0,11})"
     rb"\.[A-Za-z0-9_-]{%d}" % SIGNATURE
@@ -23,12 +23,12 @@ _FORM = re.compile(
 
 @attrs.frozen(kw_only=True)
 class SessionCookie:
-    """What a session cookie says.
+    """Content of a session cookie.
 
-    :ivar link_id: the link that was opened, or ``None`` when a token was exchanged.
-    :ivar user_id: the token's user, or ``None`` when a link was opened.
-    :ivar expires: when this cookie ends, in seconds since the epoch.
-    :ivar ends: when what it was given for ends: it is never renewed past that.
+    :ivar link_id: the link that it was exchanged for; ``None`` when it was a token.
+    :ivar user_id: the user of the token that it was exchanged for; ``None`` when it was a link.
+    :ivar expires: expiry of this cookie, in seconds since the epoch.
+    :ivar ends: expiry of the link or token, past which the cookie is never renewed.
     """
 
     session_id: str
@@ -40,9 +40,9 @@ class SessionCookie:
 
 @attrs.frozen
 class Scope:
-    """Which requests a browser sends a preview's cookie with.
+    """The scope of a preview's cookie in a browser.
 
-    :ivar path: ``/`` on a host of the preview's own, ``/previews/<id>`` on the host that all share.
+    :ivar path: ``/`` on the preview's own host, ``/previews/<id>`` on the shared one.
     :ivar secure: whether the browser came by https.
     """
 
@@ -51,16 +51,16 @@ class Scope:
 
     @property
     def name(self) -> bytes:
-        """The cookie's name, as narrow as the browser can be told.
+        """The cookie's name, with the ``__Host-`` prefix where it is possible.
 
-        ``__Host-`` (RFC 6265bis section 4.1.3.2) wants Secure and the path ``/``; with it no other preview of the same
-        domain can put a cookie of its own in this one's place.
+        The prefix (RFC 6265bis section 4.1.3.2) requires Secure and the path ``/``. It prevents other previews of the
+        same domain from overwriting the cookie.
         """
         return _HOST_NAME if self.secure and self.path == "/" else _NAME
 
 
 def write_cookie(signer: Signer, cookie: SessionCookie) -> str:
-    """The cookie's value."""
+    """Encode and sign a cookie's value."""
     if cookie.link_id is not None:
         kind, subject = "link", cookie.link_id
     else:
@@ -70,7 +70,7 @@ def write_cookie(signer: Signer, cookie: SessionCookie) -> str:
 
 
 def read_cookie(signer: Signer, value: bytes) -> SessionCookie | None:
-    """The inverse of :func:`write_cookie`; ``None`` for whatever was not written by it."""
+    """The inverse of :func:`write_cookie`; ``None`` for a value that it did not write."""
     match = _FORM.fullmatch(value)
     if match is None or not signer.genuine(value):
         return None
@@ -86,10 +86,10 @@ def read_cookie(signer: Signer, value: bytes) -> SessionCookie | None:
 
 
 def set_cookie(scope: Scope, value: str, lifetime: int) -> bytes:
-    """The value of the ``Set-Cookie`` field that hands a cookie out.
+    """The value of the ``Set-Cookie`` field.
 
-    HttpOnly keeps it from the page's scripts. SameSite=Lax and not Strict, because a link is opened from elsewhere, and
-    the redirect that follows must carry it (docs/security.md). No Domain: it goes to this very host only.
+    HttpOnly hides the cookie from scripts. SameSite is Lax, not Strict, because links are opened from other sites and
+    the redirect must carry the cookie (docs/security.md). Without Domain, browsers send it to this host only.
 
     :param lifetime: seconds.
     """
@@ -98,7 +98,7 @@ def set_cookie(scope: Scope, value: str, lifetime: int) -> bytes:
 
 
 def find_cookies(field: bytes, name: bytes) -> Iterator[bytes]:
-    """The values of a cookie in a ``Cookie`` field: more than one when another page of the host set one by that name.
+    """The values of a cookie in a ``Cookie`` field; several when another page of the host set the same name.
 
     >>> list(find_cookies(b"a=1; sandbox-preview=x; sandbox-preview=y", b"sandbox-preview"))
     [b'x', b'y']
@@ -110,7 +110,7 @@ def find_cookies(field: bytes, name: bytes) -> Iterator[bytes]:
 
 
 def without_ours(field: bytes) -> bytes:
-    """A ``Cookie`` field without our cookies, under either name; the others stay byte for byte.
+    """A ``Cookie`` field without the session cookie, under either name, otherwise byte for byte.
 
     >>> without_ours(b"a=1;  sandbox-preview=x; b=2")
     b'a=1; b=2'

@@ -1,4 +1,4 @@
-"""Pages of sessions: their size, and the opaque cursor between one page and the next. Pure."""
+"""Pagination of sessions: page sizes and opaque cursors. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sandbox.domain.errors import InvalidRequest
 
-#: Sessions a page, when a query does not say, and at most.
+#: Sessions per page: the default and the maximum.
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,7 +17,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def encode_cursor(created_at: datetime, session_id: str) -> str:
-    """An opaque text for the position after a row: what was inserted or removed elsewhere does not move it.
+    """An opaque cursor for the position after a row, stable when other rows are inserted or removed.
 
     >>> decode_cursor(encode_cursor(datetime(2026, 1, 25, tzinfo=UTC), "a"))
     (datetime.datetime(2026, 1, 25, 0, 0, tzinfo=datetime.timezone.utc), 'a')

@@ -1,32 +1,32 @@
-"""Which Host an application is told where its registration leaves that open: ``auto`` (contract section 5). Pure."""
+"""The Host that an application gets with ``host: auto`` (contract section 5). Pure."""
 
 from __future__ import annotations
 
 from sandbox.domain.host_verdicts import HostMode
 
-#: The statuses by which applications refuse a Host that they do not know.
+#: Statuses with which applications refuse an unknown Host.
 REFUSALS = frozenset({400, 403, 421})
 
 
 def refuses(answer: int | None) -> bool:
-    """Whether an answer refuses the request's Host.
+    """Whether a response refuses the request's Host.
 
-    :param answer: its status; ``None`` where the application closed the connection instead.
+    :param answer: the response's status; ``None`` when the application closed the connection instead.
     """
     return answer is None or answer in REFUSALS
 
 
 def verdict(public: int | None, local: int | None) -> HostMode | None:
-    """What an application is told that refused the public Host.
+    """The Host mode of an application that refused the public Host.
 
     >>> verdict(403, 200), verdict(403, 403), verdict(None, 404)
     (<HostMode.LOCAL: 'local'>, <HostMode.PUBLIC: 'public'>, <HostMode.LOCAL: 'local'>)
 
-    :param public: its answer to a request for the public Host, see :func:`refuses`.
-    :param local: its answer to one for ``localhost:<port>``.
-    :return: ``None`` when nothing follows from them.
+    :param public: the status of its response to the public Host, as in :func:`refuses`.
+    :param local: the status of its response to ``localhost:<port>``.
+    :return: ``None`` when the responses are inconclusive.
     """
     if not refuses(local):
         return HostMode.LOCAL
-    # It refuses both alike, so not for the Host; one that only closes connections may be about to end.
+    # It refuses both, so not because of the Host. An application that closes both connections may be shutting down.
     return None if public is None and local is None else HostMode.PUBLIC

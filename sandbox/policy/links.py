@@ -1,4 +1,4 @@
-"""Link tokens: what the URL of a preview link carries. Signed, so that no forged one is ever looked up in a store."""
+"""Link tokens in the URLs of preview links. They are signed, so that a forged one causes no look-up in the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 
 from sandbox.policy.signing import SIGNATURE, Signer
 
-# A JWT has two dots and this has four: neither can be taken for the other, even before a key is tried.
+# Four dots tell it from a JWT (two) before any signature is verified.
 _FORM = re.compile(
     rb"link\.([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{22})\.([1-9][0-9]{0,11})\.[A-Za-z0-9_-]{%d}" % SIGNATURE
 )
@@ -16,10 +16,10 @@ _FORM = re.compile(
 
 @attrs.frozen
 class LinkToken:
-    """What a link's token says. The stored link says the rest, and whether it was revoked.
+    """Content of a link token. The stored link has the rest, and whether it was revoked.
 
-    :ivar session_id: the one session whose preview it opens.
-    :ivar expires: seconds since the epoch.
+    :ivar session_id: the session whose preview it opens.
+    :ivar expires: expiry, in seconds since the epoch.
     """
 
     session_id: str
@@ -28,12 +28,12 @@ class LinkToken:
 
 
 def write_link(signer: Signer, token: LinkToken) -> str:
-    """The token as text, safe in a URL as it is."""
+    """Encode and sign a token; the text needs no escaping in a URL."""
     return signer.sign(f"link.{token.session_id}.{token.link_id}.{token.expires}")
 
 
 def read_link(signer: Signer, text: bytes) -> LinkToken | None:
-    """The inverse of :func:`write_link`; ``None`` for whatever was not written by it."""
+    """The inverse of :func:`write_link`; ``None`` for a text that it did not write."""
     match = _FORM.fullmatch(text)
     if match is None or not signer.genuine(text):
         return None

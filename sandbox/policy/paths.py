@@ -1,4 +1,4 @@
-"""Which workspace paths are accepted, and how names travel between JSON and the file system (contract section 3)."""
+"""Validation of workspace paths, and the encoding of file names in JSON (contract section 3)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ MAX_SEGMENT = 255
 def workspace_path(text: str) -> bytes:
     """The bytes of a path relative to ``/workspace``, without empty and ``.`` segments; the workspace itself is ``.``.
 
-    A path that asks for a directory by its end (``a/``, ``a/.``) keeps one slash there, as in POSIX: it then never
-    names a file. Links are no matter of this function: they are resolved, and refused when they lead out, inside
-    the container.
+    A path whose end requires a directory (``a/``, ``a/.``) keeps one trailing slash, as in POSIX: it never names a
+    file. Symbolic links are resolved inside the container, which also refuses those that leave the workspace.
 
     >>> workspace_path("src//./app.py")
     b'src/app.py'
@@ -26,7 +25,7 @@ def workspace_path(text: str) -> bytes:
     Traceback (most recent call last):
     sandbox.domain.errors.InvalidPath: Invalid path: it has a '..' segment
 
-    :param text: as JSON or a query gave it; bytes that are not UTF-8 stand as :func:`display_name` shows them.
+    :param text: from JSON or a query; bytes that are not UTF-8 are encoded as by :func:`display_name`.
     :raises InvalidPath: for the reasons that contract section 3 lists.
     """
     if text.startswith("/"):
@@ -41,9 +40,9 @@ def workspace_path(text: str) -> bytes:
 
 
 def display_name(name: bytes) -> str:
-    """A file name as text: UTF-8, each other byte as a lone surrogate U+DC80 to U+DCFF (PEP 383).
+    """Decode a file name: UTF-8, any other byte as a lone surrogate U+DC80 to U+DCFF (PEP 383).
 
-    :func:`workspace_path` turns those back, so that every name can be listed and then opened.
+    :func:`workspace_path` reverses this, so that every name in a listing can be opened.
 
     >>> workspace_path(display_name(b"caf\\xe9"))
     b'caf\\xe9'
@@ -57,7 +56,7 @@ def _checked(text: str) -> bytes:
     try:
         path = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # Other lone surrogates stand for no byte; JSON can carry them all the same ("\ud800").
+        # JSON can contain lone surrogates ("\ud800") that encode no byte.
         raise InvalidPath("it has a surrogate that stands for no byte") from None
     if b"\0" in path:
         raise InvalidPath("it has a NUL byte")

@@ -1,4 +1,4 @@
-"""Which upstream connection carries a request, and which are closed. Pure: connections are opaque here.
+"""Decisions of the upstream connection pool: which connection to use and which to close. Pure.
 
 After httpcore's ``connection_pool.py``: the state decides and names what is to be closed; the I/O comes after.
 """
@@ -14,19 +14,19 @@ import attrs
 C = TypeVar("C", bound=Hashable)
 
 
-#: One port of one life of one container: its id, its start time, the port. Never an address, as another container may
-#: get that.
+#: The destination: container id, its start time, and port. Not the address, which the engine may assign to another
+#: container.
 Key = tuple[str, str, int]
 
 
 @attrs.frozen(kw_only=True)
 class PoolLimits:
-    """How many connections there may be.
+    """Limits on connections.
 
-    :ivar open: to one session's container, busy and idle. A client that has a quarter of them gets no more when only a
-        quarter is left, so that it cannot keep all others away.
-    :ivar idle: the same, idle only.
-    :ivar idle_seconds: how long an idle one is kept; less than the 5 s after which common dev servers close theirs.
+    :ivar open: maximum per session, busy and idle. A client that has a quarter of them gets no more when only a quarter
+        is left, so that it cannot lock out other clients.
+    :ivar idle: maximum of idle connections per session.
+    :ivar idle_seconds: idle timeout; less than the 5 s after which common dev servers close theirs.
     """
 
     open: int = 256
@@ -35,7 +35,7 @@ class PoolLimits:
 
     @property
     def share(self) -> int:
-        """What is left of :attr:`open` to others by a client that takes what it can."""
+        """The part of :attr:`open` that one client must leave to others."""
         return self.open // 4
 
 
@@ -43,7 +43,7 @@ class PoolLimits:
 class _Entry:
     session_id: str
     key: Key
-    # Who has it while it is busy, as far as that is told.
+    # The client that uses it, while it is busy and the client is known.
     client: str | None
     # Whether it counts against the session's limit.
     counted: bool
@@ -54,9 +54,9 @@ class _Entry:
 @attrs.define
 class _Session(Generic[C]):
     connections: set[C] = attrs.field(factory=set)
-    # In the order in which they became idle.
+    # Oldest first.
     idle: dict[C, None] = attrs.field(factory=dict)
-    # Connections that are not counted, and how many each client has.
+    # Number of connections that are not counted, and number of busy ones per client.
     spare: int = 0
     clients: Counter[str] = attrs.field(factory=Counter)
 
@@ -65,7 +65,7 @@ class _Session(Generic[C]):
         return len(self.connections) - self.spare
 
     def leave(self, entry: _Entry) -> None:
-        """The entry's client has it no more."""
+        """The entry's client no longer uses it."""
         if entry.client is not None:
             self.clients[entry.client] -= 1
             if not self.clients[entry.client]:
@@ -74,7 +74,7 @@ class _Session(Generic[C]):
 
 
 class PoolState(Generic[C]):
-    """Every upstream connection there is, whose it is, and since when it is idle."""
+    """Every upstream connection, its session and destination, its client, and since when it is idle."""
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
@@ -83,15 +83,16 @@ class PoolState(Generic[C]):
 
     @property
     def idle_count(self) -> int:
-        """Idle connections, of all sessions."""
+        """Number of idle connections of all sessions."""
         return sum(len(session.idle) for session in self._sessions.values())
 
     def take(self, session_id: str, key: Key, now: float, client: str | None = None) -> C | None:
-        """The connection that became idle last, now busy; ``None`` when there is none that is young enough.
+        """Take the connection that became idle last; ``None`` when none is within the idle timeout.
 
-        The last one first: those that are not needed grow old together and are closed.
+        Last in, first out: surplus connections reach the idle timeout and are closed.
 
-        :param client: who asks; ``None`` where clients cannot be told apart. One that has its share gets none.
+        :param client: the requesting client; ``None`` where clients cannot be told apart. A client that has its share
+            gets none.
         """
         session = self._sessions.get(session_id)
         if session is None or not self._may_have(session, client):
@@ -119,7 +120,7 @@ class PoolState(Generic[C]):
             session.clients[client] += 1
 
     def evict_for(self, session_id: str, client: str | None = None) -> tuple[bool, C | None]:
-        """Whether the session may open another connection, and the idle one of its own to close for that.
+        """Whether the session may open another connection, and its idle connection to close first, if any.
 
         :param client: see :meth:`take`.
         """
@@ -134,7 +135,7 @@ class PoolState(Generic[C]):
         return oldest is not None, oldest
 
     def add(self, connection: C, session_id: str, key: Key, client: str | None = None, *, counted: bool = True) -> None:
-        """A new connection, busy; connecting counts.
+        """Add a connection, busy from the connection attempt on.
 
         :param client: see :meth:`take`.
         :param counted: whether it counts against the session's limit.
@@ -148,7 +149,7 @@ class PoolState(Generic[C]):
         self._lend(session, entry, client)
 
     def release(self, connection: C, now: float) -> C | None:
-        """It is idle now. The answer is what to close: the one that has been idle longest, when there are too many."""
+        """Mark a connection as idle; returns the connection to close when there are too many idle ones."""
         entry = self._entries.get(connection)
         if entry is None:
             return connection

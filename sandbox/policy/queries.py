@@ -1,4 +1,4 @@
-"""Queries of requests to our own endpoints: what is in them, and that nothing else is (contract section 1)."""
+"""Parsing of query parameters of the daemon's own endpoints, and refusal of unknown ones (contract section 1)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from urllib.parse import unquote_to_bytes
 
 from sandbox.domain.errors import InvalidRequest
 
-#: Names and values, in their order.
+#: Names and values in order.
 Query = Sequence[tuple[bytes, bytes]]
 
-#: Characters of a name that a refusal shows.
+#: Maximum characters of a name in an error message.
 _SHOWN = 100
 
 
@@ -25,7 +25,7 @@ def read_query(target: bytes) -> Query:
 
 
 def unknown_parameter(query: Query, known: Container[bytes] = ()) -> str | None:
-    """The name of the first parameter that an endpoint does not know, as a refusal shows it.
+    """The name of the first parameter that an endpoint does not define, for an error message.
 
     >>> unknown_parameter([(b"path", b"a"), (b"pth", b"")], {b"path"})
     'pth'
@@ -35,9 +35,9 @@ def unknown_parameter(query: Query, known: Container[bytes] = ()) -> str | None:
 
 
 def refuse_parameters(target: bytes) -> None:
-    """Refuse a query where none is known.
+    """Refuse any query parameter.
 
-    :raises InvalidRequest: naming the first parameter.
+    :raises InvalidRequest: naming the first one.
     """
     unknown = unknown_parameter(read_query(target))
     if unknown is not None:

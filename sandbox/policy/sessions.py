@@ -1,4 +1,4 @@
-"""What may be asked of sessions, what their status is, and what is to be done when store and engine disagree. Pure."""
+"""Validation of session requests, session status, and reconciliation decisions. Pure."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from sandbox.policy.containers import choose
 from sandbox.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# A reference (distribution/reference): domain and path, tag, digest; an image id is one, too. Anything else would be a
-# path of its own where a reference stands in the engine's URLs.
+# A reference (distribution/reference): domain and path, tag, digest; an image id matches, too. Other texts could change
+# the path of the engine's URLs.
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/)?"
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
-#: MiB that a container's memory limit must at least be; below it an engine's own processes may not fit.
+#: Minimum memory limit of a container in MiB; below it the engine's own processes may not fit.
 MEMORY_MIN = 16
-#: Cores that a container's CPU limit must at least be: the engine's own limit.
+#: Minimum CPU limit of a container in cores; the engine's own minimum.
 CPUS_MIN = 0.01
 
 
 def checked_id(session_id: str) -> str:
-    """The id, when it is one (contract section 1).
+    """Check a session id (contract section 1).
 
-    :raises InvalidRequest: when it is not.
+    :raises InvalidRequest: when it is malformed.
     """
     if not _ID.fullmatch(session_id):
         raise InvalidRequest("Field 'id' must be 1 to 64 of the characters A-Z, a-z, 0-9, _ and -")
@@ -46,9 +46,9 @@ def checked_id(session_id: str) -> str:
 
 
 def checked_image(image: str) -> str:
-    """The image's reference, when it is one.
+    """Check an image reference.
 
-    :raises ImageUnknown: when no image can have such a name.
+    :raises ImageUnknown: when it is malformed.
 
     >>> checked_image("registry.example:5000/team/image:1.2")
     'registry.example:5000/team/image:1.2'
@@ -59,9 +59,9 @@ def checked_image(image: str) -> str:
 
 
 def checked_limits(spec: ContainerSpec, settings: Settings) -> ContainerSpec:
-    """The specification, when its limits are within the configured maxima.
+    """Check a specification against the configured maxima.
 
-    :raises InvalidRequest: naming the field that is not.
+    :raises InvalidRequest: naming the field that exceeds one.
     """
     memory, cpus = spec.memory_mb, spec.cpus
     if memory is not None and not MEMORY_MIN <= memory <= settings.session_memory_mb_max:
@@ -98,7 +98,7 @@ def session_of(record: SessionRecord, container: ContainerSummary | None) -> Ses
 
 
 class Action(enum.Enum):
-    """What reconciliation does about one session."""
+    """Action of reconciliation on one session."""
 
     REMOVE = "remove"
     ADOPT = "adopt"
@@ -107,7 +107,7 @@ class Action(enum.Enum):
 
 @attrs.frozen
 class Decision:
-    """What is to be done about one session, and why."""
+    """Decision of reconciliation on one session, with its reason for the log."""
 
     session_id: str
     action: Action
@@ -117,7 +117,7 @@ class Decision:
 def decide(
     session_id: str, record: SessionRecord | None, container: ContainerSummary | None, leftover: bool
 ) -> Decision | None:
-    """What is to be done about a session that nobody is working on, or ``None`` when all is as it should be.
+    """Decide on a session without an operation in progress; ``None`` when store and engine agree.
 
     :param container: the session's container, managed or not.
     :param leftover: whether a managed container or workspace carries its id.
@@ -151,10 +151,10 @@ def _difference(
 def plan(
     records: Mapping[str, SessionRecord], containers: Iterable[ContainerSummary], workspaces: Iterable[str]
 ) -> list[Decision]:
-    """What is to be done, given all that the store and the engine have.
+    """Compare all records of the store with all containers and workspaces of the engine.
 
-    The three were not taken at one moment: each decision is made again, under the session's lock, before it is
-    acted on.
+    The three are not one consistent snapshot: the caller repeats each decision under the session's lock before it acts
+    on it.
     """
     by_session: dict[str, list[ContainerSummary]] = {}
     for container in containers:

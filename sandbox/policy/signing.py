@@ -1,4 +1,4 @@
-"""Keys for one use each, derived from ``JWT_SECRET``, and the texts that are signed with them."""
+"""Signed texts, with keys for one purpose each derived from ``JWT_SECRET``."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-#: Characters of a signature: 32 bytes in base64url without padding (RFC 4648 section 5).
+#: Length of a signature: 32 bytes in base64url without padding (RFC 4648 section 5).
 SIGNATURE = 43
 
 
 class Purpose(enum.Enum):
-    """What a key is for. The values go into its derivation: a changed one makes every text signed before worthless."""
+    """Purpose of a key. The values are input of the derivation: changing one invalidates every text signed before."""
 
     LINK = "sandbox preview link 1"
     COOKIE = "sandbox preview cookie 1"
 
 
 def derive(secret: bytes, purpose: Purpose) -> bytes:
-    """A key of 32 bytes for one purpose (HKDF with SHA-256, RFC 5869; the purpose is its info).
+    """Derive a 32-byte key for one purpose (HKDF with SHA-256, RFC 5869; the purpose is its info).
 
-    Keys of two purposes tell nothing of each other or of the secret, so that what is signed with one is never taken for
-    what is signed with another, or for a JWT.
+    Derived keys are independent of each other and do not reveal the secret, so that a signature for one purpose is
+    valid neither for another nor for a JWT.
     """
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.value.encode("ascii")).derive(secret)
 
 
 class Signer:
-    """Signs texts and knows its own again: ``<text>.<HMAC-SHA256 in base64url>``.
+    """Signs and verifies texts: ``<text>.<HMAC-SHA256 in base64url>``.
 
-    :param secrets: what the keys come from, newest first; the newest signs, each is good to read.
+    :param secrets: the secrets to derive keys from, newest first; the newest signs, all of them verify.
     """
 
     def __init__(self, secrets: Sequence[bytes], purpose: Purpose) -> None:
@@ -43,19 +43,19 @@ class Signer:
         self._keys = [derive(secret, purpose) for secret in secrets]
 
     def sign(self, text: str) -> str:
-        """The text with its signature behind it."""
+        """Append the signature to a text."""
         body = text.encode("ascii")
         return (body + b"." + _signature(self._keys[0], body)).decode("ascii")
 
     def genuine(self, token: bytes) -> bool:
-        """Whether a token is a text that :meth:`sign` made, byte for byte.
+        """Whether :meth:`sign` made a token, byte for byte.
 
-        The signature is compared as text and in constant time: a base64 that decodes to the same bytes is not the same.
+        The signature is compared as text, in constant time: another base64 spelling of the same bytes is refused.
         """
         body, _, signature = token.rpartition(b".")
         if len(signature) != SIGNATURE:
             return False
-        # Every key is tried, so that the time taken does not tell which one it was.
+        # Every key is tried, so that the duration does not reveal which one matched.
         return any([hmac.compare_digest(_signature(key, body), signature) for key in self._keys])
 
 

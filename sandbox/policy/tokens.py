@@ -1,4 +1,4 @@
-"""JSON Web Tokens of the platform: HS256 and nothing else, judged by a time that is passed in (contract section 6)."""
+"""Verification of the platform's JSON Web Tokens: HS256 only, at a given time (contract section 6)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from jwt.algorithms import HMACAlgorithm
 
 from sandbox.domain.errors import TokenRejected
 
-#: Bytes of the longest token that is looked at; longer ones are refused before anything of them is decoded.
+#: Maximum bytes of a token; longer ones are refused before they are decoded.
 TOKEN_LIMIT = 8192
-#: Bytes of the longest user id; the stores keep none that is longer.
+#: Maximum bytes of a user id, as in the stores.
 USER_ID_LIMIT = 1024
 
-# Three parts of base64url without padding, the last one exactly an HMAC-SHA256: padded, truncated, empty and detached
-# parts are no tokens (RFC 7515 section 2), and what is no token costs nothing.
+# Three parts of base64url without padding, the last one an HMAC-SHA256 (RFC 7515 section 2): padded, truncated, empty
+# and detached parts are refused before any cryptography.
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 class _Hs256(HMACAlgorithm):
-    """PyJWT's HMAC with keys that were prepared once, at the start, where a weak one is also warned of."""
+    """PyJWT's HMAC with keys that are prepared once at the start, which also logs weak ones."""
 
     def __init__(self) -> None:
         super().__init__(HMACAlgorithm.SHA256)
@@ -37,19 +37,19 @@ class _Hs256(HMACAlgorithm):
         return None
 
 
-# No other algorithm exists here, whatever a token's header says.
+# Only this algorithm is registered, whatever a token's header names.
 _JWS = jwt.PyJWS(algorithms=[])
 _JWS.register_algorithm("HS256", _Hs256())
 
 
 @attrs.frozen
 class Claims:
-    """What a genuine token says, whenever it is read.
+    """Claims of a genuine token, independent of the current time.
 
-    :ivar user_id: ``sub``, else ``userId``; ``None`` when there is neither, or not of a kind that names a user.
+    :ivar user_id: ``sub``, else ``userId``; ``None`` when there is neither, or none that is a valid user id.
     :ivar not_before: ``nbf`` in seconds since the epoch.
     :ivar expires: ``exp`` in seconds since the epoch.
-    :ivar malformed: whether its payload breaks the rules of RFC 7519 (sections 4, 4.1.4 and 4.1.5).
+    :ivar malformed: whether the payload violates RFC 7519 (sections 4, 4.1.4 and 4.1.5).
     """
 
     user_id: str | None = None
@@ -62,22 +62,21 @@ _MALFORMED = Claims(malformed=True)
 
 
 class Verifier:
-    """Tells genuine tokens from others.
+    """Verifies the signatures of tokens.
 
-    :param secrets: the platform's HS256 secrets, newest first; a token of any of them is genuine.
-    :raises ValueError: for a secret that is a public key, a certificate or a JWK: whoever has the public half of a key
-        could sign with it (CVE-2022-29217).
+    :param secrets: the platform's HS256 secrets, newest first; a token signed with any of them is genuine.
+    :raises ValueError: for a secret that is a public key, a certificate or a JWK, with which anyone could sign
+        (CVE-2022-29217).
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._keys = [hmac_key(secret) for secret in secrets]
 
     def read(self, token: bytes) -> Claims | None:
-        """What a token says, or ``None`` when none of the secrets signed it.
+        """The claims of a token; ``None`` when none of the secrets signed it.
 
-        Time is not judged here, so that the answer stays true and can be kept: see :func:`judge`. Header members that
-        name keys (``kid``, ``jwk``, ``jku``, ``x5u``) choose nothing; a token with ``crit`` is not understood (RFC 7515
-        section 4.1.11).
+        Times are left to :func:`judge`, so that the result can be cached. Header members that name keys (``kid``,
+        ``jwk``, ``jku``, ``x5u``) are ignored; a token with ``crit`` is refused (RFC 7515 section 4.1.11).
         """
         if len(token) > TOKEN_LIMIT or not _COMPACT.fullmatch(token):
             return None
@@ -91,9 +90,9 @@ class Verifier:
 
 
 def hmac_key(secret: bytes) -> bytes:
-    """A secret as PyJWT signs with it.
+    """The HMAC key of a secret, as PyJWT prepares it.
 
-    :raises ValueError: as :class:`Verifier`.
+    :raises ValueError: as :class:`Verifier` does.
     """
     try:
         return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
@@ -102,10 +101,10 @@ def hmac_key(secret: bytes) -> bytes:
 
 
 def judge(claims: Claims, now: float, leeway: float) -> str:
-    """The user whom a genuine token speaks for now.
+    """The user of a genuine token that is valid now.
 
     :param now: seconds since the epoch.
-    :param leeway: seconds by which the platform's clock may differ from ours.
+    :param leeway: tolerated clock skew of the platform, in seconds.
     :raises TokenRejected: ``Invalid token`` or ``Token has expired`` (contract section 6).
     """
     if claims.malformed or (claims.not_before is not None and claims.not_before > now + leeway):
@@ -118,22 +117,22 @@ def judge(claims: Claims, now: float, leeway: float) -> str:
 
 
 def missing() -> TokenRejected:
-    """The refusal of a request that presents nothing."""
+    """The refusal of a request without a credential."""
     return TokenRejected("Missing or invalid authorization token", code="TOKEN_MISSING")
 
 
 def invalid() -> TokenRejected:
-    """The refusal of a token that is not genuine, or not one for this."""
+    """The refusal of a token that is not genuine, or of the wrong kind."""
     return TokenRejected("Invalid token", code="TOKEN_INVALID")
 
 
 def expired() -> TokenRejected:
-    """The refusal of a genuine token whose time is over."""
+    """The refusal of an expired token."""
     return TokenRejected("Token has expired", code="TOKEN_EXPIRED")
 
 
 def user_id_of(value: object) -> str | None:
-    """A claim as a user id: a text that is not empty, or an integer. ``None`` for anything else.
+    """A claim as a user id: a non-empty text or an integer; ``None`` for any other value.
 
     >>> user_id_of("u1"), user_id_of(42), user_id_of(True), user_id_of(""), user_id_of(1.0)
     ('u1', '42', None, None, None)
@@ -163,7 +162,7 @@ def _claims(payload: bytes) -> Claims:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # RFC 7519 section 4: refuse it, or take the last; readers that differ on it could be played against each other.
+        # RFC 7519 section 4 allows to refuse it or to use the last; parsers that differ here could be exploited.
         raise ValueError("a claim stands twice")
     return found
 
@@ -173,7 +172,7 @@ def _no_number(name: str) -> None:
 
 
 def _date(claims: dict[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519 section 2): any JSON number, but neither a boolean nor an infinite one."""
+    """A NumericDate (RFC 7519 section 2): any JSON number except booleans and infinities."""
     if name not in claims:
         return None
     value = claims[name]
