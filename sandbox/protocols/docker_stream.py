@@ -15,11 +15,11 @@ _HEADER = 8
 
 
 class FrameError(ValueError):
-    """What came is not Docker's multiplexed stream."""
+    """The data is not Docker's multiplexed stream."""
 
 
 class StreamDemultiplexer:
-    """Takes the stream apart, however it was cut on the way; holds at most an unfinished header."""
+    """Incremental demultiplexer; buffers at most an incomplete header."""
 
     def __init__(self) -> None:
         self._header = b""
@@ -27,11 +27,11 @@ class StreamDemultiplexer:
         self._left = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The pieces of payload in ``data``, each with its stream's number, as they come: frames are not joined.
+        """The pieces of payload in ``data``, each with its stream's number; frames are not joined.
 
-        A frame without a payload is an empty piece, so that whoever takes them can count what they cost.
+        A frame without a payload yields an empty piece, so that the caller can account for its cost.
 
-        :raises FrameError: at a header that Docker does not send.
+        :raises FrameError: when a header is malformed.
         """
         at = 0
         while at < len(data):

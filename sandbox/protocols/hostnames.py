@@ -1,4 +1,4 @@
-"""Preview hosts, ``<port>-<session>.<PREVIEW_DOMAIN>``, written and read back (docs/previews.md)."""
+"""Encoding and decoding of preview hosts, ``<port>-<session>.<PREVIEW_DOMAIN>`` (docs/previews.md)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 import attrs
 
-#: Bytes of one DNS label (RFC 1035 section 2.3.4).
+#: Maximum bytes of one DNS label (RFC 1035 section 2.3.4).
 MAX_LABEL = 63
-#: Bytes of a preview domain: the longest name in front of it leaves this much of DNS's 253 (RFC 1035 section 2.3.4).
+#: Maximum bytes of a preview domain: the longest name in front leaves this much of DNS's 253 (RFC 1035 section 2.3.4).
 MAX_DOMAIN = 110
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Between two labels of one name. The digits keep a label from beginning or ending with a hyphen, which registries and
-# certificate authorities refuse, and from beginning with "xn--", which browsers would take for an encoded name.
+# Joins the labels of one name. With the digits, no label begins or ends with a hyphen, which registries and certificate
+# authorities refuse, or begins with "xn--", which browsers decode as an internationalised name.
 _JOINT = "0.0"
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME = re.compile(r"([1-9][0-9]{3,4})-(-?)([a-z0-9-]+)")
@@ -25,19 +25,19 @@ _HYPHEN, _UNDERSCORE = "0", "1"
 
 @attrs.frozen
 class PreviewHost:
-    """What a preview host names."""
+    """The port and the session in a preview host."""
 
     port: int
     session_id: str
 
 
 def write_name(port: int, session_id: str) -> str:
-    """The part of a preview host that stands before its domain.
+    """The part of a preview host in front of its domain.
 
-    An id of lower-case letters, digits and inner hyphens stands as it is. Any other one stands behind a second
-    hyphen, with ``-x`` for ``X``, ``-0`` for a hyphen and ``-1`` for an underscore, because host names know no
-    case. Nearly every name is one DNS label; one of over 63 bytes (a plain id of over 57) takes two or three, which
-    browsers and DNS wildcards accept but a wildcard certificate does not cover.
+    An id of lower-case letters, digits and inner hyphens is used unchanged. Any other id is escaped, because host names
+    are case-insensitive: it follows a second hyphen, with ``-x`` for ``X``, ``-0`` for a hyphen and ``-1`` for an
+    underscore. Nearly every name is one DNS label. A name of over 63 bytes (a plain id of over 57) takes two or three
+    labels, which browsers and DNS wildcards accept but a wildcard certificate does not cover.
 
     >>> write_name(3000, "abc")
     '3000-abc'
@@ -60,7 +60,7 @@ def write_name(port: int, session_id: str) -> str:
 
 
 def read_name(name: str) -> PreviewHost | None:
-    """The inverse of :func:`write_name`; ``None`` for a text that it never writes, so that no preview has two hosts.
+    """The inverse of :func:`write_name`; ``None`` for a name that it does not write, so that a preview has one host.
 
     >>> read_name("3000---team-1a-0-b")
     PreviewHost(port=3000, session_id='Team_a-B')
@@ -78,11 +78,11 @@ def read_name(name: str) -> PreviewHost | None:
 
 @attrs.frozen
 class Addresses:
-    """Where browsers find previews.
+    """The public addresses of previews.
 
     :ivar public_url: the daemon's own origin as browsers reach it, such as ``https://sandbox.example.com``.
-    :ivar domain: what preview hosts end with, in lower case, without a dot in front.
-    :ivar path_form: whether previews are found under ``/previews/<id>/`` too.
+    :ivar domain: the parent domain of preview hosts, in lower case, without a leading dot.
+    :ivar path_form: whether previews also have an address under ``/previews/<id>/``.
     """
 
     public_url: str
@@ -90,11 +90,11 @@ class Addresses:
     path_form: bool = True
 
     def url(self, port: int, session_id: str) -> str:
-        """A preview's path form, or its host form where that is the only one."""
+        """The URL of a preview: its path form when it is enabled, else its host form."""
         return self.path_url(session_id) if self.path_form else self.host_url(port, session_id)
 
     def path_url(self, session_id: str) -> str:
-        """A preview's path form.
+        """The URL of a preview's path form.
 
         >>> Addresses("https://sandbox.example.com", "preview.example.com").path_url("abc")
         'https://sandbox.example.com/previews/abc/'
@@ -102,7 +102,7 @@ class Addresses:
         return f"{self.public_url}/previews/{session_id}/"
 
     def host_url(self, port: int, session_id: str) -> str:
-        """A preview's host form, by the scheme and port of the public URL.
+        """The URL of a preview's host form, with the scheme and port of the public URL.
 
         >>> Addresses("http://localhost:4002", "localhost").host_url(3000, "abc")
         'http://3000-abc.localhost:4002/'
@@ -112,7 +112,7 @@ class Addresses:
 
     @property
     def path_authority(self) -> str:
-        """The authority under which all previews have their path form."""
+        """The authority of the path form, shared by all previews."""
         return self.public_url.partition("://")[2]
 
     def host_authority(self, port: int, session_id: str) -> str:
@@ -121,7 +121,7 @@ class Addresses:
         return f"{write_name(port, session_id)}.{self.domain}{port_part[0] if port_part else ''}"
 
     def read_host(self, host: bytes) -> PreviewHost | None:
-        """The preview that a Host field names, or ``None`` when it names none; any port, any case, one final dot.
+        """The preview in a Host field, or ``None``; any port, any case, and one trailing dot are accepted.
 
         >>> Addresses("http://localhost:4002", "localhost").read_host(b"3000-ABC.localhost.:80")
         PreviewHost(port=3000, session_id='abc')
@@ -131,7 +131,7 @@ class Addresses:
         return read_name(name[:-1]) if name != text and name.endswith(".") else None
 
     def is_below(self, host: bytes) -> bool:
-        """Whether a Host field names something under the preview domain, other than the daemon's own public name.
+        """Whether a Host field is a name under the preview domain, other than the daemon's own public name.
 
         >>> addresses = Addresses("https://sandbox.example.com", "example.com")
         >>> [addresses.is_below(host) for host in (b"www.Example.com:443", b"example.com", b"sandbox.example.com")]

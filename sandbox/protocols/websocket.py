@@ -1,4 +1,4 @@
-"""Where the frames of a WebSocket begin and end (RFC 6455 section 5.2), found without decoding them."""
+"""Tracking of WebSocket frame boundaries (RFC 6455 section 5.2), without decoding the frames."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _MASKED = 0x80
 
 
 class FrameTracker:
-    """Follows one direction of an open WebSocket so that a relay can speak in it itself, between two frames.
+    """Tracks one direction of an open WebSocket, so that a relay can insert frames of its own.
 
-    Payloads are never looked at, but for those of pongs while one is awaited. Bytes are passed on as they come; only
-    an incomplete frame header (under 10 bytes) waits for its rest, and while a pong is awaited an incomplete pong.
+    Payloads are not inspected, except of pongs while one is awaited. Bytes are returned as they arrive; only an
+    incomplete frame header (under 10 bytes) is held back, and an incomplete pong while one is awaited.
 
-    :ivar boundary: an offset into what :meth:`feed` returned last where no frame is under way, the last such one;
-        ``None`` when all of it lies inside one frame.
-    :ivar closing: whether a Close frame has begun; after it nothing may be sent in this direction (section 5.5.1).
-    :ivar behind: whether it holds bytes that it has not looked at, because there were too many frames at once.
-    :ivar empty: frames without a payload, ever; who counts them sets it back.
-    :ivar awaited: the payload of the pong that answers our own ping and goes no further; empty when there is none.
+    :ivar boundary: the last offset between two frames in the result of the last :meth:`feed`; ``None`` when all of it
+        is inside one frame.
+    :ivar closing: whether a Close frame has begun; no frame may follow it in this direction (section 5.5.1).
+    :ivar behind: whether it holds unread bytes, after :meth:`feed` stopped at its limit.
+    :ivar empty: number of frames without a payload, until the caller resets it.
+    :ivar awaited: the payload of our own ping, whose pong is not relayed; empty when there is none.
     """
 
     __slots__ = ("_left", "_waiting", "awaited", "behind", "boundary", "closing", "empty")
@@ -36,13 +36,13 @@ class FrameTracker:
 
     @property
     def between(self) -> bool:
-        """Whether what was returned so far ends where a frame ends: the only place where another may begin."""
+        """Whether the returned bytes end with a complete frame, so that another frame may be inserted."""
         return self._left == 0
 
     def feed(self, data: bytes, limit: int = sys.maxsize) -> bytes:
-        """Account for the bytes that came; gives those to pass on now.
+        """Track received bytes; returns those to relay now.
 
-        :param limit: frames after which it stops and is :attr:`behind`; feed it ``b""`` to go on.
+        :param limit: number of frames after which it stops and is :attr:`behind`; feed ``b""`` to continue.
         """
         if self._waiting:
             data = self._waiting + data
@@ -97,20 +97,20 @@ class FrameTracker:
         return data
 
     def flush(self) -> bytes:
-        """What still waits for its rest; nothing follows it, for the stream has ended."""
+        """The held back bytes at the end of the stream."""
         rest, self._waiting = self._waiting, b""
-        self._left += len(rest)  # a frame has begun that will not end
+        self._left += len(rest)  # they begin a frame that stays incomplete
         return rest
 
 
 def may_be_frames(data: bytes) -> bool:
-    """Whether bytes behind a WebSocket handshake can be what a client may send there, and not another request.
+    """Whether bytes after a WebSocket handshake can be a client's frames, and not another request.
 
-    A client's frame has the mask bit (RFC 6455 section 5.1), which no byte of a request's line has.
+    A client's frame has the mask bit (RFC 6455 section 5.1), which no byte of a request line has.
     """
     return data[0] & 0x70 == 0 and (len(data) == 1 or data[1] >= _MASKED)
 
 
 def _unmasked(data: bytes, start: int, end: int) -> bytes:
-    """A payload without its mask, whose key stands right in front of it (section 5.3)."""
+    """Unmask a payload; the masking key is in the four bytes before it (section 5.3)."""
     return bytes(byte ^ data[start - 4 + index % 4] for index, byte in enumerate(data[start:end]))

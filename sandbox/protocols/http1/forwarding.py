@@ -1,4 +1,4 @@
-"""Where a request came from: what a trusted proxy says of it, read and written (RFC 7239, ``X-Forwarded-*``). Pure."""
+"""The source of a request: parsing and generation of ``Forwarded`` (RFC 7239) and ``X-Forwarded-*``. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from sandbox.protocols.http1.grammar import HOST, REMEMBERED, Field, Fields, Line, memorable, read_section
 from sandbox.protocols.http1.origins import canonical_authority
 
-#: What names the client's side under another name than the fields that are written here: never passed on beside them.
+#: Non-standard equivalents of the fields generated here; never forwarded.
 ALIASES = frozenset(
     {
         b"front-end-https",
@@ -23,11 +23,11 @@ ALIASES = frozenset(
         b"x-url-scheme",
     }
 )
-# Read in this order. "on" is X-Forwarded-Ssl's, ws and wss are what Traefik says of WebSockets.
+# In order of precedence. "on" and "off" are values of X-Forwarded-Ssl; Traefik sends ws and wss for WebSockets.
 _SCHEMES = (b"x-forwarded-proto", b"x-forwarded-scheme", b"x-forwarded-protocol", b"x-forwarded-ssl")
 _MEANING = {b"http": b"http", b"https": b"https", b"ws": b"http", b"wss": b"https", b"on": b"https", b"off": b"http"}
 _DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
-# Written here, so not passed on as they came.
+# Generated here, so not forwarded unchanged.
 _WRITTEN = ALIASES | {
     b"forwarded",
     b"x-forwarded-for",
@@ -50,19 +50,19 @@ _HAS_PORT = re.compile(rb":[0-9]*$")
 
 
 def tells_source(lower: bytes) -> bool:
-    """Whether a field of this lower-case name says where a request came from: a trusted proxy's word, or nobody's."""
+    """Whether a field of this lower-case name describes the source of a request; only trusted proxies may set it."""
     return lower.startswith(b"x-forwarded-") or lower in _OTHER_NAMES
 
 
 @attrs.frozen(kw_only=True)
 class Source:
-    """Where a request came from, as far as somebody who is to be believed says so.
+    """The source of a request, by its connection and the fields of trusted proxies.
 
-    :ivar scheme: ``http`` or ``https``, by which the browser came.
-    :ivar certain: whether that is known; plain HTTP from a peer that is not trusted may have been HTTPS before.
-    :ivar authority: by which the browser came, without its scheme's default port; ``b""`` when HTTP/1.0 named none.
-    :ivar addresses: of the client and the proxies behind it, the peer last.
-    :ivar prefix: below which a trusted proxy serves the daemon.
+    :ivar scheme: the browser's scheme, ``http`` or ``https``.
+    :ivar certain: whether the scheme is known; an untrusted peer of plain HTTP may be a proxy that terminates TLS.
+    :ivar authority: the browser's authority, without its scheme's default port; ``b""`` for HTTP/1.0 without a Host.
+    :ivar addresses: of the client and the proxies, the peer last.
+    :ivar prefix: the path prefix under which a trusted proxy serves the daemon.
     :ivar others: ``X-Real-IP`` and the fields of a trusted proxy that name neither host nor scheme, by lower-case name.
     """
 
@@ -75,11 +75,11 @@ class Source:
 
 
 def source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> Source:
-    """Where the request with a field section came from: by ``X-Forwarded-*`` first, then by ``Forwarded``.
+    """The source of a request: from ``X-Forwarded-*``, else from ``Forwarded``, else from the connection.
 
     :param section: see :class:`sandbox.protocols.http1.grammar.RequestHead`.
     :param peer: the address of the connection's other end; ``None`` on a UNIX socket.
-    :param trusted: whether that is a proxy that is to be believed.
+    :param trusted: whether the peer is a trusted proxy; the fields of any other peer are ignored.
     :param secure: whether the connection itself is TLS.
     """
     return (_remembered_source if memorable(section) else _source_of)(section, peer, trusted, secure)
@@ -107,12 +107,12 @@ _remembered_source = lru_cache(REMEMBERED)(_source_of)
 
 
 def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
-    """The fields that tell an application where a request came from.
+    """The fields that describe the source of a request to an application.
 
     ``Forwarded`` has an element for each address, since some applications read the first one and some the last.
 
-    :param prefix: what the application's paths have lost on their way.
-    :param local: whether it is told nothing of the browser's own host and scheme.
+    :param prefix: the prefix that was stripped from the target.
+    :param local: whether to omit the browser's host and scheme.
     """
     public = not local and bool(source.authority)
     fields: list[Field] = [(b"X-Forwarded-For", b", ".join(source.addresses))]
@@ -133,7 +133,7 @@ def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
 
 
 def read_forwarded(value: bytes) -> list[dict[bytes, bytes]]:
-    """The elements of a ``Forwarded`` value; none of one that is malformed.
+    """The elements of a ``Forwarded`` value; empty when it is malformed.
 
     >>> read_forwarded(b'for="[2001:db8::1]:4711";proto=https, For=10.0.0.1')
     [{b'for': b'[2001:db8::1]:4711', b'proto': b'https'}, {b'for': b'10.0.0.1'}]
@@ -161,7 +161,7 @@ def _said(fields: Sequence[Line]) -> dict[bytes, bytes]:
     said: dict[bytes, bytes] = {}
     for field in fields:
         lower = field.lower
-        # Names with underscores pass under no name: CGI and its heirs do not tell them from ours.
+        # Names with underscores are ignored: CGI and its successors cannot tell them from those with hyphens.
         if tells_source(lower) and b"_" not in lower:
             said[lower] = said[lower] + b", " + field[1] if lower in said else field[1]
     return said
@@ -182,7 +182,8 @@ def _authority(
     names = [_first(said.get(b"x-forwarded-host", b"")), *(one.get(b"host", b"") for one in elements), host]
     authority = next((name for name in names if HOST.fullmatch(name)), b"")
     port = _first(said.get(b"x-forwarded-port", b""))
-    # For proxies that leave the port out of the host. 80 and 443 often are of the last one, where another has the TLS.
+    # For proxies that omit the port in the host. 80 and 443 are ignored: they often belong to an inner proxy behind the
+    # one that terminates TLS.
     if authority and not _HAS_PORT.search(authority) and _PORT.fullmatch(port) and port not in {b"80", b"443"}:
         authority += b":" + port
     return authority[: len(canonical_authority(scheme, authority))].removesuffix(b":")
@@ -204,7 +205,7 @@ def _without_port(node: bytes) -> bytes:
 
 
 def _node(address: bytes) -> bytes:
-    """An address as RFC 7239 section 6 writes it: IPv6 in brackets and quotes.
+    """An address as a node of RFC 7239 section 6: IPv6 in brackets and quotes.
 
     >>> _node(b"10.0.0.1"), _node(b"2001:db8::1"), _node(b"10.0.0.1:80")
     (b'10.0.0.1', b'"[2001:db8::1]"', b'"10.0.0.1:80"')

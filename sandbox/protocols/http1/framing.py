@@ -1,4 +1,4 @@
-"""How long a message's body is (RFC 9112 section 6), and the reading of the chunked coding (section 7.1)."""
+"""Message body framing (RFC 9112 section 6) and decoding of the chunked coding (section 7.1)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from sandbox.protocols.http1.grammar import (
     split_list,
 )
 
-# As many digits as fit into 63 bits: whoever counts in C agrees on the number.
+# As many digits as fit into 63 bits, so that applications in C read the same number.
 _MAX_LENGTH_DIGITS = 18
-# chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): 15 hexadecimal digits hold any size; extensions are names and
-# values, ignored, within the line's limit.
+# chunk-size [ chunk-ext ] (RFC 9112 section 7.1.1): at most 15 hexadecimal digits; extensions are checked and ignored,
+# within the line's limit.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;%b(?:=(?:%b|\"[\t !#-\[\]-~]*+\"))?)*+" % (_TOKEN, _TOKEN))
-# What a good line may begin with, so that half a line can be judged.
+# A valid beginning of such a line, to check an incomplete one.
 _CHUNK_LINE_BEGUN = re.compile(
     rb"[0-9A-Fa-f]{1,15}(?:;(?:%b(?:=(?:%b|\"[\t !#-\[\]-~]*+\"?)?)?)?)*+" % (_TOKEN, _TOKEN)
 )
 
-#: Bytes of a chunk's size line, extensions included (Go's CVE-2023-39326: unbounded ones made servers read for ever).
+#: Maximum bytes of a chunk's size line, extensions included (CVE-2023-39326 in Go: unbounded extensions).
 MAX_CHUNK_LINE = 1024
 MAX_TRAILERS = 16 * 1024
 
 
 class Coding(enum.Enum):
-    """How a body's end is found."""
+    """How a body is delimited."""
 
     NONE = "none"
     LENGTH = "length"
@@ -43,13 +43,13 @@ class Coding(enum.Enum):
 
 
 class Framing(NamedTuple):
-    """How a body is delimited; ``length`` counts its bytes where the coding is ``LENGTH``."""
+    """A body's framing; ``length`` is its size in bytes where the coding is ``LENGTH``."""
 
     coding: Coding
     length: int = 0
 
 
-# Looking a member up in its class is what it costs to compare with one, before Python 3.12.
+# Module globals: before Python 3.12, looking up an enum's member costs more than comparing with it.
 NONE, LENGTH, CHUNKS, CLOSE = Coding
 
 NO_BODY = Framing(NONE)
@@ -60,8 +60,8 @@ UNTIL_CLOSE = Framing(CLOSE)
 def request_framing(head: RequestHead) -> Framing:
     """The framing of a request's body.
 
-    :raises Malformed: for anything that RFC 9112 section 6.3 lets two parsers read differently: both fields, a
-        Transfer-Encoding other than one ``chunked``, or either in a way that HTTP/1.0 does not know.
+    :raises Malformed: when parsers could disagree (RFC 9112 section 6.3): both fields, a Transfer-Encoding other than
+        one ``chunked``, or any Transfer-Encoding in HTTP/1.0.
     """
     return _framing(head, NO_BODY)
 
@@ -72,7 +72,7 @@ def response_framing(head: ResponseHead, method: bytes) -> Framing:
     :raises Malformed: as :func:`request_framing` does.
     """
     if method == b"HEAD" or head.status == 304:
-        # The fields describe what a GET would have brought; contradictions in them are refused all the same.
+        # The fields describe the response to a GET; contradictory ones are refused all the same.
         _framing(head, NO_BODY)
         return NO_BODY
     if head.status < 200 or head.status == 204:
@@ -101,7 +101,7 @@ def _framing(head: RequestHead | ResponseHead, otherwise: Framing) -> Framing:
 def keeps_alive(head: RequestHead | ResponseHead) -> bool:
     """Whether the connection may carry another message after this one (RFC 9112 section 9.3).
 
-    HTTP/1.0's ``Connection: keep-alive`` is taken from servers, where it saves connecting, and from nobody else.
+    HTTP/1.0's ``Connection: keep-alive`` is honoured in responses, where it saves a connection, but not in requests.
     """
     connection = head.known.get(b"connection")
     if connection is None:
@@ -115,7 +115,7 @@ def keeps_alive(head: RequestHead | ResponseHead) -> bool:
 
 
 class LengthDecoder:
-    """Takes the bytes of a body of known length in any pieces; the same interface as :class:`ChunkedDecoder`."""
+    """Incremental decoder of a body of known length; same interface as :class:`ChunkedDecoder`."""
 
     __slots__ = ("_left", "done", "rest", "trailers")
     behind = False
@@ -127,7 +127,7 @@ class LengthDecoder:
         self.rest = b""
 
     def feed(self, data: bytes, limit: int = 1) -> list[bytes]:
-        """The piece of the body that ``data`` begins with."""
+        """The part of ``data`` that belongs to the body."""
         piece, self.rest = data[: self._left], data[self._left :]
         self._left -= len(piece)
         self.done = not self._left
@@ -135,20 +135,20 @@ class LengthDecoder:
 
 
 class ChunkedDecoder:
-    """Takes chunked bytes in any pieces and gives the data they carry. Pure: it holds bytes and counts.
+    """Incremental decoder of the chunked coding.
 
-    :ivar behind: whether it holds bytes that it has not looked at, because there were too many chunks at once.
+    :ivar behind: whether it holds undecoded bytes, after :meth:`feed` stopped at its limit.
     :ivar done: whether the last chunk and the trailer section have been read.
     :ivar trailers: the trailer fields, once done.
-    :ivar rest: what came after the end, once done.
+    :ivar rest: the bytes after the body's end, once done.
     """
 
     __slots__ = ("_buffer", "_in_trailers", "_left", "_searched", "behind", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._searched = 0  # bytes of an unfinished trailer section that hold neither its end nor a broken line
-        self._left = 0  # bytes of the current chunk that are missing, its final CR LF (2) counted
+        self._searched = 0  # bytes of an incomplete trailer section, searched for its end and for broken lines
+        self._left = 0  # missing bytes of the current chunk, its final CR LF (2) included
         self._in_trailers = False
         self.behind = False
         self.done = False
@@ -156,10 +156,10 @@ class ChunkedDecoder:
         self.rest = b""
 
     def feed(self, data: bytes, limit: int = sys.maxsize) -> list[bytes]:
-        """The pieces of data in ``data``, in order, none empty.
+        """Decode ``data``; returns pieces of the body in order, none empty.
 
-        :param limit: pieces after which it stops and is :attr:`behind`; feed it ``b""`` to go on.
-        :raises Malformed: when it is not the chunked coding, or a line is longer than its limit.
+        :param limit: number of pieces after which it stops and is :attr:`behind`; feed ``b""`` to continue.
+        :raises Malformed: when the coding is malformed, or a line is longer than its limit.
         """
         pieces: list[bytes] = []
         if self._buffer:
@@ -183,7 +183,7 @@ class ChunkedDecoder:
         return pieces
 
     def _take(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        """Pass on what there is of the current chunk; when all of it is there, its CR LF too."""
+        """Decode the available part of the current chunk and, after all of it, its CR LF."""
         wanted = self._left - 2
         available = len(data) - position
         if wanted > 0:
@@ -205,7 +205,7 @@ class ChunkedDecoder:
         if end < 0:
             if len(data) - position > MAX_CHUNK_LINE:
                 raise Malformed("A chunk's size line is too long")
-            # What there is of the line must be the beginning of one: a digit first, no bare CR or LF.
+            # The incomplete line must be a valid beginning of one: a digit first, no bare CR or LF.
             self._buffer = data[position:]
             begun = self._buffer.removesuffix(b"\r")
             if begun and not _CHUNK_LINE_BEGUN.fullmatch(begun):
@@ -242,12 +242,12 @@ class ChunkedDecoder:
 
 
 def decoder(framing: Framing) -> LengthDecoder | ChunkedDecoder:
-    """What reads a body of this framing, which is ``LENGTH`` or ``CHUNKED``."""
+    """Make the decoder of a framing, which is ``LENGTH`` or ``CHUNKED``."""
     return ChunkedDecoder() if framing.coding is CHUNKS else LengthDecoder(framing.length)
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk that carries ``data``, which must not be empty."""
+    """Encode ``data``, which must not be empty, as one chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -1,9 +1,9 @@
-"""The grammar of HTTP/1 message heads (RFC 9112 sections 2 to 5); what two parsers could read differently is refused.
+"""Strict parser of HTTP/1 message heads (RFC 9112 sections 2 to 5): ambiguous messages are refused.
 
-Each rule is a regular expression over a whole head, so C code does the reading. It replaces llhttp as httptools binds
-it, which is as fast on a head and as strict on most of it, but knows only a fixed list of methods, skips the body of
-any request that offers an upgrade, cannot be told that a response to HEAD has no body, and cannot stop between two
-pipelined messages. The tests hold this grammar to llhttp: what it accepts, llhttp reads the same.
+Each rule is a regular expression over a whole head, so that C code does the parsing. llhttp, by its binding httptools,
+is as fast and mostly as strict. It is not used because it supports a fixed list of methods only, skips the body of a
+request that offers an upgrade, has no setting for a response to HEAD without a body, and cannot stop between two
+pipelined messages. Tests compare both parsers: llhttp must read every accepted message in the same way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-#: One header field as it came: name in its own case, value without the white space around it.
+#: One header field: name in its original case, value without surrounding white space.
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-# request-target without '#': a fragment is never sent, and servers disagree on what to do with one.
+# request-target without '#': clients never send a fragment, and servers disagree on its handling.
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
@@ -28,16 +28,16 @@ HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
 
-# Bytes of a field section that is remembered: browsers, and programs that poll, send the same one again and again.
+# Maximum bytes of a cached field section: browsers, and programs that poll, repeat the same section.
 _MEMORABLE = 2048
-# Fields of one: browsers send twenty or so.
+# Maximum fields of a cached section: browsers send about twenty.
 _MEMORABLE_FIELDS = 64
-#: How many of them are, here and by others who remember what follows from one: a browser has about ten.
+#: Size of caches keyed by field section, here and in other modules: a browser uses about ten sections.
 REMEMBERED = 512
-# Bytes of a status line that is remembered; few are there.
+# Maximum bytes of a cached status line.
 _USUAL_LINE = 64
 
-#: Fields whose meaning the server needs; several lines of one of these are joined or refused in :func:`index`.
+#: Fields that the server interprets; repeated lines of one of these are joined or refused in :func:`_read_fields`.
 _INDEXED = frozenset(
     {
         b"host",
@@ -59,10 +59,10 @@ _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
 class Malformed(Exception):
-    """A message that is refused, and how.
+    """A message violates the protocol or exceeds a limit.
 
-    :ivar status: the HTTP status that says so to a client.
-    :ivar code: the stable code of the error answer.
+    :ivar status: the HTTP status of the error response.
+    :ivar code: the stable code in the error response.
     """
 
     def __init__(self, reason: str, status: int = 400, code: str = "MALFORMED_REQUEST") -> None:
@@ -73,10 +73,10 @@ class Malformed(Exception):
 
 
 class Line(tuple[bytes, bytes]):
-    """A field that was read: the pair of its name, in its own case, and its value without the white space around it.
+    """A parsed field: the pair of its name in original case and its value without surrounding white space.
 
     :ivar lower: the name in lower case.
-    :ivar data: the line that it makes in another head.
+    :ivar data: the field's serialised line.
     """
 
     lower: bytes
@@ -86,9 +86,9 @@ class Line(tuple[bytes, bytes]):
 class RequestHead(NamedTuple):
     """A request's line and fields.
 
-    :ivar target: origin-form or ``*``, byte for byte as it came (of absolute-form, the path and query).
+    :ivar target: origin-form or ``*``, byte for byte as received (of absolute-form, the path and query).
     :ivar minor: 0 or 1, of HTTP/1.x.
-    :ivar section: the bytes that ``fields`` and ``known`` were read from, which are remembered: never change them.
+    :ivar section: the bytes that ``fields`` and ``known`` were parsed from. Both are cached: do not modify them.
     :ivar known: the fields of :data:`_INDEXED` by lower-case name; repetitions joined with commas.
     """
 
@@ -103,7 +103,7 @@ class RequestHead(NamedTuple):
 class ResponseHead(NamedTuple):
     """A response's status line and fields; ``known`` as in :class:`RequestHead`.
 
-    :ivar line: the status line in our version of HTTP.
+    :ivar line: the status line, as HTTP/1.1.
     """
 
     status: int
@@ -114,7 +114,7 @@ class ResponseHead(NamedTuple):
 
 
 def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
-    """Read a head that ends with its empty line.
+    """Parse a request head, its final empty line included.
 
     >>> head = parse_request_head(b"GET /a;b?c HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
     >>> head.method, head.target, head.fields
@@ -141,7 +141,7 @@ def parse_request_head(data: bytes, max_fields: int = 200) -> RequestHead:
 
 
 def memorable(section: bytes) -> bool:
-    """Whether what follows from a section may be remembered: whoever sends it decides how much memory that takes.
+    """Whether results for a section may be cached: large ones may not, since clients control their size.
 
     >>> memorable(b"Host: x\\r\\n\\r\\n"), memorable(b"A: b\\r\\n" * 100 + b"\\r\\n")
     (True, False)
@@ -150,24 +150,24 @@ def memorable(section: bytes) -> bool:
 
 
 def read_section(section: bytes) -> tuple[Sequence[Line], Mapping[bytes, bytes]]:
-    """The fields of a field section that ends with its empty line, and the known ones among them.
+    """Parse a field section, its final empty line included; returns all fields, and the indexed ones by name.
 
-    :raises Malformed: when it is not one.
+    :raises Malformed: when it is malformed.
     """
     return (_remember if memorable(section) else _read_fields)(section)
 
 
 def _with_host(fields: Sequence[Line], authority: bytes) -> bytes:
-    """The section of a request in absolute-form: the target's authority stands, the Host field is ignored.
+    """The section of a request in absolute-form: the target's authority replaces the Host field.
 
-    RFC 9112 section 3.2.2. HTTP/1.1 wants one all the same (section 3.2).
+    RFC 9112 section 3.2.2. HTTP/1.1 requires a Host field all the same (section 3.2).
     """
     kept = [field.data for field in fields if field.lower != b"host"]
     return b"Host: %b\r\n%b\r\n" % (authority, b"".join(kept))
 
 
 def parse_response_head(data: bytes, max_fields: int = 500) -> ResponseHead:
-    """Read a response head that ends with its empty line.
+    """Parse a response head, its final empty line included.
 
     :raises Malformed: when it is not exactly one head of HTTP/1.0 or 1.1.
     """
@@ -191,32 +191,32 @@ _remember_status = lru_cache(256)(_read_status)
 
 
 def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
-    """Read a trailer section (RFC 9112 section 7.1.2) that ends with its empty line.
+    """Parse a trailer section (RFC 9112 section 7.1.2), its final empty line included.
 
-    :raises Malformed: when it is not one.
+    :raises Malformed: when it is malformed.
     """
     _check_number(data, max_fields)
     return list(_read_fields(data)[0])
 
 
 def has_broken_line(data: bytes, searched: int = 0) -> bool:
-    """Whether a head, or what has come of it, holds NUL, or a line that does not end with CR LF.
+    """Whether a head, or its beginning, contains NUL, or a line that does not end with CR LF.
 
-    :param searched: how many of its bytes have been found good; they are not looked at again.
+    :param searched: number of bytes that were checked before; they are skipped.
     """
     return _BROKEN_LINE.search(data, max(0, searched - 1)) is not None
 
 
 def check_partial_head(data: bytes, max_line: int, searched: int = 0) -> None:
-    """Refuse the beginning of a head as soon as no continuation could make it a good one.
+    """Refuse an incomplete head as early as possible.
 
-    :param searched: how many of its bytes have been found good.
-    :raises Malformed: with 414 when its first line is longer than ``max_line`` bytes.
+    :param searched: number of bytes that were checked before.
+    :raises Malformed: when no continuation makes it valid; with 414 when its first line exceeds ``max_line`` bytes.
     """
     if has_broken_line(data, searched):
         raise Malformed("A line does not end with CR LF, or holds NUL")
     if data.find(b"\n", 0, searched) >= 0:
-        return  # The line was read when its end came.
+        return  # The request line was checked before.
     end = data.find(b"\r\n", max(0, searched - 1))
     if end > max_line or (end < 0 and len(data) > max_line):
         raise uri_too_long()
@@ -233,7 +233,7 @@ def uri_too_long() -> Malformed:
 
 
 def head_too_large() -> Malformed:
-    """The refusal of a head over a limit."""
+    """The refusal of header fields over a limit."""
     return Malformed("The request's header fields are too large or too many", 431, "HEADERS_TOO_LARGE")
 
 
@@ -247,7 +247,7 @@ def split_list(value: bytes) -> list[bytes]:
 
 
 def _check_number(section: bytes, max_fields: int) -> None:
-    # Before they are read: whoever sends too many gets no work done.
+    # Checked before parsing, so that a flood of fields costs nothing.
     if section.count(b"\n") > max_fields + 1:
         raise head_too_large()
 
@@ -285,22 +285,22 @@ def _read_line(line: bytes) -> Line:
     field = Line((name, value.rstrip(b" \t")))
     field.lower = name.lower()
     if field.lower == b"transfer-encoding" and b"\t" in value:
-        # Lawful behind the value (RFC 9110 section 5.5), and llhttp, for one, then takes the coding for another one.
+        # A tab after the value is valid (RFC 9110 section 5.5), but some parsers, llhttp too, then read another coding.
         raise Malformed("The Transfer-Encoding is not exactly chunked")
     field.data = b"%b: %b\r\n" % field
     return field
 
 
-# Most lines of a response are those of the one before, whatever its Date and ETag are.
+# Successive responses share most of their lines; Date and ETag differ.
 _remember_line = lru_cache(1024)(_read_line)
 
 
 def _unusual_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
-    """Asterisk-form and absolute-form (RFC 9112 section 3.2): the target to use, and the authority it names."""
+    """Parse asterisk-form and absolute-form (RFC 9112 section 3.2); returns the target, and the authority if any."""
     if target == b"*" and method == b"OPTIONS":
         return target, None
     absolute = _ABSOLUTE.fullmatch(target)
-    # CONNECT has no path: who takes one for a request with a body takes what the tunnel carries for the next request.
+    # CONNECT has no path and is refused: a parser that expects a body would read the tunnel's data as the next request.
     if absolute is None or method == b"CONNECT":
         raise Malformed("The request target is neither a path nor an absolute URI")
     authority, path, query = absolute.groups()

@@ -1,4 +1,4 @@
-"""Which header fields pass a gateway, and which it sets (RFC 9110 section 7.6). Pure."""
+"""Header fields that the gateway forwards, removes or sets (RFC 9110 section 7.6). Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sandbox.protocols.http1.framing import CHUNKS, CLOSE, Framing
 from sandbox.protocols.http1.grammar import Fields, Line, ResponseHead, split_list
 from sandbox.protocols.http1.rewriting import REWRITTEN, Rewriter
 
-#: How we name ourselves in Via, by the minor version of the message that we received (RFC 9110 section 7.6.3).
+#: Our entry in Via, by the minor version of the received message (RFC 9110 section 7.6.3).
 VIA = (b"1.0 sandbox", b"1.1 sandbox")
 
-#: The field that names a request, on its way in and out (:mod:`sandbox.http.identity`).
+#: The field with a request's id, in both directions (:mod:`sandbox.http.identity`).
 REQUEST_ID = b"x-request-id"
 
-#: What an application says of its whole origin. Under a path prefix that is everybody's, so it is not said there.
+#: Response fields that apply to a whole origin; removed under a path prefix, where previews share one origin.
 _OF_AN_ORIGIN = frozenset({b"alt-svc", b"clear-site-data"})
 
-# RFC 9110 section 7.6.1, and the fields that belong to one connection without anybody's Connection naming them.
+# RFC 9110 section 7.6.1, and other fields that are hop-by-hop even when Connection does not name them.
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -41,20 +41,20 @@ _OURS = frozenset({b"x-sandbox-user", b"x-internal-service-key", REQUEST_ID})
 _ADDRESSES = frozenset({b"origin", b"referer"})
 _REPLACED = _HOP_BY_HOP | {b"host"}
 _DROPPED = _REPLACED | _OURS
-# An answer has one name, the one in our log. The application was told it; a name of its own making could pass for
-# another request's.
+# A response has one id, the one in our log, which the application received. An id of the application's own could
+# impersonate another request's.
 _NOT_ANSWERED = _HOP_BY_HOP | {REQUEST_ID}
 _DECIDED = _NOT_ANSWERED | _OF_AN_ORIGIN | {b"trailer"} | REWRITTEN
 _DECIDED_WITHOUT_LENGTH = _DECIDED | {b"content-length"}
-# Named by Connection or not: to drop these would change what the message is, not who it is for.
+# Kept even when Connection names them: removing these would change the meaning of the message.
 _NEVER_DROPPED = frozenset({b"content-length", b"host"})
 
 
 class TrustedProxies:
-    """The peers whose word on where a request came from is taken.
+    """The proxies whose forwarding fields are believed.
 
-    :param words: addresses and networks; ``unix`` stands for peers on a UNIX socket.
-    :raises ValueError: for a word that is none of these.
+    :param words: addresses and networks; ``unix`` means peers on a UNIX socket.
+    :raises ValueError: when a word is none of these.
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
@@ -82,7 +82,7 @@ class TrustedProxies:
 
 @attrs.frozen(kw_only=True)
 class ForwardingContext:
-    """What decides about a request's fields, beside the fields themselves. Made by :func:`forwarding_context`."""
+    """Context for forwarding a request's fields. Made by :func:`forwarding_context`."""
 
     source: Source
     rewriter: Rewriter
@@ -91,13 +91,13 @@ class ForwardingContext:
 def forwarding_context(
     *, source: Source, prefix: bytes, stripped: bool, local: bool, address: str, port: int
 ) -> ForwardingContext:
-    """The way from a client to an application.
+    """Make the context for requests from a client to an application.
 
-    :param local: whether the application is told that it is at ``localhost:<port>``, instead of where browsers find it.
-        Without a Host there is nothing else to tell.
+    :param local: whether the application gets the Host ``localhost:<port>`` instead of the browser's; always so for
+        requests without a Host.
     :param address: the application's IP address.
 
-    The rest is as in :class:`sandbox.protocols.http1.rewriting.Rewriter`.
+    The other parameters are those of :class:`sandbox.protocols.http1.rewriting.Rewriter`.
     """
     ip = address.encode("ascii")
     rewriter = Rewriter(
@@ -120,14 +120,14 @@ def request_lines(
     upgrade: bytes | None = None,
     minor: int = 1,
 ) -> bytes:
-    """The lines of the fields that go to the application.
+    """The field lines for the application.
 
-    Whatever the client's Connection field names is dropped before ours are added, so that it cannot take away what we
-    say (CVE-2024-45410).
+    Fields that the client's Connection names are removed before ours are added, so that a client cannot remove ours
+    (CVE-2024-45410).
 
-    :param known: see :class:`sandbox.protocols.http1.grammar.RequestHead`; it says how the body is framed, too.
-    :param upgrade: the protocol of an upgrade that is offered on.
-    :param minor: of the request's version.
+    :param known: see :class:`sandbox.protocols.http1.grammar.RequestHead`; it includes the body's framing.
+    :param upgrade: the protocol of the upgrade to offer.
+    :param minor: the minor version of the request.
     """
     source, rewriter = forwarding_context.source, forwarding_context.rewriter
     named = _named(known)
@@ -147,20 +147,20 @@ def request_lines(
 
 
 def field_lines(fields: Fields) -> bytes:
-    """Fields as they stand in a head."""
+    """Serialise fields."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def response_lines(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, chunked: bool) -> bytes:
-    """The lines of the fields that go to the browser, without those that say how the body is framed there.
+    """The field lines for the browser, without those that frame the body.
 
     :param framing: of the upstream's response.
-    :param chunked: whether the browser gets chunks, so that a ``Trailer`` field still means something.
+    :param chunked: whether the browser gets the chunked coding; only then is a ``Trailer`` field kept.
     """
     named = _named(head.known)
     coding = framing.coding
     no_length = head.status == 204 or head.status < 200 or coding is CHUNKS or coding is CLOSE
-    # All others pass as they are, and nearly all are others.
+    # Most fields are not in this set and are copied unchanged.
     decided = _DECIDED_WITHOUT_LENGTH if no_length else _DECIDED
     sent = []
     for field in head.fields:
@@ -177,16 +177,16 @@ def response_lines(head: ResponseHead, framing: Framing, rewriter: Rewriter, *, 
 
 
 def relayed_trailers(trailers: Fields, known: Mapping[bytes, bytes]) -> Fields:
-    """The trailer fields that pass: what Connection names does not (RFC 9110 section 7.6.1).
+    """The trailer fields to relay, without those that Connection names (RFC 9110 section 7.6.1).
 
-    :param known: of the message's head.
+    :param known: the indexed fields of the message's head.
     """
     named = _named(known)
     return [field for field in trailers if may_be_trailer(field[0]) and field[0].lower() not in named]
 
 
 def may_be_trailer(name: bytes) -> bool:
-    """Whether a trailer field may be relayed: not one that routes, frames or authenticates (RFC 9110 section 6.5.1)."""
+    """Whether a trailer field may be relayed: not for routing, framing or authentication (RFC 9110 section 6.5.1)."""
     lower = name.lower().replace(b"_", b"-")
     return not (
         lower in _REPLACED
@@ -205,7 +205,7 @@ def _named(known: Mapping[bytes, bytes]) -> Collection[bytes]:
 
 
 def _connection_fields(known: Mapping[bytes, bytes], upgrade: bytes | None) -> Fields:
-    """What we say of our own connection to the application (RFC 9110 section 7.6.1)."""
+    """The hop-by-hop fields of our connection to the application (RFC 9110 section 7.6.1)."""
     fields: Fields = []
     options = []
     if b"transfer-encoding" in known:
@@ -222,6 +222,6 @@ def _connection_fields(known: Mapping[bytes, bytes], upgrade: bytes | None) -> F
 
 
 def _is_alias(lower: bytes) -> bool:
-    """Whether a name with underscores is, to CGI and its heirs, one that means something to us (CVE-2026-33433)."""
+    """Whether CGI and its successors read a name with underscores as one that we set or remove (CVE-2026-33433)."""
     dashed = lower.replace(b"_", b"-")
     return dashed in _REPLACED or dashed in _OURS or dashed == b"content-length" or tells_source(dashed)

@@ -1,4 +1,4 @@
-"""Finding where heads end in bytes that come in pieces."""
+"""Incremental reader of request heads."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 
 from sandbox.protocols.http1.grammar import Malformed, check_partial_head, head_too_large, uri_too_long
 
-#: Empty lines before a request that are read over: one may follow a body that an old client did not count.
+#: Empty lines before a request that are skipped: some old clients send one after a body without counting it.
 MAX_EMPTY_LINES = 16
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)++")
 
 
 class HeadReader:
-    """Takes the heads of requests from a connection's bytes, and looks at each byte once.
+    """Splits request heads from a connection's bytes; scans each byte once.
 
-    :param max_line: bytes of the request line; 414 beyond.
-    :param max_head: bytes of the whole head; 431 beyond.
-    :ivar searched: bytes of a head in what was left, all of which have been looked at.
+    :param max_line: maximum bytes of the request line; 414 beyond.
+    :param max_head: maximum bytes of the whole head; 431 beyond.
+    :ivar searched: number of scanned bytes of an incomplete head.
     """
 
     __slots__ = ("_empty_lines", "_max_head", "_max_line", "searched")
@@ -29,12 +29,12 @@ class HeadReader:
         self._empty_lines = 0
 
     def take(self, data: bytes) -> tuple[bytes, bytes]:
-        """The head that ``data`` begins with, and the rest; ``b""`` and the rest when it is not whole.
+        """Split ``data`` into its first head and the rest; the head is ``b""`` while it is incomplete.
 
-        Empty lines before it are read over (RFC 9112 section 2.2).
+        Leading empty lines are skipped (RFC 9112 section 2.2).
 
-        :param data: what was left, and what has come since.
-        :raises Malformed: as soon as no continuation could make it a good one, or when it is larger than allowed.
+        :param data: the rest of the last call, followed by new bytes.
+        :raises Malformed: as soon as no continuation makes the head valid, or when it exceeds a limit.
         """
         if data.startswith(b"\r\n"):
             data = self._without_empty_lines(data)

@@ -15,7 +15,7 @@ def canonical_authority(scheme: bytes, authority: bytes) -> bytes:
 
 
 def canonical_origin(origin: bytes) -> bytes:
-    """An origin as browsers write it; what is none stays what it is, and is nobody's.
+    """An origin as browsers serialise it; a value that is not an origin is returned unchanged and equals none.
 
     >>> canonical_origin(b"HTTPS://Example.org:443"), canonical_origin(b"null")
     (b'https://example.org', b'null')

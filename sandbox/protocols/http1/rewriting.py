@@ -1,7 +1,6 @@
-"""A preview's own addresses: what the application is told of them, and what browsers must hear of them.
+"""Rewriting of a preview's addresses in requests and responses (contract section 5).
 
-Contract section 5. The rules for answers are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and
-``proxy_cookie_domain``, applied to the one place that a preview has.
+The rules for responses are those of nginx's ``proxy_redirect``, ``proxy_cookie_path`` and ``proxy_cookie_domain``.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from sandbox.protocols.http1.origins import canonical_authority
 
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
-# A dot segment as browsers know it (URL Standard, URL parsing); and that, or what they drop and could make one of it.
+# A dot segment by the URL Standard (URL parsing); and a dot segment, or characters whose removal by browsers could make
+# one.
 _DOT_SEGMENT = re.compile(rb"[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
 _WANDERING = re.compile(rb"[\x00-\x20]|" + _DOT_SEGMENT.pattern, re.IGNORECASE)
 _PATH = re.compile(rb"([^?#]*)(.*)", re.DOTALL)
 _SLASH = re.compile(rb"[/\\]")
 
-#: Response fields that :meth:`Rewriter.response_field` looks at.
+#: Response fields that :meth:`Rewriter.response_field` rewrites.
 REWRITTEN = frozenset({b"location", b"content-location", b"refresh", b"set-cookie", b"service-worker-allowed"})
 
 
 def without_dots(path: bytes) -> bytes:
-    """A path as browsers follow it, without dot segments (RFC 3986 section 5.2.4; spelled as the URL Standard has it).
+    """A path with its dot segments resolved (RFC 3986 section 5.2.4; dot segments as in the URL Standard).
 
     >>> without_dots(b"/a/../../b/%2E?c=/../d"), without_dots(b"/.."), without_dots(b"/a%2f/\\\\b")
     (b'/b/?c=/../d', b'/', b'/a%2f/\\\\b')
@@ -48,7 +48,7 @@ def without_dots(path: bytes) -> bytes:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Rewriter:
-    """One preview's names on both sides.
+    """Translates addresses between a browser and the application of one preview.
 
     >>> names = {"public": b"x.org", "upstream": b"localhost:3", "address": b"10.1.1.1:3"}
     >>> rewriter = Rewriter(prefix=b"/p/a", stripped=True, **names)
@@ -62,14 +62,14 @@ class Rewriter:
     >>> local.location(b"http://elsewhere.org/"), local.request_field(b"origin", b"http://elsewhere.org")
     (b'http://elsewhere.org/', b'http://elsewhere.org')
 
-    :ivar prefix: where browsers find it, ``/previews/<id>`` or ``/internal-previews/proxy/<id>``; empty where it has an
-        origin of its own.
-    :ivar stripped: whether the application is not told of the prefix, so that it has to be put before its paths.
-    :ivar public: the authority by which the browser came, without its scheme's default port; ``b""``: unknown.
-    :ivar scheme: the scheme by which the browser came.
-    :ivar certain: whether that is known, see :class:`sandbox.protocols.http1.forwarding.Source`.
-    :ivar local: whether the application is told that it is at ``upstream``, and nothing of ``scheme`` and ``public``.
-    :ivar upstream: its address as it knows it by itself, ``localhost:<port>``.
+    :ivar prefix: the public path prefix, ``/previews/<id>`` or ``/internal-previews/proxy/<id>``; empty on the
+        preview's own host.
+    :ivar stripped: whether the prefix is removed from targets, and so added to paths in responses.
+    :ivar public: the browser's authority, without its scheme's default port; ``b""``: unknown.
+    :ivar scheme: the browser's scheme.
+    :ivar certain: whether the scheme is known, see :class:`sandbox.protocols.http1.forwarding.Source`.
+    :ivar local: whether the application gets ``upstream`` as its Host, and neither ``scheme`` nor ``public``.
+    :ivar upstream: the application's own local authority, ``localhost:<port>``.
     :ivar address: ``address:port`` of the application.
     """
 
@@ -84,18 +84,18 @@ class Rewriter:
 
     @property
     def host(self) -> bytes:
-        """The Host that the application is told."""
+        """The Host field for the application."""
         return self.upstream if self.local else self.public
 
     def target(self, target: bytes) -> bytes:
-        """The target that the application sees: the prefix gone, not a byte else changed.
+        """The target for the application: without the prefix where it is stripped, otherwise byte for byte.
 
         :param target: in origin-form, with the prefix.
         """
         return target[len(self.prefix) :] if self.stripped else target
 
     def location(self, value: bytes) -> bytes:
-        """A URI reference of the application's, as the browser must see it."""
+        """Translate a URI reference of the application for the browser."""
         if value.startswith(b"/") and not value.startswith(b"//"):
             return self._followed(value)
         absolute = _ABSOLUTE.fullmatch(value)
@@ -108,7 +108,7 @@ class Rewriter:
         named = canonical_authority(scheme, authority)
         if named in {self.upstream.lower(), self.address}:
             return self._followed(path)
-        # An application may join the port that it is told and the scheme that it is asked by.
+        # An application may combine the forwarded port with the scheme of its own connection.
         if self.local or not (self._is_public(scheme, authority) or self._is_public(self.scheme, authority)):
             return value
         begin = value[: absolute.start(3)]
@@ -117,7 +117,7 @@ class Rewriter:
         return begin + (self._followed(path) if self.stripped else absolute[3])
 
     def response_field(self, lower: bytes, value: bytes) -> bytes:
-        """The value of a response field whose lower-case name is in :data:`REWRITTEN`."""
+        """Translate the value of a response field whose lower-case name is in :data:`REWRITTEN`."""
         if lower == b"set-cookie":
             return self._cookie(value)
         if lower == b"refresh":
@@ -129,7 +129,7 @@ class Rewriter:
         return self._scope(value) if lower == b"service-worker-allowed" else self.location(value)
 
     def request_field(self, lower: bytes, value: bytes) -> bytes:
-        """The value of an ``Origin`` or ``Referer`` field: one of the preview's own agrees with what else is told."""
+        """Translate an ``Origin`` or ``Referer`` of the preview's own, to match the forwarded Host and scheme."""
         absolute = _ABSOLUTE.fullmatch(value)
         if absolute is None or not absolute[1] or not self.public:
             return value
@@ -147,7 +147,7 @@ class Rewriter:
         return canonical_authority(scheme, authority) == canonical_authority(scheme, self.public)
 
     def _scope(self, value: bytes) -> bytes:
-        """How far a worker may reach: where it could be beyond its own preview, all of that and no more."""
+        """Restrict the maximum scope of a service worker to its own preview."""
         if not self.prefix:
             return value
         scope = self.location(value)
@@ -155,12 +155,12 @@ class Rewriter:
         return scope if inside else self.prefix + b"/"
 
     def _followed(self, path: bytes) -> bytes:
-        """A path that a browser follows. Dot segments end at the application's root, with a prefix as without one."""
+        """Prefix a path that a browser follows; its dot segments cannot escape the application's root."""
         return path if self._prefixed(path) == path else self._prefixed(without_dots(path))
 
     def _prefixed(self, path: bytes) -> bytes:
         if not self.stripped or path == self.prefix or path.startswith((self.prefix + b"/", self.prefix + b"?")):
-            return path  # An application that honours X-Forwarded-Prefix has put it there itself.
+            return path  # The application honours X-Forwarded-Prefix and added the prefix itself.
         return self.prefix + path
 
     def _cookie(self, value: bytes) -> bytes:
