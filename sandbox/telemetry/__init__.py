@@ -1,1 +1,1 @@
-"""Health, metrics and logs."""
+"""Health checks, metrics and logs."""

@@ -1,6 +1,6 @@
-"""What those ask who watch the daemon: ``/healthz``, ``/readyz`` and ``/metrics``.
+"""The monitoring endpoints: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-They are no part of the API: they answer while there is none yet, and programs ask that know no more than a URL.
+They are not part of the API: they are served before the API is, and to monitoring programs without a service key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sandbox.policy.queries import refuse_parameters
 from sandbox.telemetry.health import Health, Report, Status
 
 HEALTHZ, READYZ, METRICS = b"/healthz", b"/readyz", b"/metrics"
-#: The names under which they are counted.
+#: Their route names in metrics.
 ROUTES = frozenset(path.decode("ascii") for path in (HEALTHZ, READYZ, METRICS))
 
 _NO_STORE = ((b"cache-control", b"no-store"),)
@@ -30,10 +30,10 @@ _ALLOWED = frozenset({b"GET", b"HEAD"})
 
 
 class Watch(Resource):
-    """Answers them, on one site.
+    """Serves the monitoring endpoints on one site.
 
-    Anybody learns whether the daemon lives and is ready, in one word. How it is in detail, and its metrics, are for
-    those who have the service key; without it there is no ``/metrics``.
+    Liveness and readiness are public, as one word. Details and ``/metrics`` require the service key; without it
+    ``/metrics`` does not exist.
 
     :param metrics: makes the page of metrics; gives its bytes and their media type.
     :param service_key: opens the details.
@@ -52,7 +52,7 @@ class Watch(Resource):
         self._inside = inside
 
     def takes(self, request: Request) -> bool:
-        """Whether a request is for this; then it becomes its resource."""
+        """Whether a request addresses one of the endpoints; if so, route it here."""
         path = request.uri.partition(b"?")[0]
         if path not in {HEALTHZ, READYZ, METRICS} or (path == METRICS and not self._knows(request)):
             return False
@@ -64,7 +64,7 @@ class Watch(Resource):
         return self._inside or self._service_key.knows(request)
 
     def render(self, request: Request) -> int:
-        """Answer at once, or when the checks have been made."""
+        """Respond at once, or when the readiness checks have completed."""
         if request.method not in _ALLOWED:
             allow = ((b"allow", b"GET, HEAD"),)
             request.respond(error_reply(405, "METHOD_NOT_ALLOWED", "Method not allowed", allow))

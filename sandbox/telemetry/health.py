@@ -1,4 +1,4 @@
-"""Whether the daemon can do its work, for those who start it, watch it, or send it requests."""
+"""Readiness of the daemon, for service managers, monitoring and load balancers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sandbox.domain.errors import SandboxError
 
 _log = Logger()
 
-#: Seconds for which an answer is everybody's: whoever asks more often learns nothing newer, and costs nothing.
+#: Seconds for which a report is cached, so that frequent requests cause no further checks.
 FRESH = 1.0
 
 Check = Callable[[], Deferred[None]]
 
 
 class Status(Enum):
-    """How the daemon is."""
+    """State of the daemon."""
 
     STARTING = "starting"
     READY = "ready"
@@ -34,10 +34,10 @@ class Status(Enum):
 
 @attrs.frozen
 class Finding:
-    """What a check found.
+    """Result of a check.
 
-    :ivar seconds: how long it took.
-    :ivar error: what is wrong; ``None`` when nothing is.
+    :ivar seconds: duration of the check.
+    :ivar error: reason of the failure; ``None`` on success.
     """
 
     seconds: float
@@ -46,10 +46,10 @@ class Finding:
 
 @attrs.frozen
 class Report:
-    """How the daemon is.
+    """State of the daemon with its checks.
 
-    :ivar reason: why it is not ready, in a sentence.
-    :ivar findings: of each check that was made.
+    :ivar reason: why it is not ready, as a sentence.
+    :ivar findings: the results of the checks, by name.
     """
 
     status: Status
@@ -58,10 +58,10 @@ class Report:
 
 
 class Health:
-    """Asks what the daemon stands on, at most once a second however often it is asked itself.
+    """Checks the daemon's dependencies, at most once a second; concurrent callers share one report.
 
-    :param timeout: seconds that a check may take.
-    :ivar began: when the daemon began, on the clock of :func:`time.monotonic`.
+    :param timeout: seconds until a check fails.
+    :ivar began: start time of the daemon, on the clock of :func:`time.monotonic`.
     """
 
     def __init__(self, clock: IReactorTime, timeout: float) -> None:
@@ -76,24 +76,24 @@ class Health:
 
     @property
     def status(self) -> Status:
-        """How the daemon is, as far as it knows without asking: never ``UNAVAILABLE``."""
+        """State of the daemon without checking its dependencies: never ``UNAVAILABLE``."""
         return self._state.status
 
     def starting(self, reason: str) -> None:
-        """The daemon waits for something."""
+        """The daemon is starting, and waits for a dependency."""
         self._state = Report(Status.STARTING, reason)
 
     def ready(self, checks: Mapping[str, Check]) -> None:
-        """The daemon has all that it needs; from now on ``checks`` tell whether it still has."""
+        """The daemon is ready; from now on ``checks`` decide."""
         self._checks = checks
         self._state = Report(Status.READY)
 
     def draining(self) -> None:
-        """The daemon ends, and wants no new work."""
+        """The daemon is shutting down and should receive no new requests."""
         self._state = Report(Status.DRAINING, "The daemon is ending")
 
     def report(self) -> Deferred[Report]:
-        """How the daemon is; fires within the checks' time, and never fails."""
+        """Report the daemon's state; fires within the timeout of the checks, and never fails."""
         if self._state.status is not Status.READY:
             return succeed(self._state)
         if self._known is not None and self._clock.seconds() < self._until:
@@ -121,11 +121,11 @@ class Health:
 
     def _asked(self, report: Report | Failure) -> Report:
         if isinstance(report, Failure):
-            _log.failure("the daemon cannot tell how it is", report)
+            _log.failure("readiness checks failed unexpectedly", report)
             report = Report(Status.UNAVAILABLE, "The daemon cannot tell how it is")
         self._known, self._asking = report, None
         self._until = self._clock.seconds() + FRESH
-        # It may have begun to end meanwhile.
+        # The daemon may have started to drain meanwhile.
         return report if self._state.status is Status.READY else self._state
 
     def _check(self, name: str) -> Deferred[Finding]:
@@ -139,7 +139,7 @@ class Health:
                 return Finding(seconds, result.value.message)
             if isinstance(result.value, DeferredTimeout):
                 return Finding(seconds, f"no answer within {self._timeout:g} s")
-            _log.failure("the check of {name} failed by a fault of ours", result, name=name)
+            _log.failure("check of {name} failed unexpectedly", result, name=name)
             return Finding(seconds, "the check failed")
 
         return self._checks[name]().addTimeout(self._timeout, self._clock).addBoth(found)

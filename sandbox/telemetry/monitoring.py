@@ -1,4 +1,4 @@
-"""All by which the daemon is watched, put together: names of requests, access log, health, metrics."""
+"""Monitoring of the daemon, composed: request ids, access log, health and metrics."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _STARTING = Refuse(reply_to(Overloaded("The daemon is starting", code="STARTING"
 
 
 class Starting(Root):
-    """What a site serves until there is more: how the daemon is, and 503.
+    """The root of a site during the start: the monitoring endpoints, and 503 for everything else.
 
-    :param addresses: tell the hosts of previews, where every path is an application's.
+    :param addresses: recognises the hosts of previews, where every path belongs to an application.
     """
 
     def __init__(self, watch: Watch, addresses: Addresses) -> None:
@@ -49,13 +49,13 @@ class Starting(Root):
         self._addresses = addresses
 
     def admit(self, request: Request) -> Admission:
-        """The door of the site."""
+        """Admit a request to a monitoring endpoint; refuse any other."""
         preview = self._addresses.read_host(request.known.get(b"host", b""))
         return STREAM if preview is None and self._watch.takes(request) else _STARTING
 
 
 class Monitoring:
-    """Begins before there is anything to serve, and ends with the process.
+    """Makes the sites with their monitoring; it exists before the application does.
 
     :ivar service_key: opens the details.
     :param logs: where the log goes, if that is ours.
@@ -85,9 +85,9 @@ class Monitoring:
         self.publish(lambda: work.workers({name: each for pools in self._pools for name, each in pools().items()}))
 
     def site(self, name: str, *, inside: bool) -> Site:
-        """A site whose requests are named, logged and counted, and which tells how the daemon is from the beginning.
+        """Make a site with request ids, access log and metrics, which serves the monitoring endpoints at once.
 
-        :param name: what its connections are counted as.
+        :param name: label of its connections in metrics.
         :param inside: see :class:`sandbox.telemetry.endpoints.Watch`.
         """
         settings = self._settings
@@ -96,7 +96,7 @@ class Monitoring:
             settings.http_connections, settings.http_connections_per_peer, getrlimit(RLIMIT_NOFILE)[0]
         )
         if inside:
-            # All that comes there is the platform's, maybe from one machine.
+            # All requests there are the platform's, possibly from one machine.
             limits = attrs.evolve(limits, per_peer=limits.total)
         self._sites[name] = site = Site(
             root,
@@ -115,11 +115,11 @@ class Monitoring:
         return Watch(self.health, self._page.render, self.service_key, inside=inside)
 
     def publish_calls(self, prefix: str, of: str, calls: Mapping[str, CallStats]) -> None:
-        """Have calls of something on the page of metrics; see :func:`sandbox.telemetry.metrics.work.calls`."""
+        """Publish metrics of calls; see :func:`sandbox.telemetry.metrics.work.calls`."""
         self.publish(partial(work.calls, prefix, of, calls))
 
     def publish_workers(self, pools: Callable[[], Mapping[str, PoolUsage]]) -> None:
-        """Have pools of threads or connections on the page of metrics, by their names."""
+        """Publish metrics of pools of threads or connections, by name."""
         self._pools.append(pools)
 
     def start(self, scheduler: Scheduler) -> None:

@@ -1,1 +1,1 @@
-"""The log's formats and outputs."""
+"""Log formats and outputs."""

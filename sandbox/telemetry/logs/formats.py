@@ -1,4 +1,4 @@
-"""An event as one line: for people, or as a JSON object. Every line is bounded, and no event can look like two."""
+"""Log formats: one line per event, as text or as a JSON object. Lines are bounded, and values cannot inject lines."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from twisted.python.reflect import qual
 
 from sandbox.net.log_context import Origin
 
-#: Characters that are kept: of a message, of the value of a field, of a traceback.
+#: Maximum characters of a message, of a field's value, and of a traceback.
 MESSAGE, VALUE, TRACEBACK = 4096, 1024, 16_384
-#: Fields of its own that an event shows at most.
+#: Maximum number of fields of an event's own.
 FIELDS = 32
 
 _RESERVED = frozenset({"time", "level", "logger", "message", "request_id", "session", "failure"})
-# What twisted.python.log puts into an event beside the keys that begin with "log_".
+# Keys that twisted.python.log adds to an event beside those that begin with "log_".
 _LEGACY = frozenset({"message", "time", "system", "isError", "format", "failure", "why", "printed"})
 
 
 def cut(text: str, limit: int) -> str:
-    """At most ``limit`` characters of a text, and how many are missing: the middle, as both ends tell more.
+    """Truncate a text to ``limit`` characters in its middle, and insert the number of missing ones.
 
     >>> cut("0123456789", 4)
     '01…[6 cut]…89'
@@ -37,7 +37,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text without anything that a terminal or a reader of lines could take for something else.
+    """Escape control characters, so that a text cannot control a terminal or start another line.
 
     >>> one_line("a\\nb\\x1b[2J")
     'a\\\\nb\\\\x1b[2J'
@@ -48,7 +48,7 @@ def one_line(text: str) -> str:
 
 
 def json_line(event: LogEvent, origin: Origin | None) -> bytes:
-    """The line for programs: ASCII, ends with a newline."""
+    """Format an event as a JSON object: ASCII, ends with a newline."""
     line: dict[str, Any] = {
         "time": _time(event),
         "level": _level(event),
@@ -72,7 +72,7 @@ def json_line(event: LogEvent, origin: Origin | None) -> bytes:
 
 
 def text_line(event: LogEvent, origin: Origin | None) -> bytes:
-    """The line for people: UTF-8, ends with a newline. A traceback follows it, each of its lines indented."""
+    """Format an event as text: UTF-8, ends with a newline. A traceback follows, with its lines indented."""
     message = one_line(cut(formatEvent(event), MESSAGE))
     words = [f"{_time(event)} {_level(event):<8} {_logger(event)}: {message}"]
     request_id, session_id = origin or (b"", "")
@@ -93,7 +93,7 @@ def _time(event: LogEvent) -> str:
 
 def _logger(event: LogEvent) -> str:
     name = str(event.get("log_namespace") or "-")
-    return "twisted" if name == "log_legacy" else name  # what Twisted says of itself in the old way
+    return "twisted" if name == "log_legacy" else name  # events of Twisted's legacy log module
 
 
 def _level(event: LogEvent) -> str:
@@ -106,7 +106,7 @@ def _text(value: object) -> str:
 
 
 def _fields(event: LogEvent) -> dict[str, str | int | float | None]:
-    """The event's own fields, as far as they are plain values; of others only the message tells."""
+    """The event's own fields with plain values; other values appear in the message only."""
     fields: dict[str, str | int | float | None] = {}
     for name, value in event.items():
         if name.startswith("log_") or name in _RESERVED or name in _LEGACY or len(fields) >= FIELDS:

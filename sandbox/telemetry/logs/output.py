@@ -1,4 +1,4 @@
-"""Where log lines go: the observer that twistd starts the log with."""
+"""Log output: the observer that twistd installs."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ STDOUT, STDERR = 1, 2
 
 @implementer(ILogObserver)
 class Output:
-    """Writes each event as a line, at once and unbuffered: what was logged before a crash is there after it.
+    """Writes each event as a line, unbuffered: events before a crash are not lost.
 
-    A line is one ``write``, which the page cache takes at the speed of memory; to a pipe, a socket or a terminal it
-    goes in pieces that fit at once. What is refused (by a full disk, a pipe that is not read) is dropped and counted: a
-    log that fails must neither end the daemon nor hold it up.
+    A line to a file is one ``write`` into the page cache; to a pipe, a socket or a terminal it is written in pieces
+    that do not block. On failure (a full disk, a pipe that is not read) the line is dropped and counted: logging must
+    neither end the daemon nor block it.
 
-    :param place: the path of a file, which lines are appended to, or a descriptor that is open already.
+    :param place: the path of a file to append to, or an open descriptor.
     :param form: ``text``, ``json``, or ``auto``: text on a terminal, JSON elsewhere.
-    :param level: the lowest level that is written, one of :data:`LEVELS`.
+    :param level: the lowest level to write, one of :data:`LEVELS`.
     :raises OSError: when the file cannot be opened.
-    :ivar events: how many were written, by level.
-    :ivar dropped: lines that could not be written.
+    :ivar events: number of events by level.
+    :ivar dropped: number of lines that could not be written.
     """
 
     def __init__(self, place: str | int, *, form: str = "auto", level: str = "info") -> None:
@@ -57,29 +57,29 @@ class Output:
         self.set_level(level)
 
     def __call__(self, event: LogEvent) -> None:
-        """Take an event."""
+        """Observe an event."""
         self._filtered(event)
 
     def set_level(self, name: str) -> None:
-        """Write events of this level and above from now on.
+        """Set the lowest level to write.
 
-        :raises ValueError: when it is none of :data:`LEVELS`.
+        :raises ValueError: when it is not in :data:`LEVELS`.
         """
         if name not in LEVELS:
             raise ValueError(f"the log's level must be one of {', '.join(LEVELS)}, not {name!r}")
         self._predicate.setLogLevelForNamespace("", LogLevel.levelWithName(name))
 
     def reopen(self) -> None:
-        """Open the file by its name again, so that one that was moved away is let go of; nothing without a file.
+        """Reopen the file by its name, after log rotation; no-op without a file.
 
-        When that fails, the log goes on where it was.
+        On failure, the log continues in the old file.
         """
         if self._path is None:
             return
         try:
             descriptor, before = _opened(self._path), self._descriptor
         except OSError as error:
-            _log.error("the log file cannot be opened again: {reason}", reason=error.strerror, path=self._path)
+            _log.error("cannot reopen the log file: {reason}", reason=error.strerror, path=self._path)
             return
         self._descriptor, self._room = descriptor, _room(descriptor)
         os.close(before)
@@ -106,12 +106,12 @@ class Output:
             return os.write(self._descriptor, line)
         if not self._room.poll(0):
             raise BlockingIOError
-        # A pipe that has room has room for this much (pipe(7)).
+        # A writable pipe accepts this many bytes without blocking (pipe(7)).
         return os.write(self._descriptor, line[: select.PIPE_BUF])
 
 
 def _room(descriptor: int) -> select.poll | None:
-    """What tells whether writing would block; ``None`` for a file, which does not."""
+    """A poll object to check whether writing would block; ``None`` for a regular file, which never does."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return None
     room = select.poll()
@@ -120,5 +120,5 @@ def _room(descriptor: int) -> select.poll | None:
 
 
 def _opened(path: str) -> int:
-    # Readable by the group, so that a collector of logs need not be root; the umask may take that away.
+    # Readable by the group, so that log collectors need not be root; subject to the umask.
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -1,5 +1,5 @@
-"""What Prometheus reads (docs/reference/metrics.md). The only room that knows ``prometheus_client``.
+"""Prometheus metrics (docs/reference/metrics.md). The only package that imports ``prometheus_client``.
 
-The parts of the daemon keep plain counts (:mod:`sandbox.net.instruments`) and do not know this room. It reads them when
-somebody asks: nothing is paid for metrics that nobody reads, and several daemons can live in one process.
+The other packages keep plain counters (:mod:`sandbox.net.instruments`). Metrics are made of them on each scrape, so
+that they cost nothing without one, and several daemons can run in one process.
 """

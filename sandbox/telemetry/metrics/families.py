@@ -1,4 +1,4 @@
-"""Prometheus's families of metrics, made from plain counts."""
+"""Prometheus metric families made of plain counters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Labels = tuple[str, ...]
 
 
 def gauge(name: str, help: str, values: float | Mapping[Labels, float], labels: Sequence[str] = ()) -> Metric:
-    """What goes up and down."""
+    """Make a gauge."""
     family = GaugeMetricFamily(name, help, labels=labels)
     for words, value in _by_labels(values).items():
         family.add_metric(words, value)
@@ -20,7 +20,7 @@ def gauge(name: str, help: str, values: float | Mapping[Labels, float], labels: 
 
 
 def counter(name: str, help: str, values: float | Mapping[Labels, float], labels: Sequence[str] = ()) -> Metric:
-    """What only goes up; ``_total`` is added to its name."""
+    """Make a counter; ``_total`` is appended to its name."""
     family = CounterMetricFamily(name, help, labels=labels)
     for words, value in _by_labels(values).items():
         family.add_metric(words, value)
@@ -28,7 +28,7 @@ def counter(name: str, help: str, values: float | Mapping[Labels, float], labels
 
 
 def histogram(name: str, help: str, durations: Mapping[Labels, Histogram], labels: Sequence[str] = ()) -> Metric:
-    """How long things took."""
+    """Make a histogram of durations."""
     family = HistogramMetricFamily(name, help, labels=labels)
     for words, each in durations.items():
         family.add_metric(words, _buckets(each), each.total)
@@ -40,7 +40,7 @@ def _by_labels(values: float | Mapping[Labels, float]) -> Mapping[Labels, float]
 
 
 def _buckets(durations: Histogram) -> list[tuple[str, float]]:
-    """Prometheus's buckets are cumulative, and the last has no end."""
+    """Cumulative buckets, as Prometheus requires; the last one is unbounded."""
     found, below = [], 0
     bounds: Iterable[str] = (*map(str, durations.bounds), "+Inf")
     for bound, count in zip(bounds, durations.counts, strict=True):

@@ -1,4 +1,4 @@
-"""Metrics of what is carried: requests, connections, WebSockets."""
+"""Metrics of requests, connections and WebSockets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sandbox.telemetry.metrics.families import counter, gauge, histogram
 
 
 def requests(traffic: Traffic) -> Iterator[Metric]:
-    """What the sites have carried."""
+    """Requests of all sites."""
     routes = traffic.routes
     yield counter(
         "sandbox_http_requests",
-        "Requests that are over, by what was asked for; 499 is a client that left before the answer began.",
+        "Completed requests by route; status 499 is a client that disconnected before the response began.",
         {
             (name, method.decode("ascii"), str(status)): count
             for name, route in routes.items()
@@ -29,7 +29,7 @@ def requests(traffic: Traffic) -> Iterator[Metric]:
     )
     yield histogram(
         "sandbox_http_request_duration_seconds",
-        "From a request's head to the end of its answer, or of its WebSocket's handshake.",
+        "Time from a request's head to the end of its response, or of its WebSocket handshake.",
         {(name,): route.durations for name, route in routes.items()},
         ("route",),
     )
@@ -41,55 +41,55 @@ def requests(traffic: Traffic) -> Iterator[Metric]:
     )
     yield counter(
         "sandbox_http_response_bytes",
-        "Bytes of answers, heads included.",
+        "Bytes of responses, heads included.",
         {(name,): route.sent for name, route in routes.items()},
         ("route",),
     )
     yield counter(
         "sandbox_errors",
-        "Error answers that the daemon made, by their code; those of applications are not among them.",
+        "Error responses of the daemon itself, by code; those of applications are not included.",
         {(code,): count for code, count in traffic.errors.items()},
         ("code",),
     )
     yield counter(
         "sandbox_http_refused",
-        "What came and was no request (malformed, too large, too slow), by the status that said so.",
+        "Invalid requests (malformed, too large, too slow), by the status of the refusal.",
         {(str(status),): count for status, count in traffic.refused.items()},
         ("status",),
     )
 
 
 def connections(sites: Mapping[str, Site]) -> Iterator[Metric]:
-    """Clients' connections."""
+    """Client connections."""
     yield gauge(
         "sandbox_http_connections",
-        "Clients' connections that are open, those of WebSockets included.",
+        "Open client connections, WebSockets included.",
         {(name,): site.counters.connections for name, site in sites.items()},
         ("site",),
     )
     yield counter(
         "sandbox_http_connections_accepted",
-        "Clients' connections that were opened.",
+        "Accepted client connections.",
         {(name,): site.counters.accepted for name, site in sites.items()},
         ("site",),
     )
     limiters = {name: site.limiter for name, site in sites.items() if site.limiter is not None}
     yield counter(
         "sandbox_http_connections_refused",
-        "Clients' connections that were closed at once, since HTTP_CONNECTIONS or HTTP_CONNECTIONS_PER_PEER were open "
-        "and none of them was idle.",
+        "Client connections that were refused because HTTP_CONNECTIONS or HTTP_CONNECTIONS_PER_PEER were open and "
+        "none of them was idle.",
         {(name,): limiter.refused for name, limiter in limiters.items()},
         ("site",),
     )
     yield counter(
         "sandbox_http_connections_evicted",
-        "Idle connections of clients that were closed to make room for others.",
+        "Idle client connections that were closed in favour of new ones.",
         {(name,): limiter.closed for name, limiter in limiters.items()},
         ("site",),
     )
     yield gauge(
         "sandbox_http_requests_in_progress",
-        "Requests that are not over.",
+        "Requests in progress.",
         {(name,): site.in_progress for name, site in sites.items()},
         ("site",),
     )
@@ -100,19 +100,17 @@ def upstream(pool: Pool) -> Iterator[Metric]:
     counters, idle = pool.counters, pool.idle
     yield gauge(
         "sandbox_upstream_connections",
-        "Connections to applications; busy ones are being opened, carry a request or are a WebSocket's.",
+        "Connections to applications; busy ones are being opened, carry a request or carry a WebSocket.",
         {("idle",): idle, ("busy",): len(pool) - idle},
         ("state",),
     )
-    yield counter(
-        "sandbox_upstream_connections_opened", "Connections to applications that were opened.", counters.opened
-    )
+    yield counter("sandbox_upstream_connections_opened", "Established connections to applications.", counters.opened)
     yield counter(
         "sandbox_upstream_connections_reused",
-        "Requests that found an idle connection to their application.",
+        "Requests that reused an idle connection to their application.",
         counters.reused,
     )
-    yield counter("sandbox_upstream_connections_failed", "Attempts to connect that failed.", counters.failed)
+    yield counter("sandbox_upstream_connections_failed", "Failed connection attempts.", counters.failed)
     yield counter(
         "sandbox_upstream_connections_refused",
         "Requests refused because their session had too many connections (PREVIEW_CONNECTIONS).",
@@ -123,16 +121,16 @@ def upstream(pool: Pool) -> Iterator[Metric]:
 def websockets(sockets: WebSockets) -> Iterator[Metric]:
     """WebSockets of previews."""
     counters = sockets.counters
-    yield gauge("sandbox_websockets", "WebSockets that are open.", len(sockets))
-    yield counter("sandbox_websockets_opened", "WebSockets that were opened.", counters.opened)
+    yield gauge("sandbox_websockets", "Open WebSockets.", len(sockets))
+    yield counter("sandbox_websockets_opened", "Opened WebSockets.", counters.opened)
     yield counter(
         "sandbox_websocket_bytes",
-        "Bytes of frames, by where they came from.",
+        "Bytes of frames, by sender.",
         {("browser",): counters.from_browsers, ("application",): counters.from_applications},
         ("from",),
     )
 
 
 def previews(registry: Previews) -> Iterator[Metric]:
-    """Registrations."""
-    yield gauge("sandbox_previews", "Sessions whose preview port is registered.", len(registry))
+    """Preview registrations."""
+    yield gauge("sandbox_previews", "Sessions with a registered preview port.", len(registry))

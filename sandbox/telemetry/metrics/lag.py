@@ -1,4 +1,4 @@
-"""How late the reactor comes to what it should do: the one number that tells whether something blocks it."""
+"""Reactor lag: the delay of timers, which shows whether something blocks the reactor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 class Lag:
     """A job that counts how late it was.
 
-    :ivar durations: in seconds.
+    :ivar durations: delays in seconds.
     """
 
     _job: Job

@@ -1,4 +1,4 @@
-"""The page that Prometheus reads, put together when it is asked for."""
+"""The metrics page, rendered on each scrape."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Source = Callable[[], Iterable[Metric]]
 
 
 class Page(Collector):
-    """The metrics of one daemon, in a registry of its own.
+    """The metrics of one daemon, in its own registry.
 
-    Making it takes a few milliseconds of the reactor's time, and one more for each thousand descriptors that are open.
-    The only files that it reads are those of ``/proc/self``, which are the kernel's memory.
+    Rendering takes a few milliseconds of the reactor's time, and one more per thousand open descriptors. It reads files
+    of ``/proc/self`` only, which do not block.
     """
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class Page(Collector):
         self._registry.register(self)
 
     def add(self, source: Source) -> None:
-        """Have what ``source`` gives on the page from now on."""
+        """Add a source of metrics to the page."""
         self._sources.append(source)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: what there is is known when it is asked for, and nobody else uses the registry."""
+        """Nothing: metrics are known on each scrape only, and the registry has no other collector to conflict with."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """All there is now."""
+        """The current metrics of all sources."""
         for source in self._sources:
             yield from source()
 
     def render(self) -> tuple[bytes, bytes]:
-        """The page and its media type."""
+        """Render the page; returns its body and media type."""
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4.encode("ascii")

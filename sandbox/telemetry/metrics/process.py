@@ -1,4 +1,4 @@
-"""Metrics of the process itself, beside those that ``prometheus_client`` has (``process_…``)."""
+"""Metrics of the process, beside those of ``prometheus_client`` (``process_…``)."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from sandbox.telemetry.metrics.lag import Lag
 
 
 def build() -> Iterator[Metric]:
-    """What runs."""
+    """Versions of the daemon, Python and Twisted."""
     versions = (__version__, platform.python_version(), twisted.__version__)
-    yield gauge("sandbox_build_info", "What runs; always 1.", {versions: 1.0}, ("version", "python", "twisted"))
+    yield gauge("sandbox_build_info", "Running versions; always 1.", {versions: 1.0}, ("version", "python", "twisted"))
 
 
 def state(health: Health) -> Iterator[Metric]:
-    """Whether the daemon serves."""
+    """State of the daemon."""
     now = health.status
     yield gauge(
         "sandbox_state",
-        "1 for what the daemon is, 0 for what it is not; whether engine and store answer is asked by /readyz.",
+        "1 for the daemon's current state, 0 for the others; /readyz also checks engine and store.",
         {(each.value,): float(each is now) for each in (Status.STARTING, Status.READY, Status.DRAINING)},
         ("state",),
     )
 
 
 def lag(reactor: Lag) -> Iterator[Metric]:
-    """Whether something blocks the reactor."""
+    """Reactor lag."""
     yield histogram(
-        "sandbox_reactor_lag_seconds", "How late a timer came that is set twice a second.", {(): reactor.durations}
+        "sandbox_reactor_lag_seconds", "Delay of a timer that is scheduled twice a second.", {(): reactor.durations}
     )
 
 
 def log(output: Output) -> Iterator[Metric]:
-    """What is logged."""
+    """Log events."""
     yield counter(
         "sandbox_log_events",
-        "Events that were logged, by level.",
+        "Logged events, by level.",
         {(level,): output.events[level] for level in LEVELS},
         ("level",),
     )

@@ -1,4 +1,4 @@
-"""Metrics of what is done: commands, files, and what is asked of engine and store for it."""
+"""Metrics of commands, files, and calls of engine and store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.telemetry.metrics.families import Labels, counter, gauge, histogram
 
 
 class Stream(Protocol):
-    """How an engine's event stream has been; see :class:`sandbox.runtimes.docker.informer.StreamCounts`."""
+    """Counters of an engine's event stream; see :class:`sandbox.runtimes.docker.informer.StreamCounts`."""
 
     since: float | None
     events: int
@@ -25,62 +25,62 @@ class Stream(Protocol):
 
 def executions(counts: ExecutionCounts) -> Iterator[Metric]:
     """Commands."""
-    yield gauge("sandbox_execs_running", "Commands that run.", counts.running)
+    yield gauge("sandbox_execs_running", "Running commands.", counts.running)
     yield counter(
         "sandbox_execs",
-        "Commands that ended, by how.",
+        "Completed commands, by outcome.",
         {(outcome,): count for outcome, count in counts.outcomes.items()},
         ("outcome",),
     )
-    yield histogram("sandbox_exec_duration_seconds", "How long commands ran.", {(): counts.durations})
+    yield histogram("sandbox_exec_duration_seconds", "Duration of commands.", {(): counts.durations})
 
 
 def files(operations: Files) -> Iterator[Metric]:
     """File operations."""
     yield counter(
         "sandbox_file_operations",
-        "File operations, by what was to be done and whether it was.",
+        "File operations, by operation and outcome.",
         {labels: count for labels, count in operations.outcomes.items()},
         ("operation", "outcome"),
     )
 
 
 def memory(budget: Budget) -> Iterator[Metric]:
-    """What requests hold."""
+    """Memory that requests hold."""
     yield gauge("sandbox_answer_memory_bytes", "Bytes of outputs, files and listings that requests hold.", budget.held)
-    yield gauge("sandbox_answer_memory_limit_bytes", "Bytes that they may hold (ANSWER_MEMORY).", budget.size)
+    yield gauge("sandbox_answer_memory_limit_bytes", "Limit on those bytes (ANSWER_MEMORY).", budget.size)
     yield counter(
         "sandbox_answer_memory_refusals",
-        "How often there was not enough left: output was truncated, or the answer was 503.",
+        "Requests that exceeded the limit: output was truncated, or the response was 503.",
         budget.refusals,
     )
 
 
 def calls(prefix: str, of: str, calls: Mapping[str, CallStats]) -> Iterator[Metric]:
-    """Calls of one thing that we depend on.
+    """Calls of one dependency.
 
-    :param prefix: what the metrics' names begin with.
-    :param of: what it is, in words.
+    :param prefix: prefix of the metrics' names.
+    :param of: name of the dependency, for the help texts.
     """
     yield histogram(
         f"{prefix}_call_duration_seconds",
-        f"How long calls of the {of} took, by what they do.",
+        f"Duration of calls of the {of}, by operation.",
         {(name,): each.durations for name, each in calls.items()},
         ("operation",),
     )
     yield counter(
         f"{prefix}_call_errors",
-        f"Calls of the {of} that failed, by what they do and why.",
+        f"Failed calls of the {of}, by operation and error.",
         {(name, error): count for name, each in calls.items() for error, count in each.errors.items()},
         ("operation", "error"),
     )
 
 
 def workers(pools: Mapping[str, PoolUsage]) -> Iterator[Metric]:
-    """Threads and database connections."""
+    """Pools of threads and of database connections."""
     for part, help in (
-        ("size", "Threads, or connections to the database, that there are at most."),
-        ("busy", "Threads or database connections that are at work."),
+        ("size", "Maximum number of threads or database connections."),
+        ("busy", "Busy threads or database connections."),
         ("waiting", "Calls that wait for a thread or a database connection."),
     ):
         found: dict[Labels, float] = {(name,): getattr(each, part) for name, each in pools.items()}
@@ -96,22 +96,23 @@ def jobs(counts: Mapping[str, JobCounts]) -> Iterator[Metric]:
 
 
 def engine(stream: Stream, sessions: int, now: float) -> Iterator[Metric]:
-    """What the daemon knows of the engine beside its answers.
+    """The engine's event stream.
 
-    :param now: by the clock that the stream is measured with.
+    :param sessions: number of sessions with a container.
+    :param now: current time, on the clock of ``stream.since``.
     """
     yield gauge(
         "sandbox_engine_events_connected",
-        "Whether the engine's event stream is followed (1 or 0).",
+        "Whether the engine's event stream is connected (1 or 0).",
         float(stream.since is not None),
     )
     yield gauge(
         "sandbox_engine_events_age_seconds",
-        "For how long the event stream has been followed without a break; 0 while it is not.",
+        "Seconds since the event stream was connected; 0 while it is not.",
         0.0 if stream.since is None else max(0.0, now - stream.since),
     )
-    yield counter("sandbox_engine_events", "Events that the engine told.", stream.events)
+    yield counter("sandbox_engine_events", "Events received from the engine.", stream.events)
     yield counter(
-        "sandbox_engine_events_breaks", "How often the event stream broke, or could not be had.", stream.breaks
+        "sandbox_engine_events_breaks", "Disconnections and failed connections of the event stream.", stream.breaks
     )
-    yield gauge("sandbox_sessions", "Sessions that have a container, running or not.", sessions)
+    yield gauge("sandbox_sessions", "Sessions with a container, running or not.", sessions)
