@@ -1,1 +1,1 @@
-"""The composition root and the daemon's life."""
+"""The composition root and the daemon's lifecycle."""

@@ -1,4 +1,4 @@
-"""The daemon's life: listen, open, serve, drain, close."""
+"""The daemon's lifecycle: listen, open, serve, drain, close."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from sandbox.telemetry.logs.output import Output
 from sandbox.telemetry.monitoring import Monitoring
 
 _log = Logger()
-#: Seconds that answers about killed commands may take to reach slow clients.
+#: Seconds to deliver the responses of killed commands to slow clients.
 _LAST_ANSWERS = 1.0
-#: Connections that the kernel completes before they are taken. Past that it drops the first packets of others, which
-#: then come a second later: with Twisted's 50, a flood of new connections would have all others wait for that.
+#: The listen backlog. When it is full, the kernel drops the SYNs of other clients, which retry after a second: with
+#: Twisted's default of 50, a flood of new connections would delay every other client by that.
 _BACKLOG = 4096
 
 
@@ -58,7 +58,7 @@ class _Listener:
 
 
 def _address(listener: _Listener) -> str:
-    """Where a listener is found: with the port that it got when it asked for any."""
+    """The address of a listener, with the actual port when the endpoint has port 0."""
     host = listener.port.getHost() if listener.port is not None else None
     if isinstance(host, IPv4Address | IPv6Address):
         return f"tcp:{host.port}:interface={host.host}"
@@ -66,7 +66,7 @@ def _address(listener: _Listener) -> str:
 
 
 class Daemon(Service):
-    """Owns everything: listens at once, answers 503 until store and engine are open, and closes all of it in order.
+    """The root service: listens at once, responds with 503 until store and engine are open, and closes all in order.
 
     :param scheduler: runs the periodic jobs of all parts.
     :param store: not yet open.
@@ -125,13 +125,13 @@ class Daemon(Service):
             raise SettingError(f"{source} must be a Twisted server endpoint, not {text!r}: {error}") from None
 
     def setServiceParent(self, parent: Any) -> None:
-        """Belong to twistd's application, which twistd asks for the log's observer before it starts anything."""
+        """Set the log's observer on twistd's application, where twistd finds it before it starts any service."""
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
         if self._logs is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._logs)
 
     def privilegedStartService(self) -> None:
-        """Listen. An address that cannot be had ends the start with one line."""
+        """Listen. When an address is not available, exit with an error of one line."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         for listener in self._listeners:
             failed: list[Failure] = []
@@ -141,7 +141,7 @@ class Daemon(Service):
                 raise SystemExit(f"sandbox: cannot listen on {listener.text}: {failed[0].getErrorMessage()}")
 
     def startService(self) -> None:
-        """Begin to open what the daemon stands on."""
+        """Start to open store and engine."""
         super().startService()  # type: ignore[no-untyped-call]
         self._reload.warn()
         self._warn_of_exposure()
@@ -164,8 +164,8 @@ class Daemon(Service):
                 )
 
     def install_signal_handlers(self) -> None:
-        # twistd kills itself with SIGTERM once more when everything is closed, so that whoever waits sees a kill.
-        # An end that was asked for and went well is exit status 0.
+        # twistd sends SIGTERM to itself again after shutdown, so that its parent sees a death by signal. These handlers
+        # replace its own, so that a clean shutdown has exit status 0.
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self.on_sigterm))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.on_sighup))
 
@@ -174,7 +174,7 @@ class Daemon(Service):
             with suppress(ReactorNotRunning):
                 self._reactor.stop()
         else:
-            # Whoever asks twice does not want to wait.
+            # Second SIGTERM: end the drain.
             for site in self._sites:
                 site.abort()
 
@@ -184,7 +184,7 @@ class Daemon(Service):
         self._reload_again = True
         if self._reloading is None and self.running:
             self._reloading = Deferred.fromCoroutine(self._read_anew())
-            self._reloading.addErrback(lambda failure: _log.failure("the reload failed", failure=failure))
+            self._reloading.addErrback(lambda failure: _log.failure("reload failed", failure=failure))
             self._reloading.addCallback(self._reloaded)
 
     async def _read_anew(self) -> None:
@@ -204,7 +204,8 @@ class Daemon(Service):
         for site in self._sites:
             root = application.root(public=site is self._public, internal=site is self._internal)
             site.resource, site.admit = root, root.admit
-        # What stands now stays. Each time that the collector went through all of it, everything would stop for 50 ms.
+        # Everything allocated so far is permanent: exclude it from garbage collections, each of which would otherwise
+        # block the reactor for 50 ms.
         gc.collect()
         gc.freeze()
         self._monitoring.health.ready(application.checks())
@@ -213,7 +214,7 @@ class Daemon(Service):
         self._notify.ready(f"ready on {addresses}")
 
     def _public_url(self) -> str:
-        """Where browsers reach the public site: ``PUBLIC_URL``, else a port of this machine's own."""
+        """The origin of the public site for browsers: ``PUBLIC_URL``, else its port on localhost."""
         if self._settings.public_url is not None:
             return self._settings.public_url
         hosts = [each.port.getHost() for each in self._listeners if each.port is not None and each.site is self._public]
@@ -221,15 +222,15 @@ class Daemon(Service):
         return f"http://localhost:{ports[0] if ports else self._settings.port}"
 
     async def _open_store(self) -> None:
-        """Open the store. A database that does not answer yet, or that another daemon uses, is waited for, and previews
-        and API say 503 meanwhile."""
+        """Open the store and acquire its lease. Retry while the database is unavailable or another daemon has the
+        lease; previews and API respond with 503 meanwhile."""
         delay = 0.5
         while True:
             try:
                 await self._store.open()
                 return await self._store.acquire_lease()
             except StoreUnavailable as error:
-                _log.error("the store cannot be opened: {error}; trying again", error=error.message)
+                _log.error("cannot open the store: {error}; retrying", error=error.message)
                 self._notify.status(f"waiting for the store: {error.message}")
                 self._monitoring.health.starting(f"The store cannot be opened: {error.message}")
             await sleep(self._reactor, delay)
@@ -242,19 +243,19 @@ class Daemon(Service):
             _log.critical("sandbox cannot start: {error}", error=failure.getErrorMessage())
         else:
             _log.failure("sandbox cannot start", failure=failure)
-        # twistd has no other way to end with a status when a service fails after the start.
+        # twistd has no other way to set an exit status when a service fails after the start.
         atexit.register(os._exit, 1)
         self._reactor.stop()
 
     def stopService(self) -> Deferred[None]:
-        """Stop listening, let requests finish for a while, kill what runs still, close everything."""
+        """Stop listening, drain requests, kill the remaining commands, and close everything."""
         super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         self._monitoring.health.draining()
-        self._notify.stopping("finishing what is in flight")
-        # First of all, so that it does not say that it is ready while it ends.
+        self._notify.stopping("draining requests")
+        # Cancelled first, so that the daemon does not become ready during shutdown.
         if self._opening is not None:
             self._opening.cancel()
         for listener in self._listeners:
@@ -266,7 +267,7 @@ class Daemon(Service):
         for drained in drains:
             await drained
         if self._application is not None:
-            # Commands that still run are killed as a timeout would; the sites deliver the answers to their callers.
+            # Closing kills running commands as a timeout does; the sites then deliver their responses.
             await self._application.close()
             for drained in [site.drain(_LAST_ANSWERS) for site in self._sites]:
                 await drained

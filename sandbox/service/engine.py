@@ -1,4 +1,4 @@
-"""The subsystem of the engine: the runtime, and what it reports of containers as domain events."""
+"""Engine subsystem: owns the runtime, and publishes its container events as domain events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.service.subsystem import Subsystem
 
 
 class EngineSubsystem(Subsystem):
-    """Follows the engine from :meth:`open` to :meth:`close`."""
+    """Follows the engine's events from :meth:`open` to :meth:`close`."""
 
     name = "engine"
 
@@ -23,7 +23,7 @@ class EngineSubsystem(Subsystem):
         self._unwatch: Callable[[], None] | None = None
 
     async def open(self) -> None:
-        """Follow the engine."""
+        """Connect to the engine and follow its events."""
         self._unwatch = self.runtime.watch(self._changed)
         await self.runtime.open()
 
@@ -32,7 +32,7 @@ class EngineSubsystem(Subsystem):
             self._events.publish(ContainerEnded(session_id, by=SYSTEM))
 
     async def close(self) -> None:
-        """End the commands that run, and release the engine."""
+        """Kill running commands, and disconnect from the engine."""
         if self._unwatch is not None:
             self._unwatch()
         await self.runtime.close()

@@ -1,4 +1,4 @@
-"""The subsystem of the gateway: what carries previews."""
+"""Gateway subsystem: the reverse proxy of previews."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sandbox.settings import Settings
 class GatewaySubsystem(Subsystem):
     """Connections to applications, and the resources that use them.
 
-    :ivar public: previews for browsers, with their access control.
-    :ivar internal: previews for those who have the service key.
+    :ivar public: previews for browsers, with access control.
+    :ivar internal: previews for clients with the service key.
     """
 
     name = "gateway"
@@ -74,7 +74,7 @@ class GatewaySubsystem(Subsystem):
             b"/internal-previews/proxy/",
             previews,
             self.pool,
-            # The service key was checked before. Credentials of ours do not go to the container from here either.
+            # Admission has checked the service key. Here, too, the platform's credentials must not reach the container.
             authorize=PreviewAccess(access, lambda _: Mode.PUBLIC, public_url=addresses.public_url, trusted=trusted),
             upgrades=self.sockets,
             hosts=hosts,
@@ -83,7 +83,7 @@ class GatewaySubsystem(Subsystem):
         )
 
     def drain(self) -> None:
-        """Close WebSockets with 1001."""
+        """Close WebSockets with 1012, "service restart"."""
         self.sockets.drain()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The subsystem of the internal API: its use cases, and their endpoints."""
+"""Internal API subsystem: its use cases and their endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``makeService``: what twistd calls."""
+"""``makeService``, the entry point that twistd calls."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sandbox.telemetry.monitoring import Monitoring
 
 
 def makeService(options: Options) -> Daemon:
-    """The service that ``twistd sandbox`` runs."""
+    """Make the service that ``twistd sandbox`` runs."""
     from twisted.internet import reactor  # noqa: PLC0415, TID251 - installed by twistd; passed on to all
 
-    # One that --reactor brought has the wall clock; nothing has been scheduled on it yet.
+    # A reactor chosen by --reactor has the wall clock; no call is scheduled on it yet.
     use_monotonic_clock(reactor)
     settings, logs = options.settings, options.logs
     reload = Reload(reactor, options.source, settings)
@@ -42,7 +42,7 @@ def makeService(options: Options) -> Daemon:
         monitoring.publish_workers(lambda: {"database": store.workers})
 
         def build(instance: str, public_url: str) -> Application:
-            # There may have been a reload while the store was not there.
+            # A reload may have happened while the store was unavailable.
             now = reload.settings
             runtime = DockerRuntime(reactor, now, instance, scheduler)
             monitoring.publish_calls("sandbox_engine", "Docker engine", runtime.calls)

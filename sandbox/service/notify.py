@@ -1,4 +1,4 @@
-"""What the daemon tells the service manager that started it: sd_notify(3), one datagram a message."""
+"""Notifications to the service manager: sd_notify(3), one datagram per message."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sandbox.scheduling.scheduler import Scheduler
 
 _log = Logger()
 
-#: Seconds after which a service manager that took no message is told again, and how many messages wait for that.
+#: Seconds until a message is retried that the service manager's socket did not accept, and maximum of queued messages.
 _RETRY, _UNSENT = 0.1, 32
 
 
 class Notify:
-    """Says how the daemon is, and in time that it lives; nothing where no service manager asked for it.
+    """Sends status and watchdog notifications; no-op when the environment requests none.
 
-    The signs of life come from the reactor, so that they stop when it hangs: then the service manager kills and starts
-    anew what only looks alive.
+    Watchdog notifications come from the reactor, so that they stop when it hangs and the service manager restarts the
+    daemon.
 
-    :param environment: with ``NOTIFY_SOCKET``, and with ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` where signs of life are
-        wanted (sd_watchdog_enabled(3)).
+    :param environment: with ``NOTIFY_SOCKET``, and with ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` for watchdog
+        notifications (sd_watchdog_enabled(3)).
     """
 
     def __init__(self, clock: IReactorTime, environment: Mapping[str, str]) -> None:
@@ -45,27 +45,27 @@ class Notify:
             scheduler.every(self._period, "watchdog", lambda: self._send("WATCHDOG=1"), now=True)
 
     def status(self, text: str) -> None:
-        """Say in a line what the daemon is about; ``systemctl status`` shows it."""
+        """Set the status line that ``systemctl status`` shows."""
         self._send(f"STATUS={_line(text)}")
 
     def ready(self, text: str) -> None:
-        """Say that it serves now."""
+        """Notify that the daemon is ready."""
         self._ready = text
         self._send(f"READY=1\nSTATUS={_line(text)}")
 
     def reloading(self) -> None:
-        """Say that it reads its settings anew, until :meth:`reloaded`; one that is not ready yet says nothing."""
+        """Notify that a reload has started; no-op before the daemon is ready."""
         if self._ready:
-            # The time is what Type=notify-reload goes by, and has to be CLOCK_MONOTONIC's.
-            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reading settings anew")
+            # Type=notify-reload requires the time of CLOCK_MONOTONIC.
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reloading settings")
 
     def reloaded(self) -> None:
-        """Say that it is ready again."""
+        """Notify that the reload has ended."""
         if self._ready:
             self.ready(self._ready)
 
     def stopping(self, text: str) -> None:
-        """Say that it ends."""
+        """Notify that the daemon is shutting down."""
         self._ready = ""
         self._send(f"STOPPING=1\nSTATUS={_line(text)}")
 
@@ -88,7 +88,7 @@ class Notify:
             self._unsent.popleft()
 
     def _sent(self, message: str) -> bool:
-        """Send a message; whether there is nothing more to be done about it."""
+        """Send a message; ``False`` when it must be retried."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.setblocking(False)
@@ -97,7 +97,7 @@ class Notify:
             return False
         except OSError as error:
             what = message.partition("\n")[0]
-            _log.warn("the service manager cannot be told {what}: {error}", what=what, error=error.strerror)
+            _log.warn("cannot notify the service manager of {what}: {error}", what=what, error=error.strerror)
         return True
 
 
@@ -106,7 +106,7 @@ def _line(text: str) -> str:
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:
-    """Seconds within which a sign of life has to come; 0 when none is wanted of this process."""
+    """The watchdog timeout in seconds; 0 when the watchdog is not enabled for this process."""
     wanted = environment.get("WATCHDOG_USEC", "")
     ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(wanted) / 1_000_000 if ours and wanted.isascii() and wanted.isdigit() else 0.0

@@ -1,4 +1,4 @@
-"""SIGHUP: read the settings anew and put in force what a running daemon can take."""
+"""Reload of the settings at SIGHUP."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _log = Logger()
 
 
 class Reload:
-    """Has a running daemon take new settings, all of them or none.
+    """Reads the settings again and applies those that are ``live``. A file with an error changes nothing.
 
-    :ivar settings: what is in force.
+    :ivar settings: the settings in force.
     """
 
     def __init__(self, reactor: Any, source: Source, settings: Settings) -> None:
@@ -30,18 +30,18 @@ class Reload:
         self._changed: list[Callable[[Settings], None]] = []
 
     def on_change(self, use: Callable[[Settings], None]) -> None:
-        """Have ``use`` called with the settings in force whenever some changed; it must not fail."""
+        """Call ``use`` with the new settings after each change; it must not raise."""
         self._changed.append(use)
 
     async def run(self) -> None:
-        """Read the settings anew and put in force what a running daemon can take; the log tells what came of it."""
+        """Read the settings, apply the ``live`` ones that changed, and log the outcome."""
         if self._source.file is None:
-            _log.info("settings stay as they are: without --env-file there is nothing to read anew")
+            _log.info("settings not reloaded: there is no --env-file")
             return
         try:
             found = change(self.settings, await self._read())
         except SettingError as error:
-            _log.error("settings stay as they are: {error}", error=str(error))
+            _log.error("settings not reloaded: {error}", error=str(error))
             return
         self.settings = found.settings
         if found.taken:
@@ -49,18 +49,18 @@ class Reload:
                 use(found.settings)
         self.warn()
         for name in found.waiting:
-            _log.warn("{name} has changed: that needs a restart", name=name)
-        _log.info("settings read anew; changed: {names}", names=", ".join(found.taken) or "nothing")
+            _log.warn("{name} has changed: restart to apply it", name=name)
+        _log.info("settings reloaded; changed: {names}", names=", ".join(found.taken) or "nothing")
 
     def warn(self) -> None:
-        """Log what is probably a mistake in the settings in force, and where they were read from."""
+        """Log unknown variables in the file and weak secrets in the settings in force."""
         for each in self._source.unknown:
             _log.warn("{unknown}", unknown=str(each))
         for name in weak_secrets(self.settings):
             _log.warn("{name} is shorter than {strong} bytes: it can be guessed", name=name, strong=STRONG)
 
     def _read(self) -> Deferred[Settings]:
-        # A file can be on a disk that does not answer. The thread is there for this once, and no end waits for it.
+        # Reading may block, on a network file system for example. A daemon thread does not delay the shutdown.
         reading: Deferred[Settings] = Deferred()
 
         def read() -> None:

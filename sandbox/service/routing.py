@@ -1,4 +1,4 @@
-"""The subsystem of routing: registrations, and who may see a preview."""
+"""Routing subsystem: the registry of previews and their access control."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sandbox.stores.interface import IStore
 
 
 class RoutingSubsystem(Subsystem):
-    """Tells where a preview's requests go, and for whom.
+    """Resolves the destinations of previews, and decides on access to them.
 
     :ivar previews: the registry.
-    :ivar access: judges credentials.
+    :ivar access: verifies credentials.
     """
 
     name = "routing"
@@ -44,7 +44,7 @@ class RoutingSubsystem(Subsystem):
         self.access = Access(
             reactor,
             store,
-            # Without a secret of the platform's, links end with the daemon, as registrations do.
+            # Without a JWT_SECRET, links are signed with a random key and end with the daemon, as registrations do.
             Keys(settings.jwt_secrets, secrets.token_bytes(32)),
             leeway=settings.jwt_leeway,
             keep=settings.access_cache_seconds,
@@ -56,7 +56,7 @@ class RoutingSubsystem(Subsystem):
         subscribe_registry(events, self.previews)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take the platform's secrets."""
+        """Publish a change of the platform's secrets."""
         if settings.jwt_secrets != self._secrets:
             self._secrets = settings.jwt_secrets
             self._events.publish(SecretsChanged(settings.jwt_secrets, by=SYSTEM))

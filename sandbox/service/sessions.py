@@ -1,4 +1,4 @@
-"""The subsystem of sessions: their life, and reconciliation of store and engine."""
+"""Sessions subsystem: session lifecycle, and reconciliation of store and engine."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _RETRY = 5.0
 
 
 class SessionsSubsystem(Subsystem):
-    """Changes sessions, one change at a time for each.
+    """Serialises changes of each session.
 
-    :ivar locks: one for each session that is being changed.
+    :ivar locks: the per-session locks.
     """
 
     name = "sessions"

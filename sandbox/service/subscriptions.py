@@ -1,4 +1,4 @@
-"""Who reacts to which domain event, and in which order: the one place where subscribers are connected.
+"""Subscriptions to domain events: all of them are made here, and this table lists them.
 
 +------------------------------+----------+---------------+--------------+-------------------+
 | event                        | registry | sockets, pool | access cache | idempotency cache |
@@ -13,8 +13,8 @@
 | ``SecretsChanged``           | -        | -             | other keys   | -                 |
 +------------------------------+----------+---------------+--------------+-------------------+
 
-The runtime closes the link to a container's agent itself when the container stops, goes or is removed.
-``tests/service/test_subscriptions.py`` walks the table.
+The runtime itself closes the link to a container's agent when the container stops or is removed.
+``tests/service/test_subscriptions.py`` tests the table.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ from sandbox.routing.previews import Previews
 
 _STOP: tuple[type[SessionEvent], ...] = (SessionStopping, SessionStopped)
 _REMOVAL: tuple[type[SessionEvent], ...] = (SessionRemoving, SessionRemoved)
-#: What was known of a session id holds no longer.
+#: Cached state of the session id becomes invalid.
 _OTHER_LIFE: tuple[type[SessionEvent], ...] = (SessionCreated, *_REMOVAL)
-#: Nothing may be carried to the container any more.
+#: The container is no longer a destination.
 _UNREACHABLE: tuple[type[SessionEvent], ...] = (SessionStopping, *_REMOVAL, ContainerEnded)
 
 
 class Forgets(Protocol):
-    """A cache by session."""
+    """A cache with entries by session."""
 
     def forget(self, scope: str) -> None:
-        """Forget what is kept of a session."""
+        """Remove a session's entries."""
 
 
 class Cuts(Protocol):
-    """Connections by session."""
+    """A set of connections by session."""
 
     def drop_session(self, session_id: str) -> None:
-        """End those of a session."""
+        """Close a session's connections."""
 
 
 def subscribe_access(events: EventBus, access: Access) -> None:
-    """Remembered owners and links end with what they are about; so do the connections that they let in."""
+    """Invalidate cached owners, links and keys, and close the connections that they authorized."""
 
     def changed(event: SessionEvent) -> None:
         access.session_changed(event.session_id)
@@ -72,14 +72,14 @@ def subscribe_access(events: EventBus, access: Access) -> None:
 
 
 def subscribe_idempotency(events: EventBus, *caches: Forgets) -> None:
-    """Outcomes of a session's calls are not for another session of the same id."""
+    """Invalidate cached results of a session, so that they are not replayed for a later session of the same id."""
     for kind in _OTHER_LIFE:
         for cache in caches:
             events.subscribe(kind, _forget(cache))
 
 
 def subscribe_registry(events: EventBus, previews: Previews) -> None:
-    """A registration ends with its session. A container that ended by itself keeps it (contract section 5)."""
+    """Drop the registration of a stopped or removed session. It survives a container's own end (contract section 5)."""
 
     def drop(event: SessionEvent) -> None:
         previews.drop(event.session_id)
@@ -89,9 +89,9 @@ def subscribe_registry(events: EventBus, previews: Previews) -> None:
 
 
 def subscribe_connections(events: EventBus, *connections: Cuts) -> None:
-    """What is carried to a container ends with it.
+    """Close connections to a container that ends.
 
-    :param connections: WebSockets before the pool, so that they can send their Close before the connection breaks.
+    :param connections: WebSockets before the pool, so that they send their Close before the pool aborts connections.
     """
     for kind in _UNREACHABLE:
         for each in connections:

@@ -1,4 +1,4 @@
-"""What the application consists of: services that open in order and close in the reverse order."""
+"""Subsystems: services that open asynchronously in order, and close in reverse order."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from sandbox.settings import Settings
 
 
 class Subsystem(Service):
-    """A part of the application with a life of its own.
+    """A part of the application with its own lifecycle.
 
-    ``startService`` of Twisted's services is synchronous and ends in no particular order; what opens and closes here
-    waits for engine and database, so that each step has to end before the next begins.
+    Twisted's ``startService`` is synchronous, and services stop in no particular order. Subsystems wait for engine and
+    database, so each one must be open, or closed, before the next.
     """
 
     async def open(self) -> None:
-        """Begin. What fails here and may recover later must not fail the start."""
+        """Open the subsystem. Recoverable failures must not raise, since they would end the start."""
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take the settings that a running daemon can take (SIGHUP)."""
+        """Apply the ``live`` settings after a reload (SIGHUP)."""
 
     def drain(self) -> None:
-        """Begin to end what would go on for ever; the sites wait for it as for requests."""
+        """Start to close unbounded connections, such as WebSockets; the sites wait for them as for requests."""
 
     async def close(self) -> None:
-        """End the work that goes on and release what was acquired."""
+        """Cancel remaining work and release resources."""
 
 
 class Subsystems(MultiService):
-    """Subsystems in the order in which they open: each may use those before it."""
+    """Subsystems in order of opening: each may depend on those before it."""
 
     def __init__(self, *subsystems: Subsystem) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -38,7 +38,7 @@ class Subsystems(MultiService):
             subsystem.setServiceParent(self)  # type: ignore[no-untyped-call]
 
     async def open(self) -> None:
-        """Open each."""
+        """Open each, in order."""
         for subsystem in self._each():
             await subsystem.open()
 
@@ -53,7 +53,7 @@ class Subsystems(MultiService):
             subsystem.drain()
 
     async def close(self) -> None:
-        """Close each, the last one first."""
+        """Close each, in reverse order."""
         for subsystem in reversed(list(self._each())):
             await subsystem.close()
 

@@ -451,7 +451,7 @@ class Elsewhere(SynchronousTestCase):
             daemon.process = twistd(["-n", "--pidfile=", "sandbox"], daemon.environment, daemon.directory, stderr=log)
         self.addCleanup(daemon.stop)
         end = time.monotonic() + 20
-        while time.monotonic() < end and "cannot be opened" not in daemon.log.read_text():
+        while time.monotonic() < end and "cannot open the store" not in daemon.log.read_text():
             time.sleep(0.05)
         found = re.search(r"Site starting on (\d+)", daemon.log.read_text())
         assert found is not None, daemon.log.read_text()
