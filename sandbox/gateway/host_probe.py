@@ -67,7 +67,7 @@ class HostProbe:
         public = names.path_authority if by_path else names.host_authority(target.port, session_id)
         asking = Deferred.fromCoroutine(self._find(session_id, target, public)).addTimeout(self._timeout, self._clock)
         asking.addCallbacks(partial(self._found, session_id, sought), partial(self._failed, sought))
-        asking.addErrback(lambda failure: _log.failure("asking for the Host failed", failure))
+        asking.addErrback(lambda failure: _log.failure("host probe failed", failure))
         asking.addCallback(lambda _: self._let_go(sought))
 
     async def _find(self, session_id: str, target: Target, public: str) -> HostMode | None:

@@ -186,7 +186,7 @@ class Upstream(Protocol):
         self._interim += 1
         if head.status == 101:
             if not exchange.upgrading:
-                raise Malformed("A 101 that nobody asked for")
+                raise Malformed("Unexpected 101: no upgrade was offered")
             exchange.switched(head, rest)
             return
         if self._interim > MAX_INTERIM:
