@@ -24,7 +24,7 @@ from sandbox.domain.model import Container, ExecResult, ExecSpec
 from sandbox.domain.principals import Principal
 from sandbox.net.instruments import Histogram
 from sandbox.policy.budget import STEP, Share
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers, IProcesses
 from sandbox.runtimes.lookup import running_container
 
 _log = Logger()
@@ -102,7 +102,8 @@ class Execution:
     :ivar seconds: the clock by which commands are timed.
     """
 
-    runtime: IRuntime
+    containers: IContainers
+    processes: IProcesses
     container_limit: int
     log_commands: bool = True
     seconds: Callable[[], float] = monotonic
@@ -124,9 +125,9 @@ class Execution:
     async def _run(self, by: Principal, session_id: str, spec: ExecSpec, share: Share) -> ExecResult:
         try:
             with self.counts.one():
-                container = await running_container(self.runtime, session_id)
+                container = await running_container(self.containers, session_id)
                 with self._admitted(container, share):
-                    result = await self.runtime.execute(container, spec, share)
+                    result = await self.processes.execute(container, spec, share)
         except SandboxError as error:
             _log.emit(
                 LogLevel.warn if is_own_fault(error) else LogLevel.info,

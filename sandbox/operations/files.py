@@ -16,7 +16,7 @@ from sandbox.domain.model import Container, Entry, FileContent
 from sandbox.domain.principals import Principal
 from sandbox.policy.budget import Share
 from sandbox.policy.paths import workspace_path
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers, IFiles
 from sandbox.runtimes.lookup import running_container
 
 #: Characters of a path that the log shows: what is longer is refused anyway.
@@ -40,7 +40,8 @@ class Files:
     :ivar outcomes: how many there were, by what was to be done and whether it was.
     """
 
-    runtime: IRuntime
+    containers: IContainers
+    files: IFiles
     size_limit: int
     outcomes: Counter[tuple[str, str]] = attrs.field(factory=Counter)
 
@@ -53,7 +54,7 @@ class Files:
         """
 
         async def act(container: Container, raw: bytes) -> FileContent:
-            found = await self.runtime.read_file(container, raw, self.size_limit, share)
+            found = await self.files.read_file(container, raw, self.size_limit, share)
             if not is_utf8(found.content):
                 raise WorkspaceError("the file is not UTF-8 text", code="NOT_UTF8")
             return found
@@ -62,7 +63,7 @@ class Files:
 
     def write(self, by: Principal, session_id: str, path: str, content: bytes) -> Deferred[int]:
         """Create or atomically replace a file; its size in bytes."""
-        return self._do(by, "write file", session_id, path, lambda c, raw: self.runtime.write_file(c, raw, content))
+        return self._do(by, "write file", session_id, path, lambda c, raw: self.files.write_file(c, raw, content))
 
     def list(self, by: Principal, session_id: str, path: str, share: Share) -> Deferred[Sequence[Entry]]:
         """A directory's entries, sorted by name.
@@ -72,14 +73,14 @@ class Files:
         """
 
         async def act(container: Container, raw: bytes) -> Sequence[Entry]:
-            found = await self.runtime.list_directory(container, raw, share)
+            found = await self.files.list_directory(container, raw, share)
             return sorted(found, key=lambda entry: entry.name)
 
         return self._do(by, "list directory", session_id, path, act)
 
     def stat(self, by: Principal, session_id: str, path: str) -> Deferred[Entry | None]:
         """A path's metadata, or ``None`` when nothing is there."""
-        return self._do(by, "stat path", session_id, path, self.runtime.stat)
+        return self._do(by, "stat path", session_id, path, self.files.stat)
 
     def _do(
         self, by: Principal, verb: str, session_id: str, path: str, act: Callable[[Container, bytes], Awaitable[T]]
@@ -89,7 +90,7 @@ class Files:
         async def run() -> T:
             try:
                 raw = workspace_path(path)
-                container = await running_container(self.runtime, session_id)
+                container = await running_container(self.containers, session_id)
                 result = await act(container, raw)
             except CancelledError:
                 self.outcomes[verb, "cancelled"] += 1

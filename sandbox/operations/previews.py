@@ -12,7 +12,7 @@ from sandbox.domain.principals import Principal
 from sandbox.events.bus import EventBus
 from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.routing.previews import Previews
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers
 
 
 class PreviewRegistration:
@@ -22,8 +22,8 @@ class PreviewRegistration:
         beginning of a session's end and its end, so that a registration cannot outlive its session.
     """
 
-    def __init__(self, runtime: IRuntime, previews: Previews, locks: KeyedLocks, events: EventBus) -> None:
-        self._runtime = runtime
+    def __init__(self, containers: IContainers, previews: Previews, locks: KeyedLocks, events: EventBus) -> None:
+        self._containers = containers
         self._previews = previews
         self._locks = locks
         self._events = events
@@ -40,7 +40,7 @@ class PreviewRegistration:
 
     async def _register(self, by: Principal, preview: Preview) -> HostVerdicts:
         # Asked of the engine and not of the cache, which learns of a removal a moment after the lock was released.
-        container = await self._runtime.find(preview.session_id)
+        container = await self._containers.find(preview.session_id)
         if not container.running:
             raise ContainerNotRunning(preview.session_id, container.state.value)
         self._previews.add(preview, by)

@@ -18,7 +18,7 @@ from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
 from sandbox.policy.containers import choose
 from sandbox.policy.sessions import Action, Decision, decide, plan
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers
 from sandbox.stores.interface import IStore, Position
 
 _log = Logger()
@@ -47,7 +47,7 @@ class Reconciliation:
 
     def __init__(
         self,
-        runtime: IRuntime,
+        containers: IContainers,
         store: IStore,
         locks: KeyedLocks,
         *,
@@ -55,7 +55,7 @@ class Reconciliation:
         deletions: PendingDeletions | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._runtime = runtime
+        self._containers = containers
         self._store = store
         self._locks = locks
         self._events = events
@@ -74,7 +74,7 @@ class Reconciliation:
         if self._store.read_only:
             return []
         records = await self._records()
-        decisions = plan(records, await self._runtime.list(), await self._runtime.workspaces())
+        decisions = plan(records, await self._containers.list(), await self._containers.workspaces())
         gate = DeferredSemaphore(_AT_ONCE)
         done = await gatherResults([gate.run(self._carry_out, decision) for decision in decisions])
         _log.info("reconciled {rows} sessions: {count} differed", rows=len(records), count=len(decisions))
@@ -123,7 +123,7 @@ class Reconciliation:
         )
         if decision.action is Action.REMOVE:
             self._events.publish(SessionRemoving(session_id, by=SYSTEM))
-            await self._runtime.remove(session_id)
+            await self._containers.remove(session_id)
             await self._store.transaction("remove", lambda tx: tx.sessions.remove(session_id), erases=True)
             self._deletions.discard(session_id)
             self._events.publish(SessionRemoved(session_id, by=SYSTEM))
@@ -136,9 +136,9 @@ class Reconciliation:
 
     async def _container(self, session_id: str) -> ContainerSummary | None:
         try:
-            return await self._runtime.find(session_id)
+            return await self._containers.find(session_id)
         except ContainerNotFound:
             return None
         except ContainerUnresponsive:
             # The engine cannot describe this one; its list says enough, and the removal of one needs no more.
-            return choose(one for one in await self._runtime.list() if one.session_id == session_id)
+            return choose(one for one in await self._containers.list() if one.session_id == session_id)

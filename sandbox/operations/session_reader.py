@@ -13,7 +13,7 @@ from sandbox.operations.deletions import PendingDeletions
 from sandbox.policy.containers import choose
 from sandbox.policy.cursors import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from sandbox.policy.sessions import checked_id, session_of
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers
 from sandbox.stores.interface import IStore, Position
 
 #: Rows that one listing reads; a page that finds less than it may is shorter, and its cursor continues from there.
@@ -28,8 +28,8 @@ class SessionReader:
     :param deletions: sessions that are deleted although their rows do not say so yet.
     """
 
-    def __init__(self, runtime: IRuntime, store: IStore, deletions: PendingDeletions) -> None:
-        self._runtime = runtime
+    def __init__(self, containers: IContainers, store: IStore, deletions: PendingDeletions) -> None:
+        self._containers = containers
         self._store = store
         self._deletions = deletions
 
@@ -102,9 +102,9 @@ class SessionReader:
 
     async def _container(self, session_id: str) -> ContainerSummary | None:
         try:
-            return self._runtime.cached(session_id) or await self._runtime.find(session_id)
+            return self._containers.cached(session_id) or await self._containers.find(session_id)
         except ContainerNotFound:
             return None
         except ContainerUnresponsive:
             # The engine cannot describe this one; its list, which waits for none of them, says enough.
-            return choose(one for one in await self._runtime.list() if one.session_id == session_id)
+            return choose(one for one in await self._containers.list() if one.session_id == session_id)

@@ -34,7 +34,7 @@ from sandbox.net.keyed_locks import KeyedLocks
 from sandbox.operations.deletions import PendingDeletions
 from sandbox.operations.session_reader import SessionReader
 from sandbox.policy.sessions import checked_id, checked_image, checked_limits, session_of
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers
 from sandbox.settings import Settings
 from sandbox.stores.interface import IStore
 
@@ -59,7 +59,7 @@ class Sessions(SessionReader):
 
     def __init__(
         self,
-        runtime: IRuntime,
+        containers: IContainers,
         store: IStore,
         settings: Settings,
         *,
@@ -69,7 +69,7 @@ class Sessions(SessionReader):
         unfinished: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        super().__init__(runtime, store, PendingDeletions() if deletions is None else deletions)
+        super().__init__(containers, store, PendingDeletions() if deletions is None else deletions)
         self._settings = settings
         self._locks = locks
         self._events = events
@@ -151,14 +151,14 @@ class Sessions(SessionReader):
 
     async def _make(self, spec: ContainerSpec) -> Container:
         try:
-            return await self._runtime.create(spec)
+            return await self._containers.create(spec)
         except SessionExists:
             # The row is ours, so a container of ours is what an earlier life left; any other program's is respected.
             found = await self._container(spec.session_id)
             if found is not None and not found.managed:
                 raise
-            await self._runtime.remove(spec.session_id)
-            return await self._runtime.create(spec)
+            await self._containers.remove(spec.session_id)
+            return await self._containers.create(spec)
 
     async def _abandon(self, by: Principal, record: SessionRecord, owned: bool, error: Exception) -> None:
         """Take back what a creation did; what cannot be taken back now is left to reconciliation.
@@ -179,7 +179,7 @@ class Sessions(SessionReader):
             # It would have to be waited for once more, and no longer than for its answer is waited for anything.
             self._unfinished()
         else:
-            await self._attempt(record.id, self._runtime.remove(record.id))
+            await self._attempt(record.id, self._containers.remove(record.id))
         await self._attempt(record.id, self._remove(record.id))
 
     async def _is_stored(self, record: SessionRecord) -> bool:
@@ -235,7 +235,7 @@ class Sessions(SessionReader):
             record = await self._record(session_id)
             if record.phase is Phase.CREATING:
                 raise Conflict(f"Session {session_id} is being created", code="SESSION_CREATING")
-            before = await self._runtime.find(session_id)
+            before = await self._containers.find(session_id)
             container = await change(by, before)
             if (container.state, container.started_at) != (before.state, before.started_at):
                 record = attrs.evolve(record, updated_at=self._now())
@@ -250,7 +250,7 @@ class Sessions(SessionReader):
 
     def _start(self, by: Principal, container: Container) -> Deferred[Container]:
         _log.info("start session={session} by={by}", session=container.session_id, by=str(by))
-        return self._runtime.start(container.id)
+        return self._containers.start(container.id)
 
     def _stop(self, by: Principal, container: Container) -> Deferred[Container]:
         session_id = container.session_id
@@ -261,7 +261,7 @@ class Sessions(SessionReader):
             self._events.publish(SessionStopped(session_id, by=by))
             return container
 
-        return self._runtime.stop(container.id).addCallback(stopped)
+        return self._containers.stop(container.id).addCallback(stopped)
 
     def _replace(self, record: SessionRecord) -> Deferred[None]:
         erases = record.phase is Phase.DELETING
@@ -279,7 +279,7 @@ class Sessions(SessionReader):
             doomed = attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now())
             if not await self._written(session_id, self._replace(doomed)):
                 self._deletions.add(session_id)
-        await self._runtime.remove(session_id)
+        await self._containers.remove(session_id)
         if await self._written(session_id, self._remove(session_id)):
             self._deletions.discard(session_id)
         else:

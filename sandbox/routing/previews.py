@@ -17,7 +17,7 @@ from sandbox.domain.errors import (
 from sandbox.domain.host_verdicts import HostVerdicts
 from sandbox.domain.model import Container, Destination, Preview, Target
 from sandbox.domain.principals import Principal
-from sandbox.runtimes.interface import IRuntime
+from sandbox.runtimes.interface import IContainers
 
 _log = Logger()
 
@@ -47,8 +47,8 @@ class Previews:
     :param limit: maximum number of registrations; further sessions are refused.
     """
 
-    def __init__(self, runtime: IRuntime, limit: int) -> None:
-        self._runtime = runtime
+    def __init__(self, containers: IContainers, limit: int) -> None:
+        self._containers = containers
         self._limit = limit
         self._registered: dict[str, Preview] = {}
         # The last destination with the container that it was made of: the runtime replaces the object on each change.
@@ -95,7 +95,7 @@ class Previews:
         :raises ContainerNotFound: when the container does not exist; and the errors of :func:`target_of`.
         """
         preview = self.preview(session_id)
-        container = self._runtime.cached(session_id)
+        container = self._containers.cached(session_id)
         if container is not None:
             known = self._found.get(session_id)
             if known is not None and known[0] is container and known[1].preview is preview:
@@ -105,13 +105,13 @@ class Previews:
             return found
 
         async def ask() -> Destination:
-            return self._destination(preview, await self._runtime.route(session_id))
+            return self._destination(preview, await self._containers.route(session_id))
 
         return Deferred.fromCoroutine(ask())
 
     def verdicts(self, preview: Preview) -> HostVerdicts:
         """The host verdicts of a preview with ``host: auto``, for the present start of its container."""
-        container = self._runtime.cached(preview.session_id)
+        container = self._containers.cached(preview.session_id)
         if container is None:
             return HostVerdicts()
         return self._verdicts(container.id, container.started_at, preview.port)

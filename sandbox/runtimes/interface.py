@@ -1,4 +1,8 @@
-"""The seam to where containers live. ``tests/contracts/runtime.py`` is the suite that every implementation passes."""
+"""The seam to where containers live, in four: containers, processes, files and engine events.
+
+A use case takes the interfaces that it needs; one object implements all of them. The ``runtime_*.py`` suites of
+``tests/contracts/`` hold every implementation to them.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +18,17 @@ from sandbox.policy.budget import Share
 Listener = Callable[[str, Container | None], None]
 
 
-class IRuntime(Interface):
-    """Containers, each known by the session label it carries, and what can be done in them.
+class IContainers(Interface):
+    """Containers, each known by the session label that it carries.
 
     Every method returns at once and never raises synchronously; those that return a ``Deferred`` fail it with
     :class:`sandbox.domain.errors.EngineError` (or the narrower error that is named), and survive its being cancelled.
     """
 
-    def open() -> Deferred[None]:
-        """Begin to follow the engine. Fires when the first picture of it is complete, or the engine was found away."""
-
-    def close() -> Deferred[None]:
-        """Kill the commands that run, as a timeout would, and let go of everything. Fires when that is done."""
-
-    def ping() -> Deferred[None]:
-        """Ask the engine for a sign of life.
-
-        :raises EngineUnavailable: when it gives none.
-        """
-
     def cached(session_id: str) -> Container | None:
-        """The session's container from the picture that the event stream keeps true; costs no I/O.
+        """The session's container from the cache that the event stream keeps current; costs no I/O.
 
-        ``None`` when it is not in the cache, or when the picture cannot be trusted now: ask :meth:`find`.
+        ``None`` when it is not in the cache, or when the cache may be stale: ask :meth:`find`.
         """
 
     def find(session_id: str) -> Deferred[Container]:
@@ -54,13 +46,6 @@ class IRuntime(Interface):
 
     def list() -> Deferred[Sequence[ContainerSummary]]:
         """Every container that carries the session label, in one look that waits for none of them."""
-
-    def watch(listener: Listener) -> Callable[[], None]:
-        """Have ``listener`` called after each change to a session's container, and for each session when the
-        engine was away. The answer ends the watching."""
-
-    def on_return(listener: Callable[[], None]) -> Callable[[], None]:
-        """Have ``listener`` called each time the engine is followed again after it was away. The answer ends that."""
 
     def create(spec: ContainerSpec) -> Deferred[Container]:
         """Make a workspace and a container for a session and start it. When it fails or is cancelled, neither stays.
@@ -81,6 +66,10 @@ class IRuntime(Interface):
     def workspaces() -> Deferred[Sequence[str]]:
         """The session ids whose workspace volumes this instance made."""
 
+
+class IProcesses(Interface):
+    """Commands in containers. The rules of :class:`IContainers` hold."""
+
     def execute(container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
         """Run a command; fires when it ended, or was killed because its time was up (``timed_out``).
 
@@ -91,6 +80,10 @@ class IRuntime(Interface):
         :raises ExecutionFailed: when it could not be started or its end cannot be known.
         :raises ContainerNotRunning: when the container stopped running meanwhile.
         """
+
+
+class IFiles(Interface):
+    """Files under ``/workspace`` of containers. The rules of :class:`IContainers` hold."""
 
     def read_file(container: Container, path: bytes, limit: int, share: Share | None = None) -> Deferred[FileContent]:
         """Read a regular file under ``/workspace``.
@@ -118,3 +111,30 @@ class IRuntime(Interface):
     def stat(container: Container, path: bytes) -> Deferred[Entry | None]:
         """Metadata of a path, its last link followed inside the workspace (a dangling one is itself, a symlink);
         ``None`` when it does not exist. Costs no process start."""
+
+
+class IEngineEvents(Interface):
+    """What the engine reports of containers."""
+
+    def watch(listener: Listener) -> Callable[[], None]:
+        """Have ``listener`` called after each change to a session's container, and for each session when the
+        engine was away. The answer ends the watching."""
+
+    def on_return(listener: Callable[[], None]) -> Callable[[], None]:
+        """Have ``listener`` called each time the engine is followed again after it was away. The answer ends that."""
+
+
+class IRuntime(IContainers, IProcesses, IFiles, IEngineEvents):
+    """All of a runtime, with its lifecycle."""
+
+    def open() -> Deferred[None]:
+        """Follow the engine. Fires when its containers are listed for the first time, or when it does not answer."""
+
+    def close() -> Deferred[None]:
+        """Kill the commands that run, as a timeout would, and release everything. Fires when that is done."""
+
+    def ping() -> Deferred[None]:
+        """Ping the engine.
+
+        :raises EngineUnavailable: when it does not answer.
+        """

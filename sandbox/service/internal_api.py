@@ -62,8 +62,8 @@ class InternalApiSubsystem(Subsystem):
             capacity=settings.idempotency_memory,
         )
         subscribe_idempotency(events, idempotency)
-        self.execution = Execution(runtime, settings.max_container_execs, settings.log_commands)
-        self.files = Files(runtime, settings.file_size_limit)
+        self.execution = Execution(runtime, runtime, settings.max_container_execs, settings.log_commands)
+        self.files = Files(runtime, runtime, settings.file_size_limit)
         registration = PreviewRegistration(runtime, routing.previews, sessions.locks, events)
         links = Links(store, routing.access, routing.previews, addresses, events)
         self._sweep = scheduler.job(SWEEP, "expired-links", links.sweep)

@@ -55,7 +55,7 @@ def calls_of(reactor: Any, settings: Settings) -> ContainerCalls:
 
 
 class Agents:
-    """The halves of ``IRuntime`` that happen inside containers, and the placing of agents there.
+    """``IProcesses`` and ``IFiles``, which happen inside containers, and the placing of agents there.
 
     :param calls: where calls of the engine are counted.
     :param container_calls: keeps calls about one container apart, those of others on the same engine included.
@@ -136,28 +136,28 @@ class Agents:
         return Deferred.fromCoroutine(run())
 
     def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
-        """As ``IRuntime.execute``."""
+        """As ``IProcesses.execute``."""
         return Deferred.fromCoroutine(self._execute(container, spec, share))
 
     def read_file(
         self, container: Container, path: bytes, limit: int, share: Share | None = None
     ) -> Deferred[FileContent]:
-        """As ``IRuntime.read_file``."""
+        """As ``IFiles.read_file``."""
         return self._file(container, Read(limit, share), protocol.READ, protocol.read(path, limit))
 
     def list_directory(
         self, container: Container, path: bytes, share: Share | None = None
     ) -> Deferred[Sequence[Entry]]:
-        """As ``IRuntime.list_directory``."""
+        """As ``IFiles.list_directory``."""
         limit = self._settings.directory_limit
         return self._file(container, Listing(limit, share), protocol.LIST, protocol.listing(path, limit))
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
-        """As ``IRuntime.stat``."""
+        """As ``IFiles.stat``."""
         return self._file(container, Stat(), protocol.STAT, protocol.stat(path))
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
-        """As ``IRuntime.write_file``."""
+        """As ``IFiles.write_file``."""
 
         async def run() -> int:
             async with self._pool.acquire(container) as (slot, link):

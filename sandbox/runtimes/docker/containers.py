@@ -78,7 +78,7 @@ class Containers:
         self._changes_limit = settings.engine_threads + settings.engine_queue
 
     async def create(self, spec: ContainerSpec) -> Container:
-        """As ``IRuntime.create``."""
+        """As ``IContainers.create``."""
         with self._change(), self._alone(spec.session_id):
             user = await self._check(spec)
             try:
@@ -91,7 +91,7 @@ class Containers:
                 raise
 
     async def start(self, container_id: str) -> Container:
-        """As ``IRuntime.start``."""
+        """As ``IContainers.start``."""
 
         def work(client: docker.APIClient) -> Container:
             described = client.inspect_container(container_id)
@@ -109,7 +109,7 @@ class Containers:
             return await self._about(container_id, work, "start")
 
     async def stop(self, container_id: str) -> Container:
-        """As ``IRuntime.stop``."""
+        """As ``IContainers.stop``."""
 
         def work(client: docker.APIClient) -> Container:
             client.stop(container_id, timeout=self._settings.session_stop_timeout)
@@ -120,7 +120,7 @@ class Containers:
             return await self._about(container_id, work, "stop")
 
     async def remove(self, session_id: str) -> None:
-        """As ``IRuntime.remove``."""
+        """As ``IContainers.remove``."""
         with self._change():
             await self._remove(session_id)
 

@@ -14,7 +14,7 @@ from sandbox.runtimes.docker.protocol import Exit, ProtocolError, Refusal
 class Command(Exchange[Exit | Refusal]):
     """A command that runs; keeps at most ``limit`` bytes of each stream, and no more than its share has left for it.
 
-    :param share: see ``IRuntime.execute``.
+    :param share: see ``IProcesses.execute``.
     """
 
     def __init__(self, limit: int, share: Share | None = None) -> None:

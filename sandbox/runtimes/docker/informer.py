@@ -155,11 +155,11 @@ class Informer:
         return self._cache.mark(session_id)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
-        """As ``IRuntime.watch``."""
+        """As ``IEngineEvents.watch``."""
         return _added(self._listeners, listener)
 
     def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """As ``IRuntime.on_return``."""
+        """As ``IEngineEvents.on_return``."""
         return _added(self._return_listeners, listener)
 
     # -- the stream ------------------------------------------------------------------------------------------------

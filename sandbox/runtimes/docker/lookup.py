@@ -39,7 +39,7 @@ class Lookup:
         return self._calls.run(container_id, inspect)
 
     async def find(self, session_id: str) -> Container:
-        """As ``IRuntime.find``."""
+        """As ``IContainers.find``."""
 
         ids = await self._engine.call(lambda client: self.labelled(client, session_id), "find")
         found = choose(filter(None, [await self.inspect(container_id) for container_id in ids]))
@@ -48,7 +48,7 @@ class Lookup:
         return found
 
     def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
-        """As ``IRuntime.list``."""
+        """As ``IContainers.list``."""
 
         def work(client: docker.APIClient) -> Sequence[ContainerSummary]:
             rows = client.containers(all=True, filters={"label": self._labels.name})
@@ -58,7 +58,7 @@ class Lookup:
         return self._engine.call(work, "list")
 
     def workspaces(self) -> Deferred[Sequence[str]]:
-        """As ``IRuntime.workspaces``."""
+        """As ``IContainers.workspaces``."""
         name = self._labels.name
 
         def work(client: docker.APIClient) -> Sequence[str]:

@@ -133,11 +133,11 @@ class DockerRuntime:
         return self._events.ping().addCallback(lambda _: None)
 
     def cached(self, session_id: str) -> Container | None:
-        """As ``IRuntime.cached``."""
+        """As ``IContainers.cached``."""
         return self._informer.cached(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
-        """As ``IRuntime.find``. An answer that an event overtook is asked for again: its address may be another's."""
+        """As ``IContainers.find``. An answer that an event overtook is requested again: its address may be stale."""
 
         async def run() -> Container:
             for _ in range(_FIND_ATTEMPTS - 1):
@@ -150,7 +150,7 @@ class DockerRuntime:
         return Deferred.fromCoroutine(run())
 
     def route(self, session_id: str) -> Deferred[Container]:
-        """As ``IRuntime.route``."""
+        """As ``IContainers.route``."""
 
         async def run() -> Container:
             return await self._informer.remembered(session_id) or await self.find(session_id)
@@ -158,57 +158,57 @@ class DockerRuntime:
         return Deferred.fromCoroutine(run())
 
     def list(self) -> Deferred[Sequence[ContainerSummary]]:
-        """As ``IRuntime.list``."""
+        """As ``IContainers.list``."""
         return self._lookup.summaries()
 
     def watch(self, listener: Listener) -> Callable[[], None]:
-        """As ``IRuntime.watch``."""
+        """As ``IEngineEvents.watch``."""
         return self._informer.watch(listener)
 
     def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """As ``IRuntime.on_return``."""
+        """As ``IEngineEvents.on_return``."""
         return self._informer.on_return(listener)
 
     def create(self, spec: ContainerSpec) -> Deferred[Container]:
-        """As ``IRuntime.create``."""
+        """As ``IContainers.create``."""
         return Deferred.fromCoroutine(self._containers.create(spec))
 
     def start(self, container_id: str) -> Deferred[Container]:
-        """As ``IRuntime.start``."""
+        """As ``IContainers.start``."""
         return Deferred.fromCoroutine(self._containers.start(container_id))
 
     def stop(self, container_id: str) -> Deferred[Container]:
-        """As ``IRuntime.stop``."""
+        """As ``IContainers.stop``."""
         return Deferred.fromCoroutine(self._containers.stop(container_id))
 
     def remove(self, session_id: str) -> Deferred[None]:
-        """As ``IRuntime.remove``."""
+        """As ``IContainers.remove``."""
         return Deferred.fromCoroutine(self._containers.remove(session_id))
 
     def workspaces(self) -> Deferred[Sequence[str]]:
-        """As ``IRuntime.workspaces``."""
+        """As ``IContainers.workspaces``."""
         return self._lookup.workspaces()
 
     def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
-        """As ``IRuntime.execute``."""
+        """As ``IProcesses.execute``."""
         return self._agents.execute(container, spec, share)
 
     def read_file(
         self, container: Container, path: bytes, limit: int, share: Share | None = None
     ) -> Deferred[FileContent]:
-        """As ``IRuntime.read_file``."""
+        """As ``IFiles.read_file``."""
         return self._agents.read_file(container, path, limit, share)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
-        """As ``IRuntime.write_file``."""
+        """As ``IFiles.write_file``."""
         return self._agents.write_file(container, path, content)
 
     def list_directory(
         self, container: Container, path: bytes, share: Share | None = None
     ) -> Deferred[Sequence[Entry]]:
-        """As ``IRuntime.list_directory``."""
+        """As ``IFiles.list_directory``."""
         return self._agents.list_directory(container, path, share)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
-        """As ``IRuntime.stat``."""
+        """As ``IFiles.stat``."""
         return self._agents.stat(container, path)

@@ -49,11 +49,11 @@ class MemoryContainers:
             raise EngineUnavailable("The Docker engine does not answer")
 
     def cached(self, session_id: str) -> Container | None:
-        """As ``IRuntime.cached``."""
+        """As ``IContainers.cached``."""
         return None if self.away else choose(self._of(session_id))
 
     def find(self, session_id: str) -> Container:
-        """As ``IRuntime.find``."""
+        """As ``IContainers.find``."""
         self.ping()
         found = choose(self._of(session_id))
         if found is None:
@@ -61,26 +61,26 @@ class MemoryContainers:
         return found
 
     def route(self, session_id: str) -> Container:
-        """As ``IRuntime.route``."""
+        """As ``IContainers.route``."""
         return (choose(self._of(session_id)) if self.away and self.grace else None) or self.find(session_id)
 
     def every(self) -> Sequence[Container]:
-        """As ``IRuntime.list``."""
+        """As ``IContainers.list``."""
         self.ping()
         return list(self._containers.values())
 
     def workspaces(self) -> Sequence[str]:
-        """As ``IRuntime.workspaces``."""
+        """As ``IContainers.workspaces``."""
         self.ping()
         return sorted(self._workspaces)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
-        """As ``IRuntime.watch``."""
+        """As ``IEngineEvents.watch``."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """As ``IRuntime.on_return``."""
+        """As ``IEngineEvents.on_return``."""
         self._return_listeners.append(listener)
         return lambda: self._return_listeners.remove(listener) if listener in self._return_listeners else None
 
@@ -105,7 +105,7 @@ class MemoryContainers:
         )
 
     def start(self, container_id: str) -> Container:
-        """As ``IRuntime.start``."""
+        """As ``IContainers.start``."""
         self.ping()
         container = self._known(container_id)
         if container.state is ContainerState.PAUSED:
@@ -122,7 +122,7 @@ class MemoryContainers:
         )
 
     def stop(self, container_id: str) -> Container:
-        """As ``IRuntime.stop``."""
+        """As ``IContainers.stop``."""
         self.ping()
         container = self._known(container_id)
         if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
@@ -130,7 +130,7 @@ class MemoryContainers:
         return container
 
     def remove(self, session_id: str) -> None:
-        """As ``IRuntime.remove``."""
+        """As ``IContainers.remove``."""
         self.ping()
         for container in list(self._of(session_id)):
             if container.managed:

@@ -63,7 +63,7 @@ class _Run:
 
 
 class MemoryAgents:
-    """The halves of ``IRuntime`` that happen inside containers.
+    """``IProcesses`` and ``IFiles``, which happen inside containers.
 
     :param programs: by what ``argv`` starts with: a program's whole name.
     :param directory_limit: entries of the largest directory that can be listed.
@@ -94,13 +94,13 @@ class MemoryAgents:
         return succeed(None)
 
     def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
-        """As ``IRuntime.execute``."""
+        """As ``IProcesses.execute``."""
         return Deferred.fromCoroutine(self._execute(container, spec, share))
 
     def read_file(
         self, container: Container, path: bytes, limit: int, share: Share | None = None
     ) -> Deferred[FileContent]:
-        """As ``IRuntime.read_file``."""
+        """As ``IFiles.read_file``."""
 
         def read() -> FileContent:
             found = self.workspace(container.id).read(path, limit)
@@ -110,13 +110,13 @@ class MemoryAgents:
         return _call(read)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
-        """As ``IRuntime.write_file``."""
+        """As ``IFiles.write_file``."""
         return _call(lambda: self.workspace(container.id).write(path, content))
 
     def list_directory(
         self, container: Container, path: bytes, share: Share | None = None
     ) -> Deferred[Sequence[Entry]]:
-        """As ``IRuntime.list_directory``."""
+        """As ``IFiles.list_directory``."""
 
         def read() -> Sequence[Entry]:
             found = self.workspace(container.id).list(path, self._directory_limit)
@@ -126,7 +126,7 @@ class MemoryAgents:
         return _call(read)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
-        """As ``IRuntime.stat``."""
+        """As ``IFiles.stat``."""
         return _call(lambda: self.workspace(container.id).stat(path))
 
     async def _execute(self, container: Container, spec: ExecSpec, share: Share | None) -> ExecResult:

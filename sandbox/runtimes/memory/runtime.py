@@ -50,31 +50,31 @@ class MemoryRuntime:
         return _call(self.containers.ping)
 
     def cached(self, session_id: str) -> Container | None:
-        """As ``IRuntime.cached``."""
+        """As ``IContainers.cached``."""
         return self.containers.cached(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
-        """As ``IRuntime.find``."""
+        """As ``IContainers.find``."""
         return _call(lambda: self.containers.find(session_id))
 
     def route(self, session_id: str) -> Deferred[Container]:
-        """As ``IRuntime.route``."""
+        """As ``IContainers.route``."""
         return _call(lambda: self.containers.route(session_id))
 
     def list(self) -> Deferred[Sequence[ContainerSummary]]:
-        """As ``IRuntime.list``."""
+        """As ``IContainers.list``."""
         return _call(self.containers.every)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
-        """As ``IRuntime.watch``."""
+        """As ``IEngineEvents.watch``."""
         return self.containers.watch(listener)
 
     def on_return(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """As ``IRuntime.on_return``."""
+        """As ``IEngineEvents.on_return``."""
         return self.containers.on_return(listener)
 
     def create(self, spec: ContainerSpec) -> Deferred[Container]:
-        """As ``IRuntime.create``."""
+        """As ``IContainers.create``."""
 
         async def run() -> Container:
             self.containers.check(spec)
@@ -89,43 +89,43 @@ class MemoryRuntime:
         return Deferred.fromCoroutine(run())
 
     def start(self, container_id: str) -> Deferred[Container]:
-        """As ``IRuntime.start``."""
+        """As ``IContainers.start``."""
         return _call(lambda: self.containers.start(container_id))
 
     def stop(self, container_id: str) -> Deferred[Container]:
-        """As ``IRuntime.stop``."""
+        """As ``IContainers.stop``."""
         return _call(lambda: self.containers.stop(container_id))
 
     def remove(self, session_id: str) -> Deferred[None]:
-        """As ``IRuntime.remove``."""
+        """As ``IContainers.remove``."""
         return _call(lambda: self.containers.remove(session_id))
 
     def workspaces(self) -> Deferred[Sequence[str]]:
-        """As ``IRuntime.workspaces``."""
+        """As ``IContainers.workspaces``."""
         return _call(self.containers.workspaces)
 
     def execute(self, container: Container, spec: ExecSpec, share: Share | None = None) -> Deferred[ExecResult]:
-        """As ``IRuntime.execute``."""
+        """As ``IProcesses.execute``."""
         return self._agents.execute(container, spec, share)
 
     def read_file(
         self, container: Container, path: bytes, limit: int, share: Share | None = None
     ) -> Deferred[FileContent]:
-        """As ``IRuntime.read_file``."""
+        """As ``IFiles.read_file``."""
         return self._agents.read_file(container, path, limit, share)
 
     def write_file(self, container: Container, path: bytes, content: bytes) -> Deferred[int]:
-        """As ``IRuntime.write_file``."""
+        """As ``IFiles.write_file``."""
         return self._agents.write_file(container, path, content)
 
     def list_directory(
         self, container: Container, path: bytes, share: Share | None = None
     ) -> Deferred[Sequence[Entry]]:
-        """As ``IRuntime.list_directory``."""
+        """As ``IFiles.list_directory``."""
         return self._agents.list_directory(container, path, share)
 
     def stat(self, container: Container, path: bytes) -> Deferred[Entry | None]:
-        """As ``IRuntime.stat``."""
+        """As ``IFiles.stat``."""
         return self._agents.stat(container, path)
 
 

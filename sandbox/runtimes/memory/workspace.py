@@ -88,7 +88,7 @@ class Workspace:
         directory.children[name] = node
 
     def stat(self, path: bytes) -> Entry | None:
-        """As ``IRuntime.stat``."""
+        """As ``IFiles.stat``."""
         walk, node = _Walk(self._root, None), None
         try:
             place = walk.to(path)
@@ -103,7 +103,7 @@ class Workspace:
         return None if node is None else _entry(b"", node)
 
     def read(self, path: bytes, limit: int) -> FileContent:
-        """As ``IRuntime.read_file``."""
+        """As ``IFiles.read_file``."""
         node = self._existing(_Walk(self._root, None).to(path))
         if isinstance(node, Directory):
             raise WorkspaceError("Is a directory", code="IS_A_DIRECTORY")
@@ -114,7 +114,7 @@ class Workspace:
         return FileContent(content=node.content, size=len(node.content), modified_ns=node.modified_ns)
 
     def write(self, path: bytes, content: bytes) -> int:
-        """As ``IRuntime.write_file``."""
+        """As ``IFiles.write_file``."""
         walk = _Walk(self._root, lambda: Directory(self._now()))
         try:
             place = walk.to(path)
@@ -133,7 +133,7 @@ class Workspace:
         return len(content)
 
     def list(self, path: bytes, limit: int) -> Sequence[Entry]:
-        """As ``IRuntime.list_directory``."""
+        """As ``IFiles.list_directory``."""
         node = self._existing(_Walk(self._root, None).to(path))
         if not isinstance(node, Directory):
             raise WorkspaceError("Not a directory", code="NOT_A_DIRECTORY")
