@@ -533,7 +533,8 @@ class AccessContract:
                 await self.grant(Credential.of(Place.HEADER, text), session_id=session_id)
                 self.fail("granted")
             except AccessDenied as error:
-                self.assertEqual((error.reason_code, dict(error.details)), ("ACCESS_DENIED", {}))
+                self.assertEqual((error.reason_code, str(error)), ("ACCESS_DENIED", str(AccessDenied())))
+                self.assertEqual(vars(error).keys(), vars(AccessDenied()).keys())
 
     # What holds
 
