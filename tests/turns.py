@@ -1,8 +1,15 @@
-"""A clock whose calls come turn by turn, as a reactor's do."""
+"""Clocks that a test moves: one whose calls come turn by turn, and one beside real sockets."""
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import Clock, deferLater
+
+#: What a test waits for comes before so much of its own time has passed, or never.
+_AGE = 100_000.0
 
 
 class TurningClock(Clock):
@@ -16,3 +23,32 @@ class TurningClock(Clock):
                 self.calls.remove(call)
                 call.called = 1
                 call.func(*call.args, **call.kw)
+
+
+class SteppedClock(Clock):
+    """Time that passes only where a test lets it, for deadlines beside real sockets.
+
+    What is due at once has the reactor's next turn, as ever: work that was put off goes on while the clock stands.
+    """
+
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        if delay <= 0:
+            return reactor.callLater(0, callable, *args, **kw)  # type: ignore[attr-defined]
+        return super().callLater(delay, callable, *args, **kw)
+
+    async def pass_time(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass, step by step; what happens on sockets comes in between."""
+        end = self.seconds() + seconds
+        while (left := end - self.seconds()) > 0.001:
+            self.advance(min(step, left))
+            await deferLater(reactor, 0)  # type: ignore[arg-type]
+
+    async def pass_until(self, condition: Callable[[], object], step: float = 0.5) -> None:
+        """Let time pass until something holds.
+
+        :raises AssertionError: when it never does.
+        """
+        while not condition():
+            assert self.seconds() < _AGE, "it never came to hold"
+            self.advance(step)
+            await deferLater(reactor, 0.001)  # type: ignore[arg-type]

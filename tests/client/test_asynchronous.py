@@ -18,7 +18,7 @@ from sandbox.client.errors import ConfigurationError
 from tests.api.stage import KEY, ApiCase
 from tests.contracts.client_endpoints import ClientEndpointsMixin
 from tests.contracts.client_wire import ClientWireMixin
-from tests.gateway.wires import until
+from tests.waiting import until
 
 
 class _Face:

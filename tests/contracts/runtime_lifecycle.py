@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from sandbox.domain.errors import ContainerNotFound, EngineError, ImageUnknown, SessionExists
 from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.interface import IRuntime
-
-
-async def pause(seconds: float = 0.01) -> None:
-    """Let the reactor run."""
-    await deferLater(reactor, seconds, lambda: None)
-
-
-async def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until something holds, and give it; fails when it does not within a time that only a hang takes."""
-    deadline = reactor.seconds() + seconds
-    while not (found := condition()):
-        assert reactor.seconds() < deadline, "it does not come about"
-        await pause()
-    return found
+from tests.waiting import pause, until
 
 
 class LifecycleContract:

@@ -36,8 +36,8 @@ from tests.gateway import stage
 from tests.gateway.injection import CASES, GET, OK, Application, Case, Injection
 from tests.gateway.logged import LoggedErrors
 from tests.gateway.soak import sockets
-from tests.gateway.wires import until
 from tests.http.wire import Wire, connect
+from tests.waiting import until
 
 reactor: Any = _reactor
 # Nothing but what is tested ends a connection in time: who would hang until a timeout does hang here.

@@ -17,8 +17,9 @@ from sandbox.gateway.upstream.pool import Pool
 from sandbox.protocols.http1.framing import chunk
 from tests.gateway import stage
 from tests.gateway.test_websocket import asking, granting
-from tests.gateway.wires import BINARY, CLOSE, TEXT, HalfWire, close_payload, frame, until
+from tests.gateway.wires import BINARY, CLOSE, TEXT, HalfWire, close_payload, frame
 from tests.http.wire import Answer, read_answer
+from tests.waiting import until
 
 reactor: Any = _reactor
 FAULTS = {"RST": "abortConnection", "FIN": "loseConnection", "half-close": "loseWriteConnection"}

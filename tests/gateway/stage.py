@@ -25,6 +25,7 @@ from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from tests.http.wire import Answer, Wire, connect
+from tests.waiting import PATIENCE, until
 
 
 def admit_all(request: Request, session_id: str, prefix: bytes) -> Admitted:
@@ -66,7 +67,7 @@ class Application(Factory[Wire]):
         waiting: Deferred[Wire] = Deferred()
         self._waiting.append((index, waiting))
         self._look()
-        return waiting.addTimeout(20, reactor)
+        return waiting.addTimeout(PATIENCE, reactor)
 
     async def request(self, index: int = 0, end: bytes = b"\r\n\r\n") -> tuple[Wire, bytes]:
         """Wait for bytes up to ``end`` on a connection and take them."""
@@ -95,10 +96,12 @@ class Resolver:
 class GatewayCase(TestCase):
     """A gateway at ``self.site``, an application at ``self.application``, registered as session ``s1``."""
 
-    timeout = 60
+    timeout = 240
+    clock: Any = reactor
     limits = Limits()
     pool_limits = PoolLimits()
-    response_timeout = 20.0
+    connect_timeout = 5.0
+    response_timeout = 120.0
     options = GatewayOptions(continue_timeout=5.0)
     authorize: Any = staticmethod(admit_all)
     upgrades: Any = None
@@ -108,20 +111,20 @@ class GatewayCase(TestCase):
         self.resolver = Resolver()
         self.application = Application()
         self.register()
-        self.deadlines = Deadlines(reactor, 0.05)
+        self.deadlines = Deadlines(self.clock, 0.05)
         self.pool = Pool(
             reactor,
             self.deadlines,
             limits=self.pool_limits,
-            connect_timeout=5.0,
+            connect_timeout=self.connect_timeout,
             response_timeout=self.response_timeout,
         )
         arguments: Any = {"upgrades": self.upgrades, "options": self.options}
         self.resource = PreviewResource(
-            reactor, b"/previews/", self.resolver, self.pool, authorize=self.authorize, **arguments
+            self.clock, b"/previews/", self.resolver, self.pool, authorize=self.authorize, **arguments
         )
         twin = PreviewResource(
-            reactor,
+            self.clock,
             b"/internal-previews/proxy/",
             self.resolver,
             self.pool,
@@ -136,8 +139,8 @@ class GatewayCase(TestCase):
         root.putChild(b"internal-previews", internal)
         fallback = Fallback(enabled=self.referer_fallback)
         root.getChild = lambda path, request: fallback  # type: ignore[method-assign]
-        self.site = Site(root, reactor, admit=lambda request: STREAM, limits=self.limits)
-        self.site.deadlines = Deadlines(reactor, 0.05)
+        self.site = Site(root, self.clock, admit=lambda request: STREAM, limits=self.limits)
+        self.site.deadlines = Deadlines(self.clock, 0.05)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         self.wires: list[Wire] = []
 
@@ -148,7 +151,7 @@ class GatewayCase(TestCase):
         for wire in [*self.wires, *self.application.peers]:
             wire.abort()
         await self.eventually(lambda: self.site.counters.connections == 0)
-        await self.pool.close().addTimeout(10, reactor)
+        await self.pool.close().addTimeout(PATIENCE, reactor)
         await DeferredList([Deferred.fromCoroutine(peer.closed()) for peer in self.application.peers])
         self.assertEqual((len(self.pool), self.pool.idle, len(self.deadlines)), (0, 0, 0))
         self.assertEqual(len(self.site.deadlines), 0)
@@ -170,11 +173,7 @@ class GatewayCase(TestCase):
 
     async def eventually(self, condition: Any) -> None:
         """Wait until it holds."""
-        for _ in range(1000):
-            if condition():
-                return
-            await self.pause(0.01)
-        self.fail("it never came to hold")
+        await until(condition)
 
     async def wire(self) -> Wire:
         """A new client connection."""

@@ -14,10 +14,10 @@ from sandbox.gateway.websocket import WebSockets
 from tests.gateway.stage import values
 from tests.gateway.test_access import INVALID, MISSING, AccessCase, bearer, request
 from tests.gateway.test_websocket import granting
-from tests.gateway.wires import until
 from tests.http.wire import Wire
 from tests.policy.jwts import token
 from tests.stores.aggregates import using
+from tests.waiting import until
 
 
 class WebSocketAccessCase(AccessCase):

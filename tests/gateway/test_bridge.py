@@ -26,23 +26,24 @@ from tests.gateway.wires import (
     fill,
     frame,
     masked,
-    pause,
-    until,
 )
+from tests.turns import SteppedClock
+from tests.waiting import pause, until
 
 KEY = b"\x12\x34\xab\xcd"
-#: No timer fires within a test, but where a test is about it.
-PATIENT = Timing(ping=0, pong=60, close=60, grace=0)
+#: No pings, and no news to wait for. The rest takes as long as in the daemon, by a clock that only tests move.
+PATIENT = Timing(ping=0, grace=0)
 
 
 class BridgeTestCase(TestCase):
     """A bridge over real sockets; ``browser`` and ``application`` are the peers beyond it."""
 
-    timeout = 60
+    timeout = 240
 
     async def bridge(self, timing: Timing = PATIENT) -> Bridge:
         self.ended: list[Bridge] = []
-        deadlines = Deadlines(reactor, interval=0.02)  # type: ignore[arg-type]
+        self.clock = SteppedClock()
+        deadlines = Deadlines(self.clock, interval=0.02)  # type: ignore[arg-type]
         self.browser, near_browser = await self.pair()
         self.application, near_application = await self.pair()
         bridge = self.under_test = Bridge(deadlines, timing, self.ended.append)
@@ -228,19 +229,20 @@ class ClosingTests(BridgeTestCase):
                 await until(lambda: len(self.ended) == 1)
 
     async def test_who_closes_on_neither_side_is_closed(self) -> None:
-        await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
+        await self.bridge()
         self.browser.send(frame(CLOSE, b"", KEY))
         await expect(self.application, frame(CLOSE, b"", KEY))
         self.application.send(frame(CLOSE))
         await expect(self.browser, frame(CLOSE))
+        await self.clock.pass_until(lambda: bool(self.ended))
         await expect_end(self.browser)
         await expect_end(self.application)
 
     async def test_who_answers_a_half_close_with_silence_is_closed(self) -> None:
-        await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
+        await self.bridge()
         self.browser.transport.loseWriteConnection()
         await until(lambda: self.application.ended)
-        await until(lambda: bool(self.ended))
+        await self.clock.pass_until(lambda: bool(self.ended))
 
 
 class OurCloseTests(BridgeTestCase):
@@ -295,18 +297,18 @@ class OurCloseTests(BridgeTestCase):
         await expect_end(self.browser)
 
     async def test_who_does_not_answer_is_dropped(self) -> None:
-        bridge = await self.bridge(Timing(ping=0, pong=60, close=0.1, grace=0))
+        bridge = await self.bridge()
         bridge.close(1008, "revoked")
         await expect(self.browser, frame(CLOSE, close_payload(1008, "revoked")))
+        await self.clock.pass_until(lambda: bool(self.ended))
         await expect_end(self.browser)
-        await until(lambda: bool(self.ended))
 
     async def test_who_reads_nothing_is_dropped(self) -> None:
-        bridge = await self.bridge(Timing(ping=0, pong=60, close=0.3, grace=0))
+        bridge = await self.bridge()
         self.browser.transport.pauseProducing()
         await fill(self.application, frame(BINARY, bytes(65536)))
         bridge.close(1001, "gone")
-        await until(lambda: bool(self.ended))
+        await self.clock.pass_until(lambda: bool(self.ended))
         self.browser.transport.resumeProducing()
 
     async def test_a_second_close_is_none(self) -> None:
@@ -319,7 +321,7 @@ class OurCloseTests(BridgeTestCase):
 class ContainerTests(BridgeTestCase):
     """The application's sudden end, and the news that its container ended, which comes a moment later."""
 
-    TIMING = Timing(ping=0, pong=60, close=60, grace=0.5)
+    TIMING = Timing(ping=0)
 
     async def test_with_the_news_the_browser_is_told(self) -> None:
         for end in ("loseConnection", "abortConnection", "loseWriteConnection"):
@@ -333,26 +335,31 @@ class ContainerTests(BridgeTestCase):
             await expect_end(self.browser)
 
     async def test_without_it_a_reset_is_passed_on(self) -> None:
-        await self.bridge(self.TIMING)
+        bridge = await self.bridge(self.TIMING)
         self.application.transport.abortConnection()
-        await until(lambda: self.browser.lost is not None)
+        await until(lambda: bridge.application.finished)
+        self.assertIsNone(self.browser.lost)
+        await self.clock.pass_until(lambda: self.browser.lost is not None)
         self.assertTrue(self.browser.lost.check(ConnectionLost))
         self.assertEqual(self.browser.received, b"")
 
     async def test_without_it_an_end_is_passed_on(self) -> None:
-        await self.bridge(self.TIMING)
+        bridge = await self.bridge(self.TIMING)
         self.application.transport.loseConnection()
+        await until(lambda: bridge.application.finished)
+        self.assertFalse(self.browser.ended)
+        await self.clock.pass_until(lambda: self.browser.ended)
         await expect_end(self.browser)
 
     async def test_after_a_close_there_is_nothing_to_wait_for(self) -> None:
-        await self.bridge(Timing(ping=0, pong=60, close=60, grace=60))
+        await self.bridge(self.TIMING)
         self.application.send(frame(CLOSE))
         self.application.transport.loseConnection()
         await expect(self.browser, frame(CLOSE))
         await expect_end(self.browser)
 
     async def test_a_frame_that_was_broken_off_is_passed_on_as_that(self) -> None:
-        await self.bridge(Timing(ping=0, pong=60, close=60, grace=60))
+        await self.bridge(self.TIMING)
         self.application.send(frame(BINARY, bytes(10), announced=100))
         await expect(self.browser, frame(BINARY, bytes(10), announced=100))
         self.application.transport.abortConnection()
@@ -360,63 +367,70 @@ class ContainerTests(BridgeTestCase):
 
 
 class KeepAliveTests(BridgeTestCase):
-    """Pings towards a browser that has heard nothing for a while."""
+    """Pings towards a browser that has heard nothing for a while, by a clock that the test moves."""
+
+    #: What pings are to be seen, and their answers to count.
+    timing = Timing(ping=30, pong=20, close=5, grace=0)
 
     async def pinged(self) -> bytes:
-        await until(lambda: len(self.browser.received) >= 10)
+        await self.clock.pass_until(lambda: len(self.browser.received) >= 10)
         received, self.browser.received = self.browser.received, b""
         self.assertEqual(received[:2], bytes([PING, 8]))
         return received[2:]
 
     async def test_the_pong_goes_no_further_and_all_else_does(self) -> None:
-        await self.bridge(Timing(ping=0.1, pong=30, close=60, grace=0))
+        await self.bridge(self.timing)
         token = await self.pinged()
         around = frame(PONG, b"12345678", KEY), frame(TEXT, b"hi", KEY)
         self.browser.send(around[0] + frame(PONG, token, KEY) + around[1])
         await expect(self.application, b"".join(around))
 
     async def test_pings_go_on_as_long_as_they_are_answered(self) -> None:
-        await self.bridge(Timing(ping=0.05, pong=1, close=60, grace=0))
-        for _ in range(3):
+        bridge = await self.bridge(self.timing)
+        for _ in range(6):
             self.browser.send(frame(PONG, await self.pinged(), KEY))
+            await until(lambda: bridge.browser.heard == self.clock.seconds(), "for the pong")
         self.assertEqual((self.ended, self.application.received), ([], b""))
 
     async def test_who_does_not_answer_is_dropped(self) -> None:
-        await self.bridge(Timing(ping=0.05, pong=0.1, close=60, grace=0))
+        await self.bridge(self.timing)
         await self.pinged()
+        await self.clock.pass_time(self.timing.pong - 1)
+        self.assertEqual(self.ended, [])
+        await self.clock.pass_time(2)
         await until(lambda: bool(self.ended))
         await until(lambda: self.application.lost is not None)
         self.assertTrue(self.application.lost.check(ConnectionLost))
 
     async def test_any_sign_of_life_counts(self) -> None:
-        await self.bridge(Timing(ping=0.05, pong=0.3, close=60, grace=0))
+        await self.bridge(self.timing)
         for _ in range(3):
             await self.pinged()
             self.browser.send(frame(TEXT, b"busy", KEY))
             await expect(self.application, frame(TEXT, b"busy", KEY))
 
     async def test_traffic_keeps_pings_away(self) -> None:
-        await self.bridge(Timing(ping=0.5, pong=30, close=60, grace=0))
+        await self.bridge(self.timing)
         for _ in range(15):
             self.application.send(frame(TEXT, b"tick"))
             await expect(self.browser, frame(TEXT, b"tick"))
-            await pause(0.05)
+            await self.clock.pass_time(self.timing.ping - 1)
         self.assertEqual(self.browser.received, b"")
 
     async def test_no_ping_within_a_frame(self) -> None:
-        await self.bridge(Timing(ping=0.05, pong=30, close=60, grace=0))
+        await self.bridge(self.timing)
         whole = frame(BINARY, bytes(100))
         self.application.send(whole[:50])
         await expect(self.browser, whole[:50])
-        await pause(0.3)
+        await self.clock.pass_time(3 * self.timing.ping)
         self.application.send(whole[50:])
         await expect(self.browser, whole[50:])
         await self.pinged()
 
     async def test_a_browser_is_not_dropped_while_the_application_takes_nothing(self) -> None:
-        await self.bridge(Timing(ping=0.05, pong=0.1, close=60, grace=0))
+        await self.bridge(self.timing)
         self.application.transport.pauseProducing()
         await fill(self.browser, frame(BINARY, bytes(65536), KEY))
-        await pause(0.5)
+        await self.clock.pass_time(10 * self.timing.ping)
         self.assertEqual(self.ended, [])
         self.application.transport.resumeProducing()

@@ -6,7 +6,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.gateway.faults import Gateway
 from tests.gateway.injection import CASES
-from tests.gateway.wires import pause
+from tests.waiting import pause
 
 
 class Faults(TestCase):

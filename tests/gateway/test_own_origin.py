@@ -15,7 +15,7 @@ from sandbox.protocols.hostnames import Addresses
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.test_access import AccessCase
 from tests.gateway.test_websocket import granting
-from tests.gateway.wires import until
+from tests.waiting import until
 
 _HANDSHAKE = (
     (b"Connection", b"Upgrade"),

@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.gateway.resource import GatewayOptions
 from sandbox.gateway.upstream.pool import Pool
-from sandbox.http.limits import Limits
 from sandbox.net.deadlines import Deadlines
 from sandbox.policy.pooling import PoolLimits
 from sandbox.settings import parse
@@ -16,17 +15,6 @@ KEY = {"INTERNAL_SERVICE_KEY": "k" * 32}
 
 
 class Wiring(SynchronousTestCase):
-    def test_limits(self) -> None:
-        told = parse({
-            **KEY, "HTTP_LINE_LIMIT": "2001", "HTTP_HEAD_LIMIT": "2002", "HTTP_FIELD_LIMIT": "23", "BODY_LIMIT": "2004",
-            "HTTP_HEAD_TIMEOUT": "5", "HTTP_IDLE_TIMEOUT": "6", "HTTP_UPLOAD_TIMEOUT": "7",
-        })  # fmt: skip
-        wanted = Limits(
-            line=2001, head=2002, fields=23, body=2004, head_timeout=5.0, idle_timeout=6.0, upload_timeout=7.0
-        )
-        self.assertEqual(Limits.of(told), wanted)
-        self.assertEqual(Limits.of(parse(KEY)), Limits())
-
     def test_the_pool(self) -> None:
         told = parse({
             **KEY, "PREVIEW_CONNECTIONS": "101", "PREVIEW_IDLE_CONNECTIONS": "12", "PREVIEW_IDLE_TIMEOUT": "3",

@@ -11,8 +11,9 @@ from twisted.internet import reactor
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.websocket import WebSockets
 from tests.gateway.stage import GatewayCase
-from tests.gateway.wires import CLOSE, TEXT, close_payload, expect, expect_end, frame, pause, until
+from tests.gateway.wires import CLOSE, TEXT, close_payload, expect, expect_end, frame
 from tests.http.wire import Answer, Wire
+from tests.waiting import pause, until
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -6,17 +6,13 @@ import itertools
 import struct
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sandbox.net import write_coalescing
 from tests.http.wire import Wire
-
-#: Seconds after which a test that waits has failed.
-PATIENCE = 15.0
+from tests.waiting import pause, until
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 
@@ -47,23 +43,6 @@ def masked(payload: bytes, key: bytes) -> bytes:
 def close_payload(code: int, reason: str = "") -> bytes:
     """What a Close frame carries."""
     return code.to_bytes(2, "big") + reason.encode()
-
-
-async def until(condition: Any, what: str = "") -> None:
-    """Let the reactor run until a condition holds.
-
-    :raises AssertionError: when it does not in time.
-    """
-    end = reactor.seconds() + PATIENCE  # type: ignore[attr-defined]
-    while not condition():
-        if reactor.seconds() > end:  # type: ignore[attr-defined]
-            raise AssertionError(f"waited in vain {what}")
-        await deferLater(reactor, 0.005, lambda: None)  # type: ignore[arg-type]
-
-
-async def pause(seconds: float = 0.1) -> None:
-    """Long enough for what should not happen to be seen if it did."""
-    await deferLater(reactor, seconds, lambda: None)  # type: ignore[arg-type]
 
 
 @implementer(IHalfCloseableProtocol)

@@ -6,14 +6,15 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from sandbox.http.limits import Limits
+from sandbox.http.connection import Connection
 from sandbox.http.site import Site
 from tests.http.wire import Wire, connect
+from tests.turns import SteppedClock
+from tests.waiting import until
 
 reactor: Any = _reactor
 
@@ -37,22 +38,27 @@ class Answers(Resource):
 
 
 class Draining(TestCase):
-    timeout = 30
+    timeout = 240
 
     def setUp(self) -> None:
         self.root = Answers()
-        self.site = Site(self.root, reactor, limits=Limits(greeting=0.5))
-        self.site.deadlines._interval = 0.05
+        self.clock = SteppedClock()
+        self.connections: list[Connection] = []
+        self.site = Site(self.root, self.clock)  # type: ignore[arg-type]
+        self.patch(self.site, "buildProtocol", self.build)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
         self.addCleanup(self.site.abort)
+
+    def build(self, address: Any) -> Connection:
+        self.connections.append(Connection(self.site))
+        return self.connections[-1]
 
     async def wire(self) -> Wire:
         """A connection that the site knows of."""
         known = self.site.counters.connections
         wire = await connect(self.port.getHost().port)
-        while self.site.counters.connections == known:
-            await deferLater(reactor, 0.001)
+        await until(lambda: self.site.counters.connections > known)
         return wire
 
     def drain(self) -> Deferred[None]:
@@ -68,7 +74,7 @@ class Draining(TestCase):
     async def test_who_connected_just_now_is_answered(self) -> None:
         wire = await self.wire()
         drained = self.drain()
-        await deferLater(reactor, 0.1)
+        await self.clock.pass_time(self.site.limits.greeting - 0.6)
         answer = await wire.ask(GET % b"")
         self.assertEqual((answer.status, answer.get(b"connection")), (200, b"close"))
         await wire.closed()
@@ -77,14 +83,14 @@ class Draining(TestCase):
     async def test_who_connected_just_now_and_says_nothing_is_not_waited_for(self) -> None:
         wire = await self.wire()
         drained = self.drain()
+        await self.clock.pass_time(2 * self.site.limits.greeting)
         await wire.closed()
         self.assertEqual(wire.received, b"")
         await drained
 
     async def test_who_connected_a_while_ago_and_says_nothing_ends_at_once(self) -> None:
         wire = await self.wire()
-        await deferLater(reactor, 0.6)
-        self.site.deadlines._interval = 1000.0
+        await self.clock.pass_time(2 * self.site.limits.greeting)
         drained = self.drain()
         await wire.closed()
         await drained
@@ -95,21 +101,20 @@ class Draining(TestCase):
             if first:
                 await wire.ask(first)
             wire.send(b"GET / HT")
-            await deferLater(reactor, 0.05)
+            await until(lambda: self.connections[-1].holding)
             drained = self.drain()
-            await deferLater(reactor, 0.05)
+            await self.clock.pass_time(2 * self.site.limits.greeting)
             self.assertEqual((await wire.ask(b"TP/1.1\r\nHost: a\r\n\r\n")).status, 200)
             await wire.closed()
             await drained
-            self.site.stopping, self.site._drained = False, None
+            self.site.stopping = False
 
     async def test_a_request_under_way_is_answered(self) -> None:
         wire = await self.wire()
         wire.send(GET % b"later")
-        while not self.root.later:
-            await deferLater(reactor, 0.001)
+        await until(lambda: self.root.later)
         drained = self.drain()
-        await deferLater(reactor, 0.1)
+        await self.clock.pass_time(2 * self.site.limits.greeting)
         self.assertIsNone(wire.lost)
         self.root.later.pop().finish()
         answer = await wire.answer()

@@ -15,7 +15,8 @@ from sandbox.protocols.http1.grammar import read_section
 from sandbox.protocols.http1.headers import TrustedProxies
 from tests.gateway.stage import GET, GatewayCase, values
 from tests.gateway.test_websocket import WebSocketTestCase, asking, granting
-from tests.gateway.wires import TEXT, frame, until
+from tests.gateway.wires import TEXT, frame
+from tests.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAMED = b"GET /previews/s1/ HTTP/1.1\r\nHost: public.example\r\nX-Request-Id: %b\r\n\r\n"

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from sandbox.protocols.http1.framing import ChunkedDecoder
+from tests.waiting import PATIENCE
 
 
 @attrs.frozen
@@ -109,7 +110,7 @@ class Wire(Protocol):
                 self._waiting.remove(item)
                 item[1].callback(result)
 
-    def until(self, condition: Callable[[], object], timeout: float = 20) -> Deferred[object]:
+    def until(self, condition: Callable[[], object], timeout: float = PATIENCE) -> Deferred[object]:
         """Fires with the first result of ``condition`` that is not ``None``; looked at after each event."""
         result = condition()
         waiting: Deferred[object] = Deferred()

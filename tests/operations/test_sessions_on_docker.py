@@ -21,10 +21,10 @@ from sandbox.operations.sessions import Sessions
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.scheduling.scheduler import Scheduler
 from sandbox.stores.sqlite.store import SqliteStore
-from tests.contracts.runtime_lifecycle import pause, until
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
 from tests.stores.aggregates import using
+from tests.waiting import pause, until
 
 
 class DockerSessionsTestCase(TestCase):

@@ -17,10 +17,10 @@ from sandbox.domain.errors import SandboxError
 from sandbox.domain.model import Container, ContainerSpec, Preview
 from sandbox.domain.principals import ROOT
 from sandbox.routing.previews import Previews
-from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase
 from tests.runtimes.docker.test_walls import PORT, heard
+from tests.waiting import pause
 
 ROUNDS = int(os.environ.get("ADDRESS_REUSE_ROUNDS", "12"))
 

@@ -19,7 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from sandbox.domain.errors import EngineUnavailable, Overloaded
 from sandbox.runtimes.docker.engine import Engine, EngineRefused
-from tests.contracts.runtime_lifecycle import until
+from tests.waiting import until
 
 
 class Api(Resource):

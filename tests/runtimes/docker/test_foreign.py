@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox.domain.model import Container
-from tests.contracts.runtime_lifecycle import until
 from tests.runtimes.docker.site import SiteTestCase
+from tests.waiting import until
 
 
 class ForeignTests(SiteTestCase):

@@ -19,6 +19,7 @@ from tests.contracts.runtime_lifecycle import pause, until
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
+from tests.waiting import pause, until
 
 
 class FollowingTests(TestCase):

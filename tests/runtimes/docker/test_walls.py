@@ -12,9 +12,9 @@ from twisted.internet.protocol import Factory, Protocol
 
 from sandbox.domain.errors import EngineError, InvalidRequest
 from sandbox.domain.model import Container, ContainerSpec, ExecSpec
-from tests.contracts.runtime_lifecycle import pause
 from tests.engine import BUSYBOX
 from tests.runtimes.docker.site import SiteTestCase
+from tests.waiting import pause
 
 PORT = 3000
 

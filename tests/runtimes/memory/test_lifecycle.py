@@ -11,7 +11,8 @@ from sandbox.domain.errors import EngineUnavailable
 from sandbox.domain.model import ContainerState
 from sandbox.runtimes.memory.programs import MemoryAgents
 from sandbox.runtimes.memory.runtime import MemoryRuntime
-from tests.contracts.runtime_lifecycle import LifecycleContract, pause
+from tests.contracts.runtime_lifecycle import LifecycleContract
+from tests.waiting import pause
 
 
 class MemoryLifecycleTests(LifecycleContract, TestCase):
