@@ -7,13 +7,28 @@ that gives it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import attrs
 
 from sandbox.api.framework.schemas import Schema
 
-_SCHEMA, _NAME, _DECODE = "wire schema", "wire name", "wire decode"
+_WIRE = "wire"
+#: What is encoded as it is; most values are.
+_PLAIN = frozenset({str, int, bool, bytes, float, dict, type(None)})
+
+
+class _Wire(NamedTuple):
+    """A member on the wire.
+
+    :ivar default: what it is when it is left out; ``attrs.NOTHING`` where it may not be.
+    """
+
+    attribute: str
+    name: str
+    schema: Schema
+    default: Any
+    decode: Callable[[Any], Any] | None
 
 
 def member(
@@ -27,8 +42,8 @@ def member(
     :param decode: what its value becomes after it was checked.
     """
     default = schema.get("default", default)
-    metadata = {_SCHEMA: schema, _NAME: name, _DECODE: decode}
-    return attrs.field(default=attrs.NOTHING if default is ... else default, metadata=metadata)
+    default = attrs.NOTHING if default is ... else default
+    return attrs.field(default=default, metadata={_WIRE: _Wire("", name or "", schema, default, decode)})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(member,))
@@ -46,12 +61,13 @@ class Message:
     schema: ClassVar[Schema]
     bare: ClassVar[Schema]
     properties: ClassVar[Mapping[str, Schema]]
+    _members: ClassVar[tuple[_Wire, ...]]
 
     def __init_subclass__(cls, *, title: str = "", example: object = None, closed: bool = False) -> None:
         attrs.frozen(kw_only=True, slots=False)(cls)
-        members = {_wire_name(one): one for one in attrs.fields(cls)}  # type: ignore[arg-type]
-        required = [name for name, one in members.items() if one.default is attrs.NOTHING]
-        cls.properties = {name: one.metadata[_SCHEMA] for name, one in members.items()}
+        cls._members = tuple(map(_wire, attrs.fields(cls)))  # type: ignore[arg-type]
+        required = [one.name for one in cls._members if one.default is attrs.NOTHING]
+        cls.properties = {one.name: one.schema for one in cls._members}
         cls.bare = {
             "type": "object",
             **({"required": required} if required else {}),
@@ -67,19 +83,19 @@ class Message:
         :raises InvalidRequest: for what a member's ``decode`` refuses.
         """
         found = {}
-        for one in attrs.fields(cls):  # type: ignore[arg-type]
-            name, decode = _wire_name(one), one.metadata[_DECODE]
+        for attribute, name, _, _, decode in cls._members:
             if name in body:
-                found[one.name] = body[name] if decode is None else decode(body[name])
+                found[attribute] = body[name] if decode is None else decode(body[name])
         return cls(**found)
 
     def encode(self) -> dict[str, Any]:
         """What :class:`sandbox.http.replies.Reply` writes for it; messages in it are encoded, in iterators lazily."""
         found = {}
-        for one in attrs.fields(type(self)):  # type: ignore[arg-type]
-            value = getattr(self, one.name)
-            if one.default is attrs.NOTHING or value != one.default:
-                found[_wire_name(one)] = _encoded(value)
+        values = vars(self)
+        for attribute, name, _, default, _ in self._members:
+            value = values[attribute]
+            if default is attrs.NOTHING or value != default:
+                found[name] = value if type(value) in _PLAIN else _encoded(value)
         return found
 
 
@@ -93,9 +109,10 @@ def either(title: str, *variants: type[Message]) -> Schema:
     }
 
 
-def _wire_name(one: attrs.Attribute[Any]) -> str:
+def _wire(one: attrs.Attribute[Any]) -> _Wire:
+    wire: _Wire = one.metadata[_WIRE]
     first, *others = one.name.split("_")
-    return one.metadata[_NAME] or first + "".join(word.capitalize() for word in others)
+    return wire._replace(attribute=one.name, name=wire.name or first + "".join(word.capitalize() for word in others))
 
 
 def _encoded(value: Any) -> Any:
