@@ -1,1 +1,1 @@
-"""One use case a module: gather, decide, act."""
+"""Use cases, one a module: gather the facts, decide by a policy, act."""

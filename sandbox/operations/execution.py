@@ -29,19 +29,19 @@ from sandbox.runtimes.lookup import running_container
 
 _log = Logger()
 
-#: What a command that is a string is run by (contract section 2).
+#: The shell that runs a command given as a string (contract section 2).
 SHELL = [b"/bin/sh", b"-c"]
-#: Characters of a command that the log keeps.
+#: Characters of a command that are logged.
 _LOGGED = 200
 
 
 class ExecutionCounts:
-    """What became of commands.
+    """Counters of commands and their outcomes.
 
-    :ivar running: commands that run now.
-    :ivar in_container: those that have been given to their container, by its id.
-    :ivar outcomes: how commands ended, in a word.
-    :ivar durations: of those that were run, by the daemon's clock: what a container tells may be made up.
+    :ivar running: commands in progress.
+    :ivar in_container: commands in progress by container id.
+    :ivar outcomes: finished commands by kind of outcome.
+    :ivar durations: of commands that were run, by the daemon's clock: times reported by a container cannot be trusted.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class ExecutionCounts:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Count a command that is about to run; one that does not come to its end is counted as what ended it."""
+        """Count a command while it runs, and its outcome when it is cancelled or fails to run."""
         self.running += 1
         try:
             yield
@@ -66,7 +66,7 @@ class ExecutionCounts:
             self.running -= 1
 
     def ended(self, result: ExecResult) -> None:
-        """Count a command's end."""
+        """Count a finished command by its outcome."""
         if result.timed_out:
             self.outcomes["timed out"] += 1
         elif result.oom_killed:
@@ -76,7 +76,7 @@ class ExecutionCounts:
 
 
 def printable(output: bytes) -> str:
-    """Output as text: what is not UTF-8 becomes U+FFFD (contract section 2).
+    """Decode output as UTF-8, replacing invalid bytes with U+FFFD (contract section 2).
 
     >>> printable(b"ok \\xff")
     'ok \ufffd'
@@ -95,11 +95,11 @@ def output_size(outcome: ExecResult | Failure) -> int:
 
 @attrs.frozen
 class Execution:
-    """The use case of running one command.
+    """Use case: run one command.
 
-    :ivar container_limit: commands at once in one container.
-    :ivar log_commands: whether the log shows a command's text, not only its program.
-    :ivar seconds: the clock by which commands are timed.
+    :ivar container_limit: maximum of concurrent commands in one container.
+    :ivar log_commands: whether a command's text is logged, or only its program.
+    :ivar seconds: monotonic clock that measures commands.
     """
 
     containers: IContainers
@@ -116,9 +116,9 @@ class Execution:
         :param share: what holds its output, also that of an :class:`ExecutionTimeout`.
         :raises Overloaded: with TOO_MANY_EXECS when too many run, or nothing is left to hold output.
         :raises ContainerNotFound: when the session has no container.
-        :raises ContainerNotRunning: when its container does not run.
+        :raises ContainerNotRunning: when its container is not running.
         :raises ExecutionFailed: when the engine refuses or fails.
-        :raises ExecutionTimeout: when time was up; with what the command had printed.
+        :raises ExecutionTimeout: when the timeout expired; carries the partial output.
         """
         return Deferred.fromCoroutine(self._run(by, session_id, spec, share))
 
@@ -166,7 +166,7 @@ class Execution:
 
     @contextmanager
     def _admitted(self, container: Container, share: Share) -> Iterator[None]:
-        """Count a command against its container's limit, and time it."""
+        """Count a command against its container's limit, and measure its duration."""
         running = self.counts.in_container
         if running[container.id] >= self.container_limit:
             raise Overloaded("Too many commands run at once in this container", code="TOO_MANY_EXECS")

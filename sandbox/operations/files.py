@@ -19,9 +19,9 @@ from sandbox.policy.paths import workspace_path
 from sandbox.runtimes.interface import IContainers, IFiles
 from sandbox.runtimes.lookup import running_container
 
-#: Characters of a path that the log shows: what is longer is refused anyway.
+#: Characters of a path that are logged; longer paths are rejected anyway.
 _SHOWN = 4096
-#: Bytes of a file that are looked through at once.
+#: Bytes of a file that are decoded at once.
 _PIECE = 64 * 1024
 
 _log = Logger()
@@ -34,10 +34,10 @@ class Files:
     The first parameter of every method says whose call it is: the log names that.
 
     Every method fails with ``InvalidPath``, ``ContainerNotFound`` or ``ContainerNotRunning``, and with
-    ``WorkspaceError`` in the contract's words when the engine or the file system refuses.
+    ``WorkspaceError`` (the contract's message) when the engine or the file system reports an error.
 
     :ivar size_limit: bytes of the largest file that :meth:`read` returns.
-    :ivar outcomes: how many there were, by what was to be done and whether it was.
+    :ivar outcomes: finished operations by verb and outcome.
     """
 
     containers: IContainers
@@ -48,9 +48,9 @@ class Files:
     def read(self, by: Principal, session_id: str, path: str, share: Share) -> Deferred[FileContent]:
         """A file's bytes, which are UTF-8.
 
-        :param share: what holds them.
-        :raises WorkspaceError: with NOT_UTF8 when they are not.
-        :raises AnswerMemoryExhausted: when not enough is left to hold them.
+        :param share: memory budget charged for the content.
+        :raises WorkspaceError: with NOT_UTF8 when the content is not UTF-8.
+        :raises AnswerMemoryExhausted: when the content exceeds the remaining budget.
         """
 
         async def act(container: Container, raw: bytes) -> FileContent:
@@ -68,8 +68,8 @@ class Files:
     def list(self, by: Principal, session_id: str, path: str, share: Share) -> Deferred[Sequence[Entry]]:
         """A directory's entries, sorted by name.
 
-        :param share: what holds them.
-        :raises AnswerMemoryExhausted: when not enough is left to hold them.
+        :param share: memory budget charged for the entries.
+        :raises AnswerMemoryExhausted: when the entries exceed the remaining budget.
         """
 
         async def act(container: Container, raw: bytes) -> Sequence[Entry]:
@@ -109,7 +109,7 @@ class Files:
                 )
                 if not isinstance(error, EngineError | WorkspaceError):
                     raise
-                # What the engine says is not about the path.
+                # An engine error does not concern the path: leave the path out of the message.
                 about = f": {path}" if isinstance(error, WorkspaceError) else ""
                 raise WorkspaceError(
                     f"Failed to {verb}: {error.message}{about}", code=error.reason_code, path=path
@@ -126,7 +126,7 @@ class Files:
 
 
 def is_utf8(content: bytes) -> bool:
-    """Whether it is UTF-8; looked through in pieces, so that no whole text of it is made.
+    """Whether content is valid UTF-8. Decoded in pieces, so that the whole text is never held in memory.
 
     >>> is_utf8("x€".encode()), is_utf8("x€".encode()[:-1]), is_utf8(b"\\xff")
     (True, False, False)
@@ -142,7 +142,7 @@ def is_utf8(content: bytes) -> bool:
 
 
 def _size(result: object) -> int | None:
-    """What the log tells of a result: the bytes of a file, the entries of a directory."""
+    """The size of a result for the log: bytes of a file, entries of a directory."""
     if isinstance(result, FileContent | Entry):
         return result.size
     if isinstance(result, int):

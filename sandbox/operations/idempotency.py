@@ -1,4 +1,4 @@
-"""Repeated requests get the first one's outcome (the ``Idempotency-Key`` header; issue: exec)."""
+"""Idempotency: repeated requests with one ``Idempotency-Key`` share the outcome of the first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from sandbox.domain.errors import Conflict, ContainerNotFound, EngineUnavailable
 
 T = TypeVar("T")
 
-#: Outcomes that say that nothing was done: the next try with the same key shall do it.
+#: Outcomes without effect: they are not kept, so that a retry with the same key runs the operation.
 _NOTHING_DONE = (CancelledError, Overloaded, EngineUnavailable, ContainerNotFound)
 
 
 class IdempotencyKeyUnknown(Conflict):
-    """An outcome was asked for of which nothing is known: there was no such request, its caller hung up, or the daemon
-    was started anew."""
+    """No outcome is known for the key: there was no such request, its client disconnected, or the daemon restarted."""
 
     code = "IDEMPOTENCY_KEY_UNKNOWN"
 
@@ -30,7 +29,7 @@ class IdempotencyKeyUnknown(Conflict):
 
 
 class IdempotencyMismatch(Conflict):
-    """The key was used before with another request."""
+    """The key was used before with a different request."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
 
@@ -71,11 +70,11 @@ class IdempotencyCache(Generic[T]):
         )
 
     def run(self, scope: str, key: str, fingerprint: bytes, start: Callable[[], Deferred[T]]) -> Deferred[T]:
-        """The outcome of ``start()``, or of the earlier call with the same scope and key.
+        """Return the outcome of ``start()``, or of the earlier call with the same scope and key.
 
-        Cancelling gives up waiting; the work itself is cancelled when nobody waits for it any more.
+        Cancelling removes this waiter; the work itself is cancelled when its last waiter is removed.
 
-        :raises IdempotencyMismatch: when the key came with another fingerprint before.
+        :raises IdempotencyMismatch: when the key was used with another fingerprint before.
         """
         place = (scope, key)
         known = self._find(place)
@@ -88,10 +87,10 @@ class IdempotencyCache(Generic[T]):
         return waiter
 
     def replay(self, scope: str, key: str, fingerprint: bytes) -> Deferred[T]:
-        """The outcome of the earlier call with the same scope and key. Nothing is started.
+        """Return the outcome of the earlier call with the same scope and key. Starts nothing.
 
         :raises IdempotencyKeyUnknown: when no such call is known.
-        :raises IdempotencyMismatch: when the key came with another fingerprint.
+        :raises IdempotencyMismatch: when the key was used with another fingerprint.
         """
         known = self._find((scope, key))
         return fail(IdempotencyKeyUnknown()) if known is None else self._join(known, fingerprint)

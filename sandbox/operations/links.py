@@ -1,4 +1,4 @@
-"""Preview links: made by the platform, opened in a browser, revoked at any time."""
+"""Preview links: created by the platform, opened in a browser, revocable at any time."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _now() -> datetime:
 
 @attrs.frozen(kw_only=True)
 class LinkAddresses:
-    """A new link, and where it opens the preview.
+    """A new link and the URLs that open the preview.
 
-    :ivar url: the path form; where it is switched off, the same as the next.
-    :ivar host_url: the host form; ``None`` while no port is registered, for the port is part of the host.
+    :ivar url: the path form; equal to ``host_url`` where the path form is disabled.
+    :ivar host_url: the host form; ``None`` while no port is registered, since the port is part of the host.
     """
 
     link: Link
@@ -45,7 +45,7 @@ class LinkAddresses:
 
 
 class Links:
-    """Makes and revokes preview links.
+    """Use cases: create and revoke preview links.
 
     The first parameter of both methods says whose call it is: events and the log name that.
 
@@ -72,8 +72,8 @@ class Links:
     def create(self, by: Principal, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
         """Make a link to a session's preview. Neither the session nor its preview need exist yet.
 
-        :param ttl: seconds until it ends by itself.
-        :param user_id: whom it is for; the application is told.
+        :param ttl: lifetime in seconds.
+        :param user_id: the user it is for, forwarded to the application.
         :raises StoreUnavailable: when the database does not answer.
         """
         return Deferred.fromCoroutine(self._create(by, session_id, ttl, user_id))
@@ -94,7 +94,7 @@ class Links:
         now = self._now()
         # Whole seconds, as the token has them, so that both end at the same moment; rounded up.
         expires_at = (now + timedelta(seconds=ttl, microseconds=999_999)).replace(microsecond=0)
-        # Hexadecimal: an id that begins with a hyphen would be an option to a command.
+        # Hexadecimal: a command line would parse an id with a leading hyphen as an option.
         link = Link(id=secrets.token_hex(11), session_id=session_id, user_id=user_id, expires_at=expires_at)
         await self._store.transaction("add_link", lambda tx: tx.links.add(link))
         _log.info("link created session={session} ttl={ttl} by={by}", session=session_id, ttl=ttl, by=str(by))

@@ -16,10 +16,10 @@ from sandbox.runtimes.interface import IContainers
 
 
 class PreviewRegistration:
-    """The use case of registering a preview's port.
+    """Use case: register a preview's port.
 
-    :param locks: shared with :class:`sandbox.operations.sessions.Sessions`: a registration never falls between the
-        beginning of a session's end and its end, so that a registration cannot outlive its session.
+    :param locks: shared with :class:`sandbox.operations.sessions.Sessions`: a registration never runs while its
+        session is stopped or removed, so that it cannot outlive the session.
     """
 
     def __init__(self, containers: IContainers, previews: Previews, locks: KeyedLocks, events: EventBus) -> None:
@@ -33,8 +33,8 @@ class PreviewRegistration:
 
         :param by: whose call it is; the event and the log name that.
         :raises ContainerNotFound: when the session has no container.
-        :raises ContainerNotRunning: when its container does not run.
-        :raises Overloaded: when the registry is full, or too many calls wait for the session.
+        :raises ContainerNotRunning: when its container is not running.
+        :raises Overloaded: when the registry is full, or too many calls wait for the session's lock.
         """
         return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(by, preview)))
 

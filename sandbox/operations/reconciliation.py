@@ -24,7 +24,7 @@ from sandbox.stores.interface import IStore, Position
 _log = Logger()
 #: Rows read at a time.
 _PAGE = 500
-#: Decisions that are carried out at once.
+#: Decisions carried out concurrently.
 _AT_ONCE = 4
 
 
@@ -33,11 +33,11 @@ def _now() -> datetime:
 
 
 class Reconciliation:
-    """Compares the store's rows with the engine's labelled containers and volumes, and acts on what differs.
+    """Compares the store's rows with the engine's labelled containers and volumes, and acts on the differences.
 
-    One daemon per installation, which ``IStore.acquire_lease`` ensures: a second one on the same database would
-    find the first one's unfinished creations and take them back. With a database that is a platform's
-    (read-only), nothing is compared: its rows are not ours.
+    Requires one daemon per installation, which ``IStore.acquire_lease`` ensures: a second one on the same database
+    would roll back the first one's unfinished creations. A platform's database (read-only) is not compared: its rows
+    belong to another program.
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
     :param events: is told of each session that is removed.
@@ -65,8 +65,8 @@ class Reconciliation:
     def run(self) -> Deferred[Sequence[Decision]]:
         """Compare and act once, one run at a time; fires with the decisions that were carried out.
 
-        :raises EngineError: when the engine could not be asked.
-        :raises StoreUnavailable: when the store could not be asked.
+        :raises EngineError: when the engine could not be queried.
+        :raises StoreUnavailable: when the store could not be queried.
         """
         return Deferred.fromCoroutine(self._run())
 
@@ -99,7 +99,7 @@ class Reconciliation:
                 return await self._locks.run(decision.session_id, lambda: self._in_turn(decision))
             except SandboxError as error:
                 _log.warn(
-                    "reconcile session={session}: {action} is put off: {error}",
+                    "reconcile session={session}: {action} postponed: {error}",
                     session=decision.session_id,
                     action=decision.action.value,
                     error=error.message,
@@ -109,7 +109,7 @@ class Reconciliation:
         return Deferred.fromCoroutine(carry_out())
 
     async def _in_turn(self, decision: Decision) -> bool:
-        # Since the gathering, others had their locks with this session.
+        # The session may have changed since the facts were gathered: decide again under its lock.
         session_id = decision.session_id
         record = self._deletions.seen(await self._store.read("get", lambda tx: tx.sessions.get(session_id)))
         container = await self._container(session_id)

@@ -1,4 +1,4 @@
-"""Sessions: created, read, started, stopped and deleted (contract section 8)."""
+"""Session lifecycle: create, read, start, stop and delete (contract section 8)."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class Sessions(SessionReader):
         memory_mb: int | None = None,
         cpus: float | None = None,
     ) -> Deferred[Session]:
-        """Create a session; its container runs when this fires. When it fails or is cancelled, nothing of it stays.
+        """Create a session; fires when its container runs. A failed or cancelled creation is rolled back.
 
-        :param session_id: 16 lower-case hexadecimal digits are made when none is given.
-        :raises SessionExists: when the id is taken; of two at once exactly one succeeds.
+        :param session_id: default: 16 random lower-case hexadecimal digits.
+        :raises SessionExists: when the id is taken; of two concurrent calls exactly one succeeds.
         :raises ImageUnknown: when the engine lacks the image.
-        :raises InvalidRequest: naming the field that is wrong.
+        :raises InvalidRequest: with the name of the wrong field.
         """
         spec = ContainerSpec(
             session_id=session_id if session_id is not None else secrets.token_hex(8),
@@ -153,7 +153,7 @@ class Sessions(SessionReader):
         try:
             return await self._containers.create(spec)
         except SessionExists:
-            # The row is ours, so a container of ours is what an earlier life left; any other program's is respected.
+            # The row is ours, so a managed container is a leftover of an earlier session; others are left alone.
             found = await self._container(spec.session_id)
             if found is not None and not found.managed:
                 raise
@@ -163,13 +163,13 @@ class Sessions(SessionReader):
     async def _abandon(self, by: Principal, record: SessionRecord, owned: bool, error: Exception) -> None:
         """Take back what a creation did; what cannot be taken back now is left to reconciliation.
 
-        The row goes even when the engine cannot be asked: a container without a row is found and removed, and the
-        id is free for another try.
+        The row is removed even when the engine is unavailable: reconciliation finds and removes a container without a
+        row, and the id is free for a retry.
 
-        :param owned: whether its row is known to have been added; a database that went away may have added it.
+        :param owned: whether its row is known to have been added; after a lost connection it may have been.
         """
         if isinstance(error, Conflict) and not owned:
-            return  # the store refused: the id is taken, or nothing can be created here
+            return  # the store rejected the row: the id is taken, or the store is read-only
         level = LogLevel.warn if is_own_fault(error) and not isinstance(error, CancelledError) else LogLevel.info
         message = "create session={session} by={by} failed: {error!r}"
         _log.emit(level, message, session=record.id, by=str(by), error=error)
@@ -183,7 +183,7 @@ class Sessions(SessionReader):
         await self._attempt(record.id, self._remove(record.id))
 
     async def _is_stored(self, record: SessionRecord) -> bool:
-        # Somebody else's row (the id was taken) differs, at the least in its moment of creation.
+        # The row of another creation (the id was taken) differs at least in its creation time.
         found = await self._get(record.id)
         return found is not None and (found.user_id, found.created_at) == (record.user_id, record.created_at)
 
@@ -192,7 +192,7 @@ class Sessions(SessionReader):
             return await step
         except SandboxError as error:
             _log.error(
-                "create session={session} cannot be taken back yet: {error}", session=session_id, error=error.message
+                "create session={session} cannot be rolled back yet: {error}", session=session_id, error=error.message
             )
             return None
 
@@ -217,7 +217,7 @@ class Sessions(SessionReader):
     def delete(self, by: Principal, session_id: str) -> Deferred[None]:
         """Delete a session, its container and its workspace; nothing happens when there is none.
 
-        Once it has begun it goes on, whether anybody waits for it or not.
+        Cancelling does not interrupt a deletion that has begun.
         """
 
         async def run() -> None:
