@@ -1,1 +1,1 @@
-"""The seam to where sessions are kept."""
+"""Stores of sessions and links, behind one interface."""

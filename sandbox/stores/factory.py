@@ -1,4 +1,4 @@
-"""Which store a ``DATABASE_URL`` means."""
+"""Select the store for a ``DATABASE_URL``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sandbox.stores.sqlite.store import SqliteStore
 
 
 def make_store(settings: Settings, reactor: Any) -> IStore:
-    """The store that the settings ask for, not yet open. It reads files: call it before the reactor runs.
+    """Return the configured store, not yet open. Blocks on reading files: call it before the reactor runs.
 
-    A path in ``sqlite:///PATH`` that is relative (``sqlite:///sandbox.db``) is under the state directory, whatever
-    directory the daemon was started in; an absolute one has four slashes.
+    A relative path in ``sqlite:///PATH`` (``sqlite:///sandbox.db``) is resolved against the state directory, not the
+    working directory; an absolute one has four slashes.
 
     :raises SettingError: for a URL that libpq cannot parse.
     """

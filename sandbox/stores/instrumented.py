@@ -1,4 +1,4 @@
-"""A store that counts what is asked of another one."""
+"""Decorator that records call statistics of a store."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 @implementer(IStore)
 class InstrumentedStore:
-    """Passes every call on, and counts how long its caller waits and what goes wrong.
+    """Delegates every call to a store, and records its duration and errors.
 
-    An answer that a rule gives (the id is taken, there is no such session) is no error.
+    Expected outcomes (the id is taken, there is no such session) are not counted as errors.
 
-    :ivar calls: by the names of transactions and methods.
+    :ivar calls: statistics by name of transaction or method.
     """
 
     def __init__(self, store: IStore) -> None:

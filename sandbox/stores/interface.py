@@ -1,4 +1,4 @@
-"""The seam to where rows are kept. ``tests/contracts/store.py`` is the suite that every implementation passes."""
+"""Interface of stores. Every implementation passes the contract suite ``tests/contracts/store.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Position:
-    """Where a page of sessions ended: the sort key of its last row."""
+    """Position after a page of sessions: the sort key of its last row."""
 
     created_at: datetime
     id: str
@@ -27,13 +27,13 @@ class ISessions(Interface):
     """The rows of sessions, within a transaction."""
 
     def add(record: SessionRecord) -> Awaitable[None]:
-        """Insert a row. A session begins without links, whatever an earlier one of that id left.
+        """Insert a row, and delete links left by an earlier session of that id.
 
-        :raises SessionExists: when the id is taken; of two at once exactly one succeeds.
+        :raises SessionExists: when the id is taken; of two concurrent calls exactly one succeeds.
         """
 
     def get(session_id: str) -> Awaitable[SessionRecord | None]:
-        """The row, or ``None``."""
+        """Return the row, or ``None``."""
 
     def replace(record: SessionRecord) -> Awaitable[None]:
         """Overwrite the row of ``record.id``.
@@ -42,105 +42,104 @@ class ISessions(Interface):
         """
 
     def remove(session_id: str) -> Awaitable[None]:
-        """Delete the row and the session's links; nothing happens when there are none."""
+        """Delete the row and the session's links. Idempotent."""
 
     def page(user_id: str | None, after: Position | None, limit: int) -> Awaitable[Sequence[SessionRecord]]:
-        """Up to ``limit`` rows, newest first (``created_at`` then ``id``, descending), strictly after a position."""
+        """Return up to ``limit`` rows strictly after a position, by ``created_at`` then ``id``, both descending."""
 
     def owner(session_id: str) -> Awaitable[str | None]:
-        """The user id that owns a session, or ``None`` when there is no such session."""
+        """Return the user id that owns a session, or ``None`` when there is no such session."""
 
 
 class ILinks(Interface):
     """Preview links, within a transaction."""
 
     def add(link: Link) -> Awaitable[None]:
-        """Keep a link. Its session need not have a row: containers that another program made are served too.
+        """Insert a link. Its session may have no row: containers created by other programs have previews, too.
 
         :raises Conflict: when its id is taken.
         """
 
     def get(link_id: str) -> Awaitable[Link | None]:
-        """The link, expired or not, or ``None``."""
+        """Return the link, expired or not, or ``None``."""
 
     def remove(link_id: str) -> Awaitable[None]:
-        """Revoke a link; nothing happens when there is none."""
+        """Delete a link. Idempotent."""
 
     def remove_expired(now: datetime) -> Awaitable[int]:
-        """Sweep the links that ended at ``now`` or before, and say how many those were."""
+        """Delete the links that expired at or before ``now``, and return their number."""
 
 
 @attrs.frozen
 class Transaction:
-    """What one transaction reads and writes, by aggregate."""
+    """A transaction, with one attribute per aggregate."""
 
     sessions: ISessions
     links: ILinks
     after_commit: list[Callable[[], object]] = attrs.field(factory=list)
 
     def call_after(self, function: Callable[[], object]) -> None:
-        """Call ``function`` on the reactor's thread once this is committed, and never when it is not.
+        """Call ``function`` on the reactor's thread after the commit, and never after a rollback.
 
-        It is called also when the transaction's caller has stopped waiting. What it raises is logged.
+        Called also when the transaction was cancelled meanwhile. Exceptions are logged.
         """
         self.after_commit.append(function)
 
 
-#: The body of a transaction. It awaits nothing but methods of its transaction's aggregates, and may be run in a thread.
+#: The body of a transaction. It may await only methods of its transaction's aggregates, and may run in a thread.
 Work = Callable[[Transaction], Awaitable[T]]
 
 
 class IStore(Interface):
     """Rows of sessions and links, changed in transactions.
 
-    Every method returns at once and never raises synchronously. Each fails with
+    Every method returns immediately and never raises synchronously. Each fails with
 
-    - ``StoreUnavailable`` when the database does not answer in time, is away, or the store is not open;
-    - ``Overloaded`` when too many calls wait for the database already;
-    - ``InvalidRequest`` for an id or user id that no database can keep (NUL, unpaired surrogates, over 1024 bytes).
+    - ``StoreUnavailable`` when the database is unavailable or times out, or the store is not open;
+    - ``Overloaded`` when the queue of waiting calls is full;
+    - ``InvalidRequest`` for an id or user id that cannot be stored (NUL, unpaired surrogates, over 1024 bytes).
 
-    A transaction whose ``Deferred`` fired is on disk. One that failed with ``StoreUnavailable``, or was cancelled, may
-    have been done, or be done yet: look again later, and do not take what is there a moment after for the last word.
-    Cancelling takes back a call that still waits for its turn; one that has begun goes on unseen, for neither a
-    thread nor a query half sent can be called back. So what must not be left half done should not be cancelled but
-    waited for: every call ends in time by itself.
+    A transaction whose ``Deferred`` fired is durable. The outcome of one that failed with ``StoreUnavailable``, or was
+    cancelled, is unknown: it may have been committed, or be committed later. Cancelling removes a call from the queue;
+    one that has begun continues in the background, since neither a thread nor a query in flight can be interrupted.
+    Wait for what must not be left half done, rather than cancel it: every call ends within its timeout.
 
-    Timestamps are aware, and come back in UTC to the microsecond.
+    Timestamps are aware, and are returned in UTC with microseconds.
     """
 
     read_only = Attribute(
         """Whether the sessions table belongs to a platform (``SESSIONS_READ_ONLY``): then every method of ``sessions``
-        but ``owner`` fails with ``SessionsReadOnly``, and links are kept in memory."""
+        except ``owner`` fails with ``SessionsReadOnly``, and links are kept in memory."""
     )
 
     workers = Attribute(
-        """How many connections (SQLite: threads) are in use and how many calls wait, a
+        """Usage of connections (SQLite: threads) and length of the queue, a
         :class:`~sandbox.net.instruments.PoolUsage`."""
     )
 
     def open() -> Deferred[None]:
         """Connect, and create or migrate the schema.
 
-        :raises SettingError: when the database can never serve as it is: written by a newer version, not ours, damaged.
+        :raises SettingError: for a database that cannot be used: written by a newer version, not ours, damaged.
         """
 
     def acquire_lease() -> Deferred[None]:
-        """Be the only one who works with this database, until :meth:`close` or the end of the process.
+        """Acquire exclusive use of this database, until :meth:`close` or the end of the process.
 
-        When a lease is lost with its connection, calls fail until it could be acquired again. A database that is
-        only read (``read_only``) needs none.
+        When the lease is lost with its connection, calls fail until it is acquired again. A read-only database
+        (``read_only``) needs none.
 
-        :raises StoreUnavailable: while another process holds it, or when that cannot be told.
+        :raises StoreUnavailable: while another process holds it, or when the database is unavailable.
         """
 
     def close() -> Deferred[None]:
-        """Let the calls that run come to their end, fail those that wait, and let go of every connection and thread."""
+        """Drain the calls in progress, fail those in the queue, and release every connection and thread."""
 
     def ping() -> Deferred[None]:
-        """Ask the database for an answer."""
+        """Ping the database."""
 
     def instance() -> Deferred[str]:
-        """The name of this installation (12 hexadecimal digits), made once and kept; labels on the engine carry it."""
+        """Return this installation's name (12 hexadecimal digits, persistent), used in labels on the engine."""
 
     def transaction(name: str, work: Work[Any], *, erases: bool = False) -> Deferred[Any]:
         """Run ``work`` in one transaction: all of it is committed, or, when it raises, none of it.
@@ -150,8 +149,8 @@ class IStore(Interface):
         """
 
     def read(name: str, work: Work[Any]) -> Deferred[Any]:
-        """Run ``work``, which writes nothing, without the cost of a transaction: each of its statements sees what is
-        committed when it begins.
+        """Run read-only ``work`` without the cost of a transaction: each statement sees what is committed when it
+        begins.
 
-        :param name: what it is counted as.
+        :param name: its name in call statistics.
         """

@@ -1,4 +1,4 @@
-"""How much is asked of a database at once, how much may wait, and for how long."""
+"""Concurrency limit with a bounded queue and a timeout, for calls to a database."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class _Call:
 
 
 class ConcurrencyLimiter:
-    """Runs calls of which at most so many are under way.
+    """Runs at most ``size`` calls concurrently.
 
-    A caller's patience and a call's life are two things. A caller gets an answer within ``timeout``, also when it
-    cancels; a call that has begun keeps its slot until it really ends, for neither a thread nor a query half sent
-    can be taken back.
+    The timeout of a caller does not end its call: the caller's ``Deferred`` fires within ``timeout``, or at once when
+    it is cancelled, but a call that has begun keeps its slot until it ends, since neither a thread nor a query in
+    flight can be interrupted.
 
-    :param size: calls at once.
-    :param queue: calls that may wait for a slot before more are refused.
-    :param timeout: seconds from :meth:`run` until a caller is told that there is no answer.
+    :param size: maximum of concurrent calls.
+    :param queue: maximum of calls waiting for a slot; further ones are refused.
+    :param timeout: seconds from :meth:`run` until the caller's ``Deferred`` fails.
     """
 
     def __init__(self, clock: IReactorTime, *, size: int, queue: int, timeout: float) -> None:
@@ -53,7 +53,7 @@ class ConcurrencyLimiter:
 
     @property
     def workers(self) -> PoolUsage:
-        """How many of them are in use, and how many calls wait."""
+        """Slots in use and length of the queue."""
         return PoolUsage(self._size, self._running, len(self._waiting))
 
     def open(self) -> None:
@@ -61,7 +61,7 @@ class ConcurrencyLimiter:
         self._open = True
 
     def close(self) -> Deferred[None]:
-        """Refuse new calls, fail those that wait; fires when those that run have ended."""
+        """Refuse new calls and fail those in the queue; fires when those in progress have ended."""
         self._open = False
         for call in list(self._waiting):
             self._settle(call, Failure(not_open()))
@@ -74,8 +74,8 @@ class ConcurrencyLimiter:
     def run(self, work: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Call ``work`` when a slot is free.
 
-        :raises Overloaded: when too many wait already.
-        :raises StoreUnavailable: when there is no outcome in time, or while closed.
+        :raises Overloaded: when the queue is full.
+        :raises StoreUnavailable: when the timeout expires, or while closed.
         """
         if not self._open:
             return fail(not_open())
@@ -89,8 +89,8 @@ class ConcurrencyLimiter:
         return outcome
 
     def _start(self) -> None:
-        # Work may end before it returns, and then asks for the next from inside this loop: the loop itself goes on to
-        # that, so that a long queue which fails fast is not a deep recursion.
+        # Work that ends synchronously re-enters this method: leave the next call to the outer loop, so that a long
+        # queue of calls that fail at once does not recurse.
         if self._starting:
             return
         self._starting = True
@@ -118,7 +118,7 @@ class ConcurrencyLimiter:
     def _settle(self, call: _Call, result: Any) -> None:
         self._forget(call)
         if call.outcome.called:
-            return  # its caller has stopped waiting
+            return  # cancelled or timed out
         if isinstance(result, Failure):
             call.outcome.errback(result)
         else:

@@ -1,4 +1,4 @@
-"""What every store agrees on about the values it keeps: which texts, which times, and which refusals."""
+"""Validation and normalization of rows, and errors, common to all stores."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import attrs
 from sandbox.domain.errors import Conflict, InvalidRequest, StoreUnavailable
 from sandbox.domain.model import Link, SessionRecord
 
-#: Bytes of UTF-8 of an id or user id: both stand in B-tree indexes, whose entries PostgreSQL limits to about 2700.
+#: Maximum bytes of an id or user id in UTF-8: both are in B-tree indexes; PostgreSQL limits an entry to about 2700.
 TEXT_LIMIT = 1024
 
 
 def key(text: str, name: str) -> str:
-    """A text that every database keeps as it is.
+    """Check that every database can store a text unchanged, and return it.
 
-    :param name: what it is called on the wire, for the error.
-    :raises InvalidRequest: for NUL (PostgreSQL has none), unpaired surrogates (UTF-8 has none), and too long a text.
+    :param name: its name on the wire, for the error.
+    :raises InvalidRequest: for NUL (invalid in PostgreSQL), unpaired surrogates (invalid in UTF-8), or excess length.
     """
     try:
         size = len(text.encode())
@@ -31,7 +31,7 @@ def key(text: str, name: str) -> str:
 
 
 def session_row(record: SessionRecord) -> SessionRecord:
-    """The record as it will be read again: its texts checked, its times in UTC.
+    """Return the record as it will be read back: texts checked, times in UTC.
 
     :raises InvalidRequest: as :func:`key`.
     """
@@ -42,7 +42,7 @@ def session_row(record: SessionRecord) -> SessionRecord:
 
 
 def link_row(link: Link) -> Link:
-    """The link as it will be read again.
+    """Return the link as it will be read back: texts checked, times in UTC.
 
     :raises InvalidRequest: as :func:`key`.
     """
@@ -54,9 +54,9 @@ def link_row(link: Link) -> Link:
 
 
 def utc(moment: datetime) -> datetime:
-    """The same moment in UTC.
+    """Convert a moment to UTC.
 
-    :raises ValueError: for a naive one, which names no moment.
+    :raises ValueError: for a naive ``datetime``.
     """
     if moment.tzinfo is None:
         raise ValueError(f"a timestamp without a time zone: {moment!r}")
@@ -64,15 +64,15 @@ def utc(moment: datetime) -> datetime:
 
 
 def link_exists() -> Conflict:
-    """The refusal of a second link of one id; the id is half a secret, so it is not told."""
+    """The error for a duplicate link id; the id is sensitive, so the message leaves it out."""
     return Conflict("A link of that id already exists", code="LINK_EXISTS")
 
 
 def in_use() -> StoreUnavailable:
-    """The refusal of a claim while there is another."""
+    """The error of :meth:`IStore.acquire_lease` while another process holds the lease."""
     return StoreUnavailable("Another daemon uses the database")
 
 
 def not_open() -> StoreUnavailable:
-    """The refusal of every call before ``open`` and after ``close``."""
+    """The error of every call before ``open`` and after ``close``."""
     return StoreUnavailable("The database is not open")

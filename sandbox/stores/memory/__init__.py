@@ -1,1 +1,1 @@
-"""Rows in the memory of this process."""
+"""Store in the memory of this process."""

@@ -1,4 +1,4 @@
-"""Preview links in memory; also those of a store whose database is only read."""
+"""Preview links in memory, also used by a store whose database is read-only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sandbox.stores.rows import key, link_exists, link_row, utc
 
 @implementer(ILinks)
 class MemoryLinks:
-    """As ``ILinks``.
+    """Implements ``ILinks``.
 
-    :param limit: how many are kept at most; ``add`` raises ``Overloaded`` beyond.
+    :param limit: maximum number of links; beyond it ``add`` raises ``Overloaded``.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -38,7 +38,7 @@ class MemoryLinks:
         self.rows.pop(key(link_id, "linkId"), None)
 
     def remove_of(self, session_id: str) -> None:
-        """Forget a session's links."""
+        """Delete a session's links."""
         self.rows = {link.id: link for link in self.rows.values() if link.session_id != session_id}
 
     async def remove_expired(self, now: datetime) -> int:

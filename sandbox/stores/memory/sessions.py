@@ -17,9 +17,9 @@ from sandbox.stores.rows import key, session_row, utc
 @implementer(ISessions)
 @attrs.define
 class MemorySessions:
-    """As ``ISessions``.
+    """Implements ``ISessions``.
 
-    :param links: those that go with their session.
+    :param links: links, deleted with their session.
     """
 
     links: MemoryLinks

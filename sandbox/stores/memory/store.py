@@ -1,4 +1,4 @@
-"""The twin of the real stores in this process's memory, for tests and for trying things out."""
+"""In-memory implementation of the store, for tests and experiments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @implementer(IStore)
 class MemoryStore:
-    """A store whose rows live as long as the object; it can be closed and opened again."""
+    """A store whose rows live as long as the object, across :meth:`close` and :meth:`open`."""
 
     read_only = False
 

@@ -1,4 +1,4 @@
-"""Numbered SQL files that make the schema what this version expects, one folder a database."""
+"""Schema migrations: numbered SQL files, one folder per database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sandbox.settings import SettingError
 
 @attrs.frozen
 class Migration:
-    """One step. Once released it is never edited: databases out there have run it.
+    """One migration. Never edited after its release: existing databases have run it.
 
-    :ivar version: 1, 2, 3 … in the order in which they run, the number that the file's name begins with.
+    :ivar version: 1, 2, 3 … in order of execution; the number at the start of the file's name.
     """
 
     version: int
@@ -23,7 +23,7 @@ class Migration:
 
 
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """The steps for ``"sqlite"`` or ``"postgres"``. It reads files: call it before the reactor runs, or in a thread."""
+    """Read the migrations for ``"sqlite"`` or ``"postgres"``. Blocks: call it before the reactor runs or in a thread."""
     files = [file for file in (resources.files(__name__) / dialect).iterdir() if file.name.endswith(".sql")]
     steps = []
     for number, file in enumerate(sorted(files, key=lambda file: file.name), start=1):
@@ -35,10 +35,10 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
 
 
 def pending(steps: Sequence[Migration], version: int | None, occupied: bool) -> Sequence[Migration]:
-    """What is still to run.
+    """Return the migrations still to run.
 
-    :param version: the newest step that the database has run; ``None`` when it has no version table.
-    :param occupied: whether it has a table named ``sessions``.
+    :param version: the newest migration that the database has run; ``None`` when it has no version table.
+    :param occupied: whether the database has a table named ``sessions``.
     :raises SettingError: for a database that this version must not touch.
     """
     if version is None and occupied:
@@ -55,7 +55,7 @@ def pending(steps: Sequence[Migration], version: int | None, occupied: bool) -> 
 
 
 def statements(sql: str) -> Iterator[str]:
-    """The statements of a file whose every statement ends a line with its semicolon."""
+    """Split a file into statements, each of which ends with a semicolon at the end of a line."""
     statement = ""
     for line in sql.splitlines(keepends=True):
         if line.lstrip().startswith("--"):

@@ -1,1 +1,1 @@
-"""The database of a platform, of which only owners are read."""
+"""Read-only store on a platform's database, for owners of sessions."""

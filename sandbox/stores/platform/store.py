@@ -1,4 +1,4 @@
-"""A platform's own ``sessions(id, user_id, …)`` table in PostgreSQL, of which we only read who owns what."""
+"""Read-only store on a platform's own ``sessions(id, user_id, …)`` table in PostgreSQL, for owners of sessions."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _ANY = re.compile(r".*", re.DOTALL)
 
 _SELECT = "SELECT DISTINCT user_id::text FROM sessions WHERE "
-#: By the type of ``id``: which session ids can be among its values, and a condition that its index serves. An id is
-#: compared as text, so what is not written as the database writes it (a UUID in capitals, 007) is no id of the table.
+#: By type of ``id``: a pattern of valid session ids, and a query that can use the index. Ids compare as text: an id not
+#: in the database's own notation (a UUID in capitals, 007) matches no row.
 _LOOKUPS = {
     "uuid": (_UUID, _SELECT + "id = ?::uuid"),
     "smallint": (_INTEGER, _SELECT + "id = ?::bigint"),
@@ -48,9 +48,9 @@ _OTHER = (_ANY, _SELECT + "id::text = ?")
 @implementer(ISessions)
 @attrs.frozen
 class PlatformSessions:
-    """As ``ISessions``: rows of another program, of which only the owner is ours to know.
+    """Implements ``ISessions`` on another program's rows: only the owner can be read.
 
-    :param find_owner: asks the database.
+    :param find_owner: queries the database.
     """
 
     find_owner: Callable[[str], Awaitable[str | None]]
@@ -76,15 +76,15 @@ class PlatformSessions:
 
 @implementer(IStore)
 class PlatformStore:
-    """A store that only answers who owns a session (contract section 6); nothing is ever written.
+    """A store that only looks up owners of sessions (contract section 6), and never writes.
 
-    The server is asked to refuse writes on its connections, and there is no schema of ours to create. Links are kept in
-    memory, and so end with the daemon. The instance's name is derived from the database's address.
+    Its connections are read-only on the server, and it creates no schema. Links are kept in memory and are lost when
+    the daemon ends. The instance's name is derived from the database's address.
 
     :param url: ``postgresql://…``; ``sessions`` is looked up along its ``search_path``, and may be a view.
-    :param size: connections at once.
-    :param queue: calls that may wait for a connection before more are refused.
-    :param timeout: seconds that a call may take.
+    :param size: maximum number of connections.
+    :param queue: maximum of calls waiting for a connection; further ones are refused.
+    :param timeout: timeout of a call in seconds.
     :raises SettingError: when the URL cannot be parsed.
     """
 
@@ -141,19 +141,19 @@ class PlatformStore:
                 "SESSIONS_READ_ONLY needs a table or view sessions(id, user_id) in the database of DATABASE_URL"
             )
         self._lookup = _LOOKUPS.get(types["id"], _OTHER)
-        await connection.runQuery("SELECT id, user_id FROM sessions LIMIT 0")  # are we allowed to?
+        await connection.runQuery("SELECT id, user_id FROM sessions LIMIT 0")  # check the privileges
 
     async def _ping(self) -> None:
         await self._connections.run(lambda connection: connection.query("SELECT 1"))
 
     async def _owner(self, session_id: str) -> str | None:
         key(session_id, "id")
-        # The database was away at the start: the type of its ids is known after a connection.
+        # The database was unavailable at the start: the type of its ids is known after the first connection.
         if not self._connections.prepared:
             await self._ping()
         pattern, sql = self._lookup
         if not pattern.fullmatch(session_id):
             return None
         owners = await self._connections.run(lambda connection: connection.query(sql, (session_id,)))
-        # A table whose ids are not unique does not say who owns them.
+        # Ids need not be unique: an id with several owners has none.
         return owners[0][0] if len(owners) == 1 else None

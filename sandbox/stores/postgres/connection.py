@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL: txpostgres's, watched through a descriptor that is ours to close."""
+"""One txpostgres connection to PostgreSQL, watched by the reactor through a duplicate descriptor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.stores.sql.dialect import POSTGRES, Rows
 
 
 class Cursor(TxCursor):  # type: ignore[misc]
-    """txpostgres's cursor, which waits on its connection's descriptor."""
+    """txpostgres's cursor, waiting on its connection's duplicate descriptor."""
 
     def fileno(self) -> int:
         """The connection's."""
@@ -23,17 +23,17 @@ class Cursor(TxCursor):  # type: ignore[misc]
 
 
 class Connection(TxConnection):  # type: ignore[misc]
-    """txpostgres's connection, which here also notices its death while nobody uses it.
+    """txpostgres's connection, extended to detect a lost connection while idle.
 
-    libpq closes its socket when the server is gone, and takes another one when it tries another address or does without
-    encryption, without a word to the reactor. The number of the old socket would stay in the reactor's books: it cannot
-    be removed any more, and the next connection of that number, anybody's, is never heard of. So the reactor watches a
-    duplicate, which is closed when it is watched no longer.
+    libpq closes its socket when the server disconnects, and opens another one when it tries another address or falls
+    back to no encryption, without notice to the reactor. The reactor would keep the old descriptor registered, could
+    not remove it any more, and would miss every event of the next socket that gets the same number. So the reactor
+    watches a duplicate, which is closed when it is unregistered.
 
-    :ivar failed: whether a statement failed, for whatever reason: the connection is not to be used again.
+    :ivar failed: whether a statement failed, for any reason: the connection must not be reused.
 
-    Its deferreds are never cancelled: psycopg2 would open a second connection to the server for that, and block on it.
-    What takes too long is closed instead, which fails whatever waits.
+    Its Deferreds are never cancelled: psycopg2 would open a second connection to the server for that, and block on it.
+    A timeout closes the connection instead, which fails all pending calls.
     """
 
     cursorFactory = Cursor
@@ -47,18 +47,18 @@ class Connection(TxConnection):  # type: ignore[misc]
 
     @property
     def usable(self) -> bool:
-        """Whether it is connected, as far as one can tell without asking."""
+        """Whether it is connected, as far as is known without a round trip."""
         return self._socket() >= 0
 
     async def execute(self, statement: str, values: Sequence[object] = ()) -> int:
-        """Run a statement and say how many rows it changed."""
+        """Run a statement and return the number of rows it changed."""
         cursor = await self._statement(statement, values)
         changed = int(cursor.rowcount)
         cursor.close()
         return changed
 
     async def query(self, statement: str, values: Sequence[object] = ()) -> Rows:
-        """Run a statement and answer its rows."""
+        """Run a statement and return its rows."""
         cursor = await self._statement(statement, values)
         rows: Rows = cursor.fetchall()
         cursor.close()
@@ -66,7 +66,7 @@ class Connection(TxConnection):  # type: ignore[misc]
 
     async def _statement(self, statement: str, values: Sequence[object]) -> Any:
         try:
-            # Without values psycopg2 leaves a percent sign of the statement alone.
+            # None rather than an empty tuple: psycopg2 then does not interpret percent signs.
             return await self.cursor().execute(self.dialect.sql(statement), values or None)
         except Exception:
             self.failed = True
@@ -80,7 +80,7 @@ class Connection(TxConnection):  # type: ignore[misc]
             return -1
 
     def fileno(self) -> int:
-        """The descriptor to watch: libpq's socket under a number that stays when libpq closes its own."""
+        """The descriptor to watch: a duplicate of libpq's socket, which stays valid when libpq closes its own."""
         socket = self._socket()
         if socket >= 0:
             inode = os.fstat(socket).st_ino
@@ -98,19 +98,19 @@ class Connection(TxConnection):  # type: ignore[misc]
             self._watched = -1
 
     def doRead(self) -> None:
-        """Read what the server says unasked: when it shuts down, a last word and the end."""
+        """Read unsolicited data from the server, such as a notice and the end of stream at its shutdown."""
         try:
             super().doRead()
         except psycopg2.Error:
             self.close()
         if not self.usable:
-            # libpq read the end and let go of the socket, and told nobody.
+            # libpq read the end of stream and closed the socket without notice.
             self.close()
 
     def close(self) -> None:
-        """Close it, at whatever point it is."""
+        """Close the connection in any state."""
         if self._connection is not None:
             super().close()
-            # txpostgres leaves alone what psycopg2 calls closed because it broke; its socket is still open.
+            # txpostgres ignores a connection that psycopg2 reports as closed after an error; its socket is still open.
             self._connection.close()
             self._unwatch()

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: few, made when they are needed, thrown away at the first doubt, never waited for long."""
+"""Connection pool for PostgreSQL: bounded, connecting on demand, discarding connections after any error."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _log = Logger()
 
 Rows = Sequence[tuple[Any, ...]]
 
-#: What the URL may override. A Kerberos handshake would look up names on the reactor's thread; a peer that vanished
-#: without a word would hold an idle connection for the two hours of the kernel's own keep-alive.
+#: Defaults that the URL may override. A Kerberos handshake would resolve names on the reactor's thread; without a
+#: shorter keep-alive, an idle connection to a host that vanished would stay open for the kernel's two hours.
 _DEFAULTS = {
     "host": "/var/run/postgresql",
     "port": "5432",
@@ -42,19 +42,19 @@ _DEFAULTS = {
 
 
 class Connections:
-    """The pool: at most ``size`` connections, each used by one call at a time.
+    """Pool of at most ``size`` connections, each used by one call at a time.
 
-    A connection is made by the call that needs it, and thrown away after any error. While connecting fails, calls
-    fail at once, and one in a while (0.1 s and doubling, up to 5 s) tries again: so a database that comes back is
-    found by itself, and one that stays away costs nothing.
+    A call connects when no idle connection is available; a connection is discarded after any error. While the
+    database is unavailable, calls fail immediately, and one of them retries after a back-off of 0.1 s that doubles up
+    to 5 s.
 
-    :param reactor: sockets, time and name resolution.
-    :param url: ``postgresql://…`` with all that libpq knows; a host name is resolved by the reactor, not by libpq.
-    :param queue: calls that may wait for a connection before more are refused.
-    :param timeout: seconds that a call may take, waiting and connecting included; the server's ``statement_timeout``.
-    :param prepare: what is done once, on the first connection, before any call: its ``SettingError`` is passed on.
-    :param read_only: whether the server is to refuse writes on these connections.
-    :ivar prepared: whether that has been done.
+    :param reactor: provides sockets, time and name resolution.
+    :param url: ``postgresql://…`` with any libpq parameter; the reactor resolves host names, not libpq.
+    :param queue: maximum of calls waiting for a connection; further ones are refused.
+    :param timeout: timeout of a call in seconds, including queue and connecting; also ``statement_timeout``.
+    :param prepare: runs once, on the first connection, before any call; its ``SettingError`` is propagated.
+    :param read_only: whether the server rejects writes on these connections.
+    :ivar prepared: whether ``prepare`` has succeeded.
     :raises SettingError: when libpq cannot parse the URL.
     """
 
@@ -72,7 +72,7 @@ class Connections:
         try:
             given = parse_dsn(url)
         except psycopg2.Error:
-            # libpq's own message repeats parts of the URL, and it holds a password.
+            # libpq's message would repeat parts of the URL, which contains a password.
             raise SettingError("DATABASE_URL must be postgresql://USER@HOST/NAME") from None
         self._parameters: dict[str, str] = {**_DEFAULTS, **given, "client_encoding": "UTF8"}
         self._reactor = reactor
@@ -90,36 +90,36 @@ class Connections:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that stand for the database's address."""
+        """Twelve hexadecimal digits that identify the database's address."""
         address = "\n".join(self._parameters.get(name, "") for name in ("host", "port", "dbname"))
         return hashlib.sha256(address.encode()).hexdigest()[:12]
 
     @property
     def workers(self) -> PoolUsage:
-        """How many of them are in use, and how many calls wait."""
+        """Connections in use and length of the queue."""
         return self._limiter.workers
 
     def open(self) -> Deferred[None]:
         """Accept calls, and make a first connection.
 
-        :raises StoreUnavailable: when the database does not answer; later calls will try again.
-        :raises SettingError: by ``prepare``.
+        :raises StoreUnavailable: when the database is unavailable; later calls retry.
+        :raises SettingError: from ``prepare``.
         """
         self._limiter.open()
         deadline = self._reactor.seconds() + self._timeout
         return self._limiter.run(lambda: Deferred.fromCoroutine(self._begin(deadline)))
 
     def acquire_lease(self, sql: str) -> Deferred[None]:
-        """Have a connection beside the others on which ``sql`` answered true, and from now on no call without one.
+        """Acquire the lease on a dedicated connection, where ``sql`` returns true; required by every later call.
 
-        :raises StoreUnavailable: when it answered false, or not.
+        :raises StoreUnavailable: when ``sql`` returns false, or the database is unavailable.
         """
         self._lease = sql
         deadline = self._reactor.seconds() + self._timeout
         return self._limiter.run(lambda: Deferred.fromCoroutine(self._see_to_claim(deadline)))
 
     async def close(self) -> None:
-        """Wait for the calls that run, and close every connection."""
+        """Drain the calls in progress, and close every connection."""
         await self._limiter.close()
         while self._idle:
             self._idle.pop().close()
@@ -127,12 +127,12 @@ class Connections:
             self._claimed.close()
 
     def run(self, work: Callable[[Connection], Awaitable[T]], *, write: bool = False) -> Deferred[T]:
-        """Run statements on one connection: each a transaction of its own, or, to ``write``, all of them in one.
+        """Run statements on one connection: each in its own transaction, or, with ``write``, all of them in one.
 
-        What ``work`` raises rolls back and is passed on; after a failure of a statement the connection is thrown away.
+        An exception from ``work`` rolls back and is propagated; a failed statement discards the connection.
 
-        :raises StoreUnavailable: when that failed for any other reason.
-        :raises Overloaded: when too many calls wait already.
+        :raises StoreUnavailable: when a statement or the connection failed.
+        :raises Overloaded: when the queue is full.
         """
         deadline = self._reactor.seconds() + self._timeout
         return self._limiter.run(lambda: Deferred.fromCoroutine(self._run(deadline, work, write)))
@@ -170,7 +170,7 @@ class Connections:
                 self._release(connection)
                 raise
             connection.close()
-            _log.warn("PostgreSQL failed a call: {reason}", reason=_reason(error))
+            _log.warn("PostgreSQL call failed: {reason}", reason=_reason(error))
             raise StoreUnavailable("The database does not answer") from error
         finally:
             expiry.stop()
@@ -194,7 +194,7 @@ class Connections:
     async def _connect_again(
         self, deadline: float, then: Callable[[Connection], Awaitable[None]] | None = None
     ) -> Connection:
-        """Connect to a database that was there: what would be a wrong setting at the start is its failure now."""
+        """Connect after the start, where a ``SettingError`` means that the database is unavailable."""
         try:
             return await self._connect(deadline, then)
         except SettingError as error:
@@ -227,21 +227,21 @@ class Connections:
         finally:
             expiry.stop()
         if self._delays is not None:
-            _log.info("PostgreSQL answers again")
+            _log.info("PostgreSQL is available again")
         self.prepared, self._delays, self._retry_at = True, None, 0.0
         return connection
 
     def _failed(self, error: Exception) -> StoreUnavailable:
         reason = _reason(error)
         if self._delays is None:
-            _log.error("PostgreSQL does not answer: {reason}", reason=reason)
+            _log.error("PostgreSQL is unavailable: {reason}", reason=reason)
             self._delays = simpleBackoffIterator(initialDelay=0.05, maxDelay=5, factor=2, maxRetries=0, now=False)
-        if self._reactor.seconds() >= self._retry_at:  # of several that fail at once, one counts
+        if self._reactor.seconds() >= self._retry_at:  # count concurrent failures once
             self._retry_at = self._reactor.seconds() + next(self._delays)
         return StoreUnavailable(f"The database does not answer: {reason}")
 
     async def _resolved(self, deadline: float) -> dict[str, str]:
-        """The parameters with every address of every host; libpq tries them in turn."""
+        """Return the parameters with every address of every host, which libpq tries in order."""
         if "hostaddr" in self._parameters:
             return self._parameters
         hosts = self._parameters["host"].split(",")
@@ -260,7 +260,7 @@ class Connections:
 
 
 async def _in_transaction(connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
-    # In this isolation whatever the server's default is: nothing here is written to be tried again.
+    # Independent of the server's default isolation: work is not retried after a serialization failure.
     await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     try:
         result = await work(connection)
@@ -274,26 +274,26 @@ async def _in_transaction(connection: Connection, work: Callable[[Connection], A
 
 @implementer(IResolutionReceiver)
 class _Addresses:
-    """Collects what a name resolves to."""
+    """Collects the addresses of a name."""
 
     def __init__(self) -> None:
         self.found: Deferred[list[str]] = Deferred()
         self._addresses: list[str] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Nothing to do yet."""
+        """Ignored."""
 
     def addressResolved(self, address: IAddress) -> None:
-        """One more."""
+        """Collect an address."""
         self._addresses.append(address.host)  # type: ignore[attr-defined]
 
     def resolutionComplete(self) -> None:
-        """That was all."""
+        """Fire with the collected addresses."""
         self.found.callback(list(dict.fromkeys(self._addresses)))
 
 
 def resolve(reactor: Any, host: str) -> Deferred[list[str]]:
-    """The addresses of a host, without blocking; a socket's directory has the address that libpq reads as none."""
+    """Resolve a host without blocking. A directory of Unix sockets resolves to ``""``, libpq's notation of none."""
     receiver = _Addresses()
     if host.startswith(("/", "@")):
         receiver.found.callback([""])
@@ -305,13 +305,13 @@ def resolve(reactor: Any, host: str) -> Deferred[list[str]]:
 
 
 def _reason(error: Exception) -> str:
-    """One line for the log: no statement, no values."""
+    """One line for the log, without statement and values."""
     if isinstance(error, StoreUnavailable):
         return error.message
     if isinstance(error, psycopg2.Error):
         message = error.diag.message_primary or str(error)
         code = f" ({error.pgcode})" if error.pgcode else ""
         return (message.strip().splitlines() or [type(error).__name__])[0] + code
-    if isinstance(error, CancelledError):  # what txpostgres makes of a statement_timeout
+    if isinstance(error, CancelledError):  # txpostgres reports statement_timeout this way
         return "the statement took too long"
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Sessions in a PostgreSQL database of ours (13 or newer), through txpostgres, which takes no thread."""
+"""Store in our own PostgreSQL database (13 or newer), through txpostgres, which needs no threads."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sandbox.stores.write_check import WriteCheck
 
 T = TypeVar("T")
 
-#: The advisory lock under which the schema changes: the bytes of "sandbox", a number that nobody else will pick.
+#: Advisory lock that serializes migrations: the bytes of "sandbox", unlikely to collide with another program's.
 MIGRATION_LOCK = int.from_bytes(b"sandbox", "big")
 
-#: Locks the installation for as long as its connection lasts; a server that does not hear from a machine that died
-#: would think for hours that it does.
+#: Locks the installation for the lifetime of its connection. Keep-alives on the server's side release the lock of a
+#: machine that died; without them the server would keep the connection for hours.
 _CLAIM = """
 SELECT pg_try_advisory_lock(('x' || name)::bit(48)::bigint), set_config('tcp_keepalives_idle', '30', false),
     set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)
@@ -36,10 +36,10 @@ _WRITE = "UPDATE sandbox_instance SET name = name"
 
 @implementer(IStore)
 class PostgresStore:
-    """A store in a database that is ours, at least in the schema that the URL's ``search_path`` begins with.
+    """A store in our own database, or at least in our own schema, the first of the URL's ``search_path``.
 
-    Commits are as durable as the server's ``synchronous_commit`` says. It reads the migration files when it is
-    made: make it before the reactor runs.
+    The server's ``synchronous_commit`` determines durability. The constructor reads the migration files: call it
+    before the reactor runs.
 
     :param url: ``postgresql://…``
     :param size: connections at once.
@@ -93,7 +93,8 @@ class PostgresStore:
 
     async def _migrate(self, connection: Connection) -> None:
         # On any failure the connection is closed, and the server rolls back.
-        # In the isolation that this needs, whatever the server's is: what came while the lock was waited for is seen.
+        # READ COMMITTED, whatever the server's default: statements must see what was committed during the wait for
+        # the lock.
         await connection.runOperation("BEGIN ISOLATION LEVEL READ COMMITTED")
         await connection.runOperation("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         ((encoding, ours, sessions),) = await connection.runQuery(

@@ -1,1 +1,1 @@
-"""One SQL implementation of each aggregate, for every dialect."""
+"""SQL implementation of the aggregates, common to all dialects."""

@@ -1,4 +1,4 @@
-"""What differs between databases in the SQL that all of them run."""
+"""Differences between the SQL databases."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Rows = Sequence[Sequence[Any]]
 
 @attrs.frozen
 class Dialect:
-    """How a database wants statements and moments.
+    """Syntax of placeholders and representation of timestamps in a database.
 
-    :ivar placeholder: what stands for a value in a statement.
-    :ivar encode: a moment as the database keeps it.
-    :ivar decode: the opposite, in UTC.
+    :ivar placeholder: the driver's placeholder of a value in a statement.
+    :ivar encode: converts a moment for the database.
+    :ivar decode: converts it back, in UTC.
     """
 
     placeholder: str
@@ -31,7 +31,7 @@ class Dialect:
     decode: Callable[[Any], datetime]
 
     def sql(self, statement: str) -> str:
-        """A statement whose values are written ``?``, as the database's driver wants it."""
+        """Translate the ``?`` placeholders of a statement for the database's driver."""
         return statement if self.placeholder == "?" else _translated(statement, self.placeholder)
 
 
@@ -48,7 +48,7 @@ def _moment(number: int) -> datetime:
     return _EPOCH + number * _MICROSECOND
 
 
-#: Microseconds since 1970 in UTC: they sort, and nothing is lost.
+#: Microseconds since 1970 in UTC: sortable, and exact.
 SQLITE = Dialect("?", _number, _moment)
 POSTGRES = Dialect("%s", utc, lambda moment: moment.astimezone(UTC))
 
@@ -56,14 +56,14 @@ POSTGRES = Dialect("%s", utc, lambda moment: moment.astimezone(UTC))
 class Connection(Protocol):
     """A connection on which a transaction runs its statements.
 
-    :ivar dialect: that of its database.
+    :ivar dialect: dialect of its database.
     """
 
     @property
     def dialect(self) -> Dialect: ...
 
     async def execute(self, statement: str, values: Sequence[object] = ()) -> int:
-        """Run a statement and say how many rows it changed."""
+        """Run a statement and return the number of rows it changed."""
 
     async def query(self, statement: str, values: Sequence[object] = ()) -> Rows:
-        """Run a statement and answer its rows."""
+        """Run a statement and return its rows."""

@@ -19,7 +19,7 @@ _SELECT = "SELECT id, session_id, user_id, expires_at FROM sandbox_links WHERE i
 @implementer(ILinks)
 @attrs.frozen
 class SqlLinks:
-    """As ``ILinks``."""
+    """Implements ``ILinks``."""
 
     _connection: Connection
 

@@ -15,7 +15,7 @@ from sandbox.stores.rows import key, session_row
 from sandbox.stores.sql.dialect import Connection
 
 _COLUMNS = "id, user_id, image, phase, created_at, updated_at, container_id"
-_SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608 - no value of anybody's
+_SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608 - constants only
 _INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
 _UPDATE = f"UPDATE sessions SET ({_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?) WHERE id = ?"  # noqa: S608
 _DELETE_LINKS = "DELETE FROM sandbox_links WHERE session_id = ?"
@@ -24,7 +24,7 @@ _DELETE_LINKS = "DELETE FROM sandbox_links WHERE session_id = ?"
 @implementer(ISessions)
 @attrs.frozen
 class SqlSessions:
-    """As ``ISessions``."""
+    """Implements ``ISessions``."""
 
     _connection: Connection
 

@@ -1,4 +1,4 @@
-"""Transactions on a connection, whatever database it leads to."""
+"""Transactions on a connection to any SQL database."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _log = Logger()
 
 
 def transaction_on(connection: Connection) -> Transaction:
-    """What a transaction on a connection works with."""
+    """Create a transaction whose aggregates use a connection."""
     return Transaction(sessions=SqlSessions(connection), links=SqlLinks(connection))
 
 
 def committed(transaction: Transaction) -> None:
-    """Call what was to be called after the commit; on the reactor's thread."""
+    """Run the callbacks registered by ``call_after``; on the reactor's thread."""
     for function in transaction.after_commit:
         try:
             function()
         except Exception:
-            _log.failure("what followed a transaction failed")
+            _log.failure("callback after commit failed")
 
 
 def run_at_once(work: Awaitable[T]) -> T:
-    """The result of a coroutine that awaits only what is at hand, such as statements of this very thread.
+    """Run a coroutine that never suspends, such as one whose statements block this thread, and return its result.
 
-    :raises RuntimeError: when it waits for something else.
+    :raises RuntimeError: when it suspends.
     """
     steps = work.__await__()
     try:
@@ -41,4 +41,4 @@ def run_at_once(work: Awaitable[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
-    raise RuntimeError("a transaction awaits nothing but its own statements")
+    raise RuntimeError("a transaction may await only its own statements")

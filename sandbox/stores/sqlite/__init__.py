@@ -1,1 +1,1 @@
-"""One SQLite file."""
+"""Store in one SQLite file."""

@@ -1,4 +1,4 @@
-"""The file behind the SQLite store: made for nobody else to read, brought up to date, its failures put into words."""
+"""The file of the SQLite store: private mode, file lock, migrations, translation of errors."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ _HOPELESS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connected(connection: sqlite3.Connection) -> None:
-    """Have each commit of a new connection synced to the disk (``SqliteStore`` says why)."""
+    """Configure a new connection to sync each commit to disk (reason: see ``SqliteStore``)."""
     try:
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error:
-        connection.close()  # the pool does not know it yet
+        connection.close()  # not yet owned by the pool
         raise
 
 
 def make_file(path: str) -> None:
-    """Make the file (mode 0600) and its directory (0700) where they are missing; leave alone what is there."""
+    """Create the file (mode 0600) and its directory (0700) where missing; existing ones keep their modes."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     # SQLite gives its log and shared-memory files the mode of this one.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 class FileLock:
-    """The right to be the only one who works with a file: a lock on another file beside it, for SQLite's own locks end
-    when a process closes the database's file anywhere. The kernel ends it with the process, and the file stays.
+    """Exclusive use of a database file by one process, through ``flock`` on a separate file: SQLite's own locks are
+    lost when the process closes any descriptor of the database. The kernel releases it with the process; the lock
+    file remains.
     """
 
     def __init__(self, path: str) -> None:
@@ -63,9 +64,9 @@ class FileLock:
         self._file = -1
 
     def take(self) -> None:
-        """Take it; nothing happens when it is held already.
+        """Acquire the lock. Idempotent.
 
-        :raises StoreUnavailable: when somebody else holds it, or it cannot be had.
+        :raises StoreUnavailable: when another process holds it, or the lock file cannot be opened.
         """
         if self._file >= 0:
             return
@@ -83,17 +84,17 @@ class FileLock:
         self._file = file
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock. Idempotent."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 def migrate(cursor: Transaction, timeout: float) -> None:
-    """Check the file, switch it to write-ahead logging, and run the migrations it lacks in one transaction.
+    """Check the file, switch it to write-ahead logging, and run pending migrations in one transaction.
 
     :param timeout: seconds to wait for another program's lock.
-    :raises SettingError: for a database that this version must not touch; it is then as it was.
+    :raises SettingError: for a database that this version must not change; it is left unchanged.
     """
     if first(cursor, "PRAGMA quick_check(1)") != ("ok",):
         raise _Damaged("quick_check failed")
@@ -115,7 +116,7 @@ class _Damaged(sqlite3.DatabaseError):
 
 
 def _pending(cursor: Transaction) -> Sequence[Migration]:
-    # One query: between two, another program's migration could be committed.
+    # One query, so that another program's migration cannot be committed in between.
     rows = cursor.execute(
         "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name IN ('sandbox_schema', 'sessions')"
     )
@@ -127,7 +128,7 @@ def _pending(cursor: Transaction) -> Sequence[Migration]:
 
 
 def _use_log(cursor: Transaction, timeout: float) -> None:
-    # SQLite does not wait for a lock while it switches: of two programs that do so at once, one has to ask again.
+    # SQLite ignores its busy timeout while switching to WAL: retry when another program switches at the same time.
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -140,7 +141,7 @@ def _use_log(cursor: Transaction, timeout: float) -> None:
 
 
 def first(cursor: Transaction, sql: str, values: Sequence[object] = ()) -> Any:
-    """The first row of a query, or ``None``."""
+    """Return the first row of a query, or ``None``."""
     return cursor.execute(sql, values).fetchone()
 
 
@@ -152,22 +153,22 @@ def is_full(error: BaseException) -> bool:
 
 
 def _reason(error: sqlite3.Error) -> tuple[int, str]:
-    # Extended codes carry the primary one in their low byte; errors of the module itself carry none.
+    # The low byte of an extended code is the primary code; errors raised by the module itself have no code.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code, _REASONS.get(code, "The database refuses")
 
 
 def translate(failure: Failure) -> Failure:
-    """A call's failure in the domain's words."""
+    """Translate a failed call into a domain error."""
     error = failure.value
     if not isinstance(error, sqlite3.Error):
         return failure
-    _log.warn("SQLite refused a call: {error}", error=str(error))
+    _log.warn("SQLite call failed: {error}", error=str(error))
     return Failure(StoreUnavailable(_reason(error)[1]))
 
 
 def at_start(error: BaseException, path: str) -> BaseException:
-    """Why the store cannot be opened: for ever (``SettingError``), or for now."""
+    """Translate an error of opening the store: permanent (``SettingError``) or temporary (``StoreUnavailable``)."""
     if isinstance(error, sqlite3.Error):
         code, reason = _reason(error)
         if code in _HOPELESS:

@@ -1,4 +1,4 @@
-"""Sessions in one SQLite file: the default, nothing to install and nothing to run."""
+"""Store in one SQLite file: the default, with no server to install or run."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ T = TypeVar("T")
 
 @implementer(IStore)
 class SqliteStore:
-    """A store in a file of its own (mode 0600; its directory is made, mode 0700), in write-ahead mode.
+    """A store in its own file (mode 0600; its directory is created with mode 0700), in write-ahead mode.
 
-    ``synchronous=FULL``: a commit is on the disk before it is acknowledged. NORMAL would do for a daemon that is
-    killed (what was written is the kernel's by then), but a power cut may take its last commits back, and the row of
-    a container that exists is what finds it again. It costs a sync a write, and a session's life has about four.
+    ``synchronous=FULL``: a commit is on disk before it is acknowledged. NORMAL would survive a killed daemon (the
+    kernel has the data by then), but a power failure could lose the last commits, and with a row the reference to an
+    existing container. The cost is one sync per write, about four in a session's lifetime.
 
     :param reactor: its time, and its threads for the last step of :meth:`close`.
     :param threads: connections, each in a thread of this store's own.
@@ -73,7 +73,7 @@ class SqliteStore:
         self._reserve = Reserve(path, reserve)
         self._writes = WriteCheck(write_check)
         self._pool: ConnectionPool | None = None
-        self._changing = DeferredLock()  # a close that comes while opening closes what was opened
+        self._changing = DeferredLock()  # serializes open() and close()
 
     @property
     def workers(self) -> PoolUsage:
@@ -160,8 +160,8 @@ class SqliteStore:
             "sqlite3",
             self.path,
             timeout=self._timeout,
-            isolation_level=None,  # transactions begin where we say so
-            check_same_thread=False,  # the pool closes its threads' connections from another one
+            isolation_level=None,  # explicit BEGIN
+            check_same_thread=False,  # the pool closes connections from another thread
             cp_reactor=self._reactor,
             cp_min=0,
             cp_max=self._threads,
@@ -188,8 +188,8 @@ class SqliteStore:
         self._lease.release()
 
     async def _end(self, pool: ConnectionPool) -> None:
-        # The pool's own close() joins its threads and has SQLite write its log back, all of it on the reactor's thread:
-        # its shutdown trigger is taken away, and the rest happens elsewhere.
+        # The pool's close() would join threads and checkpoint the log on the reactor's thread: remove its shutdown
+        # trigger, and close it in a thread.
         for name in ("shutdownID", "startID"):
             trigger = getattr(pool, name)
             setattr(pool, name, None)
@@ -203,7 +203,7 @@ def _write(cursor: Cursor) -> None:
 
 
 class _SqliteConnection:
-    """A cursor of one of the pool's threads, as aggregates use it."""
+    """Adapts a cursor of a pool thread to the aggregates' ``Connection``."""
 
     dialect = SQLITE
 
