@@ -1,1 +1,1 @@
-"""The domain's values, ids and errors; they know no I/O."""
+"""Domain values, ids, events and errors, without any I/O."""

@@ -1,4 +1,4 @@
-"""What can go wrong, in the domain's words. No HTTP here: ``sandbox.http.replies`` maps these to answers."""
+"""Domain errors. Independent of HTTP: ``sandbox.http.replies`` maps them to responses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from sandbox.domain.model import ExecResult
 
-#: The codes of what is wrong with the daemon itself, or with what it stands on. All others are answers to what somebody
-#: asked for, or to what runs in a container: neither a reason to warn nor to wake anybody.
+#: Codes of failures of the daemon or of a service it depends on. All other codes are caused by a client's request or by
+#: a program in a container, and do not deserve a warning.
 # fmt: off
 OWN_FAULTS = frozenset({
     "ACCESS_UNAVAILABLE", "AGENT_UNAVAILABLE", "ENGINE_BUSY", "ENGINE_ERROR", "ENGINE_TLS", "ENGINE_UNAVAILABLE",
@@ -18,7 +18,7 @@ OWN_FAULTS = frozenset({
 
 
 class SandboxError(Exception):
-    """Anything that we can explain to a caller.
+    """Base class of expected errors.
 
     What a class knows beside its message are attributes of it; how these are called on the wire is an API's business.
 
@@ -30,7 +30,7 @@ class SandboxError(Exception):
     further: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        # A class's own: what its base class may carry says nothing of it.
+        # Not inherited: codes of a base class do not apply to its subclasses.
         cls.further = vars(cls).get("further", ())
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
@@ -40,7 +40,7 @@ class SandboxError(Exception):
 
 
 def is_own_fault(error: BaseException) -> bool:
-    """Whether an error is the daemon's own; what nobody foresaw is.
+    """Whether an error is a failure of the daemon, which includes every unexpected exception.
 
     >>> is_own_fault(ContainerNotFound("s1")), is_own_fault(StoreUnavailable("gone")), is_own_fault(KeyError("x"))
     (False, True, True)
@@ -49,13 +49,13 @@ def is_own_fault(error: BaseException) -> bool:
 
 
 class InvalidRequest(SandboxError):
-    """The request's body, query or id is not what the contract asks for; the message names the field."""
+    """The request's body, query or id violates the contract; the message names the field."""
 
     code = "INVALID_REQUEST"
 
 
 class InvalidPath(InvalidRequest):
-    """A workspace path that the rules of contract section 3 refuse."""
+    """The workspace path violates the rules of contract section 3."""
 
     code = "INVALID_PATH"
 
@@ -64,7 +64,7 @@ class InvalidPath(InvalidRequest):
 
 
 class BodyTooLarge(SandboxError):
-    """A request body over the limit (contract section 1: 10 MiB)."""
+    """The request body exceeds the limit (contract section 1: 10 MiB)."""
 
     code = "BODY_TOO_LARGE"
 
@@ -73,20 +73,20 @@ class BodyTooLarge(SandboxError):
 
 
 class UnknownPath(SandboxError):
-    """There is nothing under that path."""
+    """No resource exists at the path."""
 
     code = "NOT_FOUND"
 
 
 class Conflict(SandboxError):
-    """The request cannot be carried out in the state that things are in."""
+    """The request conflicts with the current state of its resource."""
 
     code = "CONFLICT"
     further = ("SESSION_CREATING", "LINK_EXISTS")
 
 
 class SessionExists(Conflict):
-    """The id that was asked for is taken."""
+    """The requested session id is taken."""
 
     code = "SESSION_EXISTS"
 
@@ -95,7 +95,7 @@ class SessionExists(Conflict):
 
 
 class SessionsReadOnly(Conflict):
-    """The sessions table is a platform's own (``SESSIONS_READ_ONLY``): sessions live and die there."""
+    """The sessions table belongs to a platform (``SESSIONS_READ_ONLY``), which manages its sessions itself."""
 
     code = "SESSIONS_READ_ONLY"
 
@@ -106,7 +106,7 @@ class SessionsReadOnly(Conflict):
 
 
 class SessionNotFound(SandboxError):
-    """No such session in the store."""
+    """The store has no such session."""
 
     code = "SESSION_NOT_FOUND"
 
@@ -124,7 +124,7 @@ class ImageUnknown(InvalidRequest):
 
 
 class ImageUnusable(InvalidRequest):
-    """The engine has the image, but no session can be made of it."""
+    """The engine has the image, but cannot create a session's container from it."""
 
     code = "IMAGE_UNUSABLE"
 
@@ -142,7 +142,7 @@ class ContainerNotFound(SandboxError):
 
 
 class ContainerNotRunning(SandboxError):
-    """The session's container exists but does not run (exited, created, paused, restarting, dead)."""
+    """The session's container exists but is not running (exited, created, paused, restarting, dead)."""
 
     code = "CONTAINER_NOT_RUNNING"
     further = ("CONTAINER_PAUSED",)
@@ -153,7 +153,7 @@ class ContainerNotRunning(SandboxError):
 
 
 class ContainerWithoutAddress(SandboxError):
-    """The container has no address that the daemon could connect to."""
+    """The container has no address that the daemon can connect to."""
 
     code = "CONTAINER_NO_ADDRESS"
 
@@ -162,7 +162,7 @@ class ContainerWithoutAddress(SandboxError):
 
 
 class PreviewRefused(SandboxError):
-    """The container is one that previews must not reach (host network, privileged)."""
+    """Previews of the container are forbidden (host network, privileged)."""
 
     code = "PREVIEW_REFUSED"
 
@@ -171,14 +171,14 @@ class PreviewRefused(SandboxError):
 
 
 class EngineError(SandboxError):
-    """The engine refused or failed, in its own words; operations put them into the contract's sentence."""
+    """The engine reported an error. The message is the engine's; operations embed it in the contract's message."""
 
     code = "ENGINE_ERROR"
     further = ("AGENT_LOST", "AGENT_UNAVAILABLE", "ENGINE_TLS", "NETWORK_UNSAFE")
 
 
 class EngineUnavailable(EngineError):
-    """The engine does not answer."""
+    """The engine is unavailable."""
 
     code = "ENGINE_UNAVAILABLE"
 
@@ -193,13 +193,13 @@ class ContainerUnresponsive(EngineUnavailable):
 
 
 class StoreUnavailable(SandboxError):
-    """The database does not answer."""
+    """The database is unavailable."""
 
     code = "STORE_UNAVAILABLE"
 
 
 class AccessUnavailable(StoreUnavailable):
-    """Whether a request may pass cannot be told, so it may not."""
+    """Access cannot be checked, so the request is rejected."""
 
     code = "ACCESS_UNAVAILABLE"
 
@@ -208,7 +208,7 @@ class AccessUnavailable(StoreUnavailable):
 
 
 class Overloaded(SandboxError):
-    """A configured limit on work at once is reached; trying again later may succeed."""
+    """A configured limit on concurrent work is reached; a later retry may succeed."""
 
     code = "OVERLOADED"
     # fmt: off
@@ -220,7 +220,7 @@ class Overloaded(SandboxError):
 
 
 class AnswerMemoryExhausted(Overloaded):
-    """All requests together hold as many bytes as ``ANSWER_MEMORY`` allows."""
+    """All requests together hold the maximum of bytes that ``ANSWER_MEMORY`` allows."""
 
     code = "ANSWER_MEMORY"
 
@@ -244,7 +244,7 @@ class ExecutionFailed(SandboxError):
 
 
 class DirectoryUnusable(ExecutionFailed):
-    """The command's working directory could not be entered; the field `cwd` names it."""
+    """The command's working directory is not usable; the field `cwd` names it."""
 
     code = "CWD_UNUSABLE"
 
@@ -269,7 +269,7 @@ class ExecutionTimeout(SandboxError):
 
 
 class WorkspaceError(SandboxError):
-    """The container's file system or the engine refused, in its own words; the field `path` has the request's path."""
+    """The container's file system or the engine reported an error; the field `path` has the request's path."""
 
     code = "IO_ERROR"
     # fmt: off
@@ -286,9 +286,9 @@ class WorkspaceError(SandboxError):
 
 
 class PreviewNotRegistered(SandboxError):
-    """No port, or not that one, was registered for the session since the daemon started.
+    """No port, or a different one, was registered for the session since the daemon started.
 
-    :param port: the port that was asked for, where another one is registered.
+    :param port: the requested port, where another one is registered.
     """
 
     code = "PREVIEW_NOT_REGISTERED"
@@ -311,7 +311,7 @@ class PreviewUnreachable(SandboxError):
 
 
 class PreviewMisbehaved(SandboxError):
-    """The application's answer is not HTTP."""
+    """The application's response is not valid HTTP."""
 
     code = "PREVIEW_BAD_ANSWER"
 
@@ -320,7 +320,7 @@ class PreviewMisbehaved(SandboxError):
 
 
 class PreviewTimedOut(SandboxError):
-    """The application accepted the request and did not begin to answer in time."""
+    """The application accepted the request, but did not begin its response within the timeout."""
 
     code = "PREVIEW_TIMEOUT"
 
@@ -345,7 +345,7 @@ class TokenRejected(SandboxError):
 
 
 class AccessDenied(SandboxError):
-    """A valid token of somebody who does not own the session."""
+    """The token is valid, but its user does not own the session."""
 
     code = "ACCESS_DENIED"
 
@@ -354,6 +354,6 @@ class AccessDenied(SandboxError):
 
 
 class CrossOriginDenied(AccessDenied):
-    """A browser's cookie with a request that another site's or another preview's page made it send."""
+    """A cookie on a cross-origin request: a page of another site or another preview made the browser send it."""
 
     code = "CROSS_ORIGIN"

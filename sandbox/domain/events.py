@@ -1,7 +1,7 @@
-"""Domain events: what has happened, for the parts that must react. :mod:`sandbox.events.bus` delivers them.
+"""Domain events, delivered to subscribers by :mod:`sandbox.events.bus`.
 
-An event in the past tense is published after the fact, one in the progressive before the first step that cannot be
-undone.
+An event in the past tense is published after the fact; one in the progressive is published before the first
+irreversible step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SessionEvent:
 
 @attrs.frozen
 class SessionCreated(SessionEvent):
-    """The row of a session was added; its container does not run yet."""
+    """A session's row was added; its container is not running yet."""
 
     user_id: str
 
@@ -47,17 +47,17 @@ class SessionRemoving(SessionEvent):
 
 @attrs.frozen
 class SessionRemoved(SessionEvent):
-    """A session is gone: container, workspace and row, by request or by reconciliation."""
+    """A session was removed (container, workspace and row), on request or by reconciliation."""
 
 
 @attrs.frozen
 class ContainerEnded(SessionEvent):
-    """A session's container does not run any more, or is gone, as the engine says."""
+    """The engine reported that a session's container stopped running or was removed."""
 
 
 @attrs.frozen
 class PreviewRegistered:
-    """A preview's port was registered; an earlier registration of the session was replaced."""
+    """A preview's port was registered, replacing the session's earlier registration."""
 
     preview: Preview
     by: Principal = attrs.field(kw_only=True)
@@ -74,7 +74,7 @@ class LinkRevoked(SessionEvent):
 class SecretsChanged:
     """The secrets that sign and verify tokens, links and cookies changed.
 
-    :ivar secrets: those of the platform's tokens that are good from now on, the signing one first.
+    :ivar secrets: the secrets that are valid from now on, the signing one first.
     """
 
     secrets: tuple[bytes, ...] = attrs.field(repr=False)

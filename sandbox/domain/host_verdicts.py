@@ -1,4 +1,4 @@
-"""Where applications are told that they are, and what was found out about what they take (contract section 5)."""
+"""Which Host an application is sent, and verdicts on which one it accepts (contract section 5)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 
 import attrs
 
-# Of WebSockets' paths that are remembered: how many, and bytes of one. Visitors choose them.
+# Bounds on remembered WebSocket paths, which visitors choose: number of paths, and bytes of a path.
 _SOCKET_PATHS, _SOCKET_PATH = 16, 256
 
 
 class HostMode(enum.Enum):
-    """Where an application is told that it is (contract section 5).
+    """Which Host an application is sent (contract section 5).
 
-    ``PUBLIC``: where browsers find it. ``LOCAL``: at ``localhost:<port>``. ``AUTO``: public, unless it refuses that.
+    ``PUBLIC``: the browser's. ``LOCAL``: ``localhost:<port>``. ``AUTO``: public, unless the application rejects it.
     """
 
     AUTO = "auto"
@@ -24,13 +24,13 @@ class HostMode(enum.Enum):
 
 @attrs.define(eq=False)
 class HostVerdict:
-    """What an application was found to take, for one form of its addresses: what a daemon learns on its way.
+    """Result of probing which Host an application accepts, for one form of its addresses.
 
-    :ivar found: ``PUBLIC`` or ``LOCAL``; ``None`` while that is not known.
-    :ivar due: whether it is to be asked before the next request: it never was, or there is reason to doubt.
-    :ivar patient: whether requests wait for the answer; not for one that took too long before.
-    :ivar not_before: the clock's time before which it is not asked again.
-    :ivar local_sockets: paths of WebSockets that are told the local host nevertheless, the oldest first.
+    :ivar found: ``PUBLIC`` or ``LOCAL``; ``None`` while unknown.
+    :ivar due: whether to probe before the next request: never probed, or the verdict is in doubt.
+    :ivar patient: whether requests wait for the probe; false after a probe that timed out.
+    :ivar not_before: earliest time of the next probe, on the monotonic clock.
+    :ivar local_sockets: paths of WebSockets that are sent the local host regardless, oldest first.
     """
 
     found: HostMode | None = None
@@ -40,20 +40,20 @@ class HostVerdict:
     local_sockets: dict[bytes, None] = attrs.field(factory=dict)
 
     def doubt(self) -> None:
-        """It refused a request: it may be another application by now. For the time being its verdict holds."""
+        """The application rejected a request, so it may have been replaced. Keep the verdict until the next probe."""
         self.due = True
 
     def forget(self) -> None:
-        """It could not be reached: what answers next may be another application, and is asked first."""
+        """The application was unreachable, so the next one may be another: drop the verdict and probe first."""
         self.found, self.due, self.patient, self.not_before = None, True, True, -math.inf
         self.local_sockets.clear()
 
     def refuse_socket(self, path: bytes, local: bool) -> None:
-        """It refused a WebSocket's handshake: the next one of that path is told the other host.
+        """The application rejected a WebSocket handshake: send the other host to the next one on that path.
 
-        Dev servers may take a page's host and not its socket's origin (``allowedDevOrigins`` of Next.js).
+        Dev servers may accept a page's host but not its socket's origin (``allowedDevOrigins`` of Next.js).
 
-        :param local: what this one was told.
+        :param local: whether the rejected handshake had the local host.
         """
         self.local_sockets.pop(path, None)
         if not local and len(path) <= _SOCKET_PATH:
@@ -64,7 +64,7 @@ class HostVerdict:
 
 @attrs.frozen(eq=False)
 class HostVerdicts:
-    """Both forms of one port in one life of a container: on a host of its own, and by path."""
+    """Verdicts on one port in one life of a container, for both forms of preview: host and path."""
 
     host: HostVerdict = attrs.field(factory=HostVerdict)
     path: HostVerdict = attrs.field(factory=HostVerdict)

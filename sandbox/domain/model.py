@@ -1,4 +1,4 @@
-"""The values that travel through the house; frozen, and free of any I/O library."""
+"""Domain values: frozen, and independent of any I/O library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.domain.host_verdicts import HostMode, HostVerdicts
 
 
 class ContainerState(enum.Enum):
-    """What the engine says a container is, by the engine's own words."""
+    """State of a container, by the engine's own names."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -25,12 +25,12 @@ class ContainerState(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class ContainerSummary:
-    """What a list of containers says of one that carries a session's label.
+    """A labelled container as a listing of the engine shows it.
 
     :ivar id: the engine's full container id.
     :ivar session_id: the value of the session label.
-    :ivar created_at: when it was made; texts that sort as moments do, in a list by whole seconds.
-    :ivar managed: whether this daemon's instance created it (only such may ever be removed by us).
+    :ivar created_at: creation time as text that sorts chronologically; in a listing with a precision of seconds.
+    :ivar managed: whether this daemon's instance created it; only such containers are ever removed.
     """
 
     id: str
@@ -47,12 +47,12 @@ class ContainerSummary:
 
 @attrs.frozen(kw_only=True)
 class Container(ContainerSummary):
-    """A container that carries a session's label, as the engine described it last.
+    """A labelled container with its most recent description by the engine.
 
-    :ivar address: its address on the network that the daemon reaches it by; ``None`` when it has none.
-    :ivar started_at: the engine's start time, opaque; with ``id`` it names one life of one container.
-    :ivar user: the user its image or creator configured (``""`` is root), as in ``Config.User``.
-    :ivar refusal: why previews must not be carried to it (host network, privileged), or ``None``.
+    :ivar address: its address on the network that the daemon shares with it; ``None`` when it has none.
+    :ivar started_at: the engine's start time, opaque; together with ``id`` it identifies one life of the container.
+    :ivar user: the user configured by its image or creator (``""`` is root), as in ``Config.User``.
+    :ivar refusal: why previews of it are forbidden (host network, privileged), or ``None``.
     """
 
     image: str
@@ -64,11 +64,11 @@ class Container(ContainerSummary):
 
 @attrs.frozen(kw_only=True)
 class ContainerSpec:
-    """What a new session's container is made from.
+    """Specification of a new session's container.
 
-    :ivar env: variables for every process in it.
-    :ivar memory_mb: memory limit in MiB; ``None`` takes the configured default.
-    :ivar cpus: CPU limit in cores; ``None`` takes the configured default.
+    :ivar env: environment of every process in it.
+    :ivar memory_mb: memory limit in MiB; ``None``: the configured default.
+    :ivar cpus: CPU limit in cores; ``None``: the configured default.
     """
 
     session_id: str
@@ -80,12 +80,12 @@ class ContainerSpec:
 
 @attrs.frozen(kw_only=True)
 class ExecSpec:
-    """One command to run (contract section 2).
+    """Specification of a command (contract section 2).
 
-    :ivar argv: program and arguments; a shell string has already become ``/bin/sh -c …``.
+    :ivar argv: program and arguments; a shell string is already converted to ``/bin/sh -c …``.
     :ivar cwd: bytes of a path, relative to ``/workspace`` or absolute.
-    :ivar timeout_ms: milliseconds until the command and all it started are killed.
-    :ivar output_limit: bytes kept of each of stdout and stderr; the rest is read and dropped.
+    :ivar timeout_ms: milliseconds until the command and all its descendants are killed.
+    :ivar output_limit: bytes kept of each of stdout and stderr; the rest is read and discarded.
     """
 
     argv: Sequence[bytes]
@@ -97,14 +97,14 @@ class ExecSpec:
 
 @attrs.frozen(kw_only=True)
 class ExecResult:
-    """What a command did.
+    """Result of a command.
 
-    :ivar exit_code: its exit code; 128+n when signal n ended it.
+    :ivar exit_code: its exit code; 128+n when signal n terminated it.
     :ivar signal: the signal's name (``"SIGKILL"``) or ``None``.
-    :ivar truncated: whether a stream went past its limit.
-    :ivar timed_out: whether it was killed because its time was up; the output is then partial.
-    :ivar oom_killed: whether the kernel killed it for lack of memory.
-    :ivar survivors: processes of it that could not be confirmed dead after a kill; 0 is the rule.
+    :ivar truncated: whether a stream exceeded its limit.
+    :ivar timed_out: whether its timeout expired; the output is then partial.
+    :ivar oom_killed: whether the kernel's OOM killer killed it.
+    :ivar survivors: number of its processes not confirmed dead after a kill; normally 0.
     """
 
     exit_code: int
@@ -119,7 +119,7 @@ class ExecResult:
 
 
 class EntryType(enum.Enum):
-    """Kinds of directory entries that the contract tells apart (section 3)."""
+    """Types of directory entries (contract section 3)."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -129,9 +129,9 @@ class EntryType(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A file's metadata.
+    """Metadata of a file.
 
-    :ivar name: the last segment's bytes, as the file system has them.
+    :ivar name: bytes of the last path segment.
     :ivar size: bytes.
     :ivar modified_ns: nanoseconds since the epoch, negative before 1970.
     """
@@ -143,13 +143,13 @@ class Entry:
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that it takes, about."""
+        """Estimate of its size in memory, in bytes."""
         return 192 + len(self.name)
 
 
 @attrs.frozen(kw_only=True)
 class FileContent:
-    """A file as read in one go."""
+    """A whole file's content and metadata."""
 
     content: bytes
     size: int
@@ -157,7 +157,7 @@ class FileContent:
 
 
 class Phase(enum.Enum):
-    """Where a session stands in its life, by the store; the engine says the rest."""
+    """Lifecycle phase of a session in the store; its running state comes from the engine."""
 
     CREATING = "creating"
     READY = "ready"
@@ -167,7 +167,7 @@ class Phase(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class SessionRecord:
-    """A session as a store keeps it."""
+    """A session's row in the store."""
 
     id: str
     user_id: str
@@ -180,11 +180,11 @@ class SessionRecord:
 
 @attrs.frozen(kw_only=True)
 class Link:
-    """A signed preview link as a store keeps it, so that it can be revoked before its time.
+    """A signed preview link's row in the store, needed to revoke it before it expires.
 
-    :ivar id: random; the signed token carries it.
-    :ivar user_id: whom the link was made for; ``None`` is whoever holds it.
-    :ivar expires_at: when it ends by itself.
+    :ivar id: random; contained in the signed token.
+    :ivar user_id: the user the link was made for; ``None``: any bearer.
+    :ivar expires_at: expiry time.
     """
 
     id: str
@@ -204,7 +204,7 @@ class SessionStatus(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Session:
-    """A session as clients see it: the stored record with what the engine says now."""
+    """A session as clients see it: the stored record with the container's current state."""
 
     id: str
     user_id: str
@@ -217,11 +217,11 @@ class Session:
 
 @attrs.frozen(kw_only=True)
 class Preview:
-    """A registered preview port and how requests to it are to be treated.
+    """A registered preview port and its options.
 
-    :ivar strip_prefix: whether ``/previews/:id`` is removed from what the container sees.
-    :ivar host: where the application is told that it is.
-    :ivar access: ``"public"``, ``"owner"``, ``"link"``, or ``None`` for what the environment says.
+    :ivar strip_prefix: whether ``/previews/:id`` is removed from the path sent to the container.
+    :ivar host: which Host the application is sent.
+    :ivar access: ``"public"``, ``"owner"``, ``"link"``, or ``None`` for the configured default.
     """
 
     session_id: str
@@ -233,7 +233,7 @@ class Preview:
 
 @attrs.frozen
 class Target:
-    """Where a preview's requests go: one port of one life of one container."""
+    """Upstream of a preview: one port of one life of a container."""
 
     container_id: str
     started_at: str
@@ -243,12 +243,11 @@ class Target:
 
 @attrs.frozen(eq=False)
 class Destination:
-    """A registered preview, and where its requests go now.
+    """A registered preview and its current upstream.
 
-    There is one object for one registration and one life of its container, so that what follows from it can be
-    remembered by it.
+    One object per registration and life of the container, so that derived values can be cached by identity.
 
-    :ivar verdicts: what was found where the preview's host is ``AUTO``; they outlive the registration.
+    :ivar verdicts: results of probing where the preview's host is ``AUTO``; they outlive the registration.
     """
 
     preview: Preview
@@ -269,7 +268,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso_ns(nanoseconds: int) -> str:
-    """A file's time as ISO 8601 in UTC with microseconds, clamped to the years that ISO 8601 can write.
+    """A file's time as ISO 8601 in UTC with microseconds, clamped to the years representable in ISO 8601.
 
     >>> iso_ns(-1)
     '1969-12-31T23:59:59.999999Z'
