@@ -1,1 +1,1 @@
-"""What every room stands on beside Twisted: reactor, deadlines, locks, caches, cancellation, instruments."""
+"""Foundations beside Twisted: reactor, deadlines, locks, caches, cancellation, instruments."""

@@ -1,4 +1,4 @@
-"""Work that must come to its end once it has begun, whoever stops waiting for it."""
+"""Protection of work against cancellation once it has begun."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def delay_cancellation(work: Deferred[T]) -> Deferred[T]:
-    """Wait for ``work`` even when the waiting is cancelled; it then fails with ``CancelledError``, but not earlier.
+    """Return a ``Deferred`` that, when cancelled, fails with ``CancelledError`` only after ``work`` has ended.
 
-    ``work`` itself is never cancelled. In a coroutine this is what makes it safe to clean up after a step: when the
-    ``CancelledError`` arrives, the step is over.
+    ``work`` itself is never cancelled. This makes clean-up in a coroutine safe: when the ``CancelledError`` arrives,
+    the awaited step is over.
     """
     ended: Deferred[None] = Deferred()
     waiting: Deferred[T] = Deferred()
 
     def end(result: T | Failure) -> None:
         ended.callback(None)
-        # After a cancellation nobody looks at the result; a failure must not be reported as unhandled then.
+        # After a cancellation the result is discarded; a failure must not be reported as unhandled.
         if not waiting.called:
             waiting.callback(result)
 

@@ -1,4 +1,4 @@
-"""Deadlines for many connections with one timer."""
+"""Deadlines of many connections with a single timer."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: The deadline of whatever may take as long as it likes.
+#: No deadline.
 NEVER = math.inf
-# Subjects that are told in one turn of the reactor: refusing as many heads takes about half a millisecond.
+# Subjects expired in one turn of the reactor: rejecting this many request heads takes about half a millisecond.
 _AT_ONCE = 8
 
 
 class Subject(Protocol):
-    """Something with a deadline.
+    """An object with a deadline.
 
-    :ivar deadline: the clock's time after which :meth:`expired` is called, or :data:`NEVER`.
+    :ivar deadline: time after which :meth:`expired` is called, on the clock of :class:`Deadlines`, or :data:`NEVER`.
     """
 
     deadline: float
 
     def expired(self, now: float) -> None:
-        """Called once after the deadline passed; it has been set to :data:`NEVER` just before."""
+        """Called once after the deadline passed, and after it was reset to :data:`NEVER`."""
 
 
 class Deadlines:
-    """Looks at every subject's deadline in one tick, so that moving a deadline is setting an attribute.
+    """Checks the deadlines of all subjects periodically, so that moving a deadline only sets an attribute.
 
-    A timer of its own for each connection costs more on each request than all these looks together: ten thousand
-    connections are looked through in about a millisecond. Of those whose deadline has passed a few are told in each
-    turn of the reactor: a thousand slow clients, whose time is up in the same moment, would have all others wait.
+    A timer per connection would cost more per request than all these checks together: ten thousand connections are
+    checked in about a millisecond. Expired subjects are called in small batches, one per turn of the reactor, so that
+    a thousand slow clients that expire together do not delay the others.
 
-    :param interval: seconds between two looks; a deadline passes about this much late at most.
+    :param interval: seconds between two checks; the maximum delay of an expiry.
     """
 
     def __init__(self, clock: IReactorTime, interval: float = 0.5) -> None:
@@ -49,15 +49,15 @@ class Deadlines:
         return len(self._subjects)
 
     def add(self, subject: Subject) -> None:
-        """Look at ``subject`` from now on."""
+        """Start checking ``subject``."""
         self._subjects.add(subject)
         if self._call is None:
             self._call = self.clock.callLater(self._interval, self._look)
 
     def discard(self, subject: Subject) -> None:
-        """Look at it no more; with the last one the timer ends too."""
+        """Stop checking ``subject``; the timer stops with the last one."""
         self._subjects.discard(subject)
-        # While some are told there is no timer to end: another one begins after that, if anybody is left.
+        # During an expiry there is no timer to stop: the next one starts afterwards, if subjects are left.
         if not self._subjects and self._call is not None and self._call.active():
             self._call.cancel()
             self._call = None
@@ -67,17 +67,17 @@ class Deadlines:
         self._expire([subject for subject in self._subjects if subject.deadline <= now])
 
     def _expire(self, late: list[Subject]) -> None:
-        """Tell some; the rest has its turn after the events that came meanwhile."""
+        """Expire a batch; schedule the rest after the reactor's pending events."""
         now = self.seconds()
         some, late[-_AT_ONCE:] = late[-_AT_ONCE:], []
         for subject in some:
-            # An earlier one's end may have moved this one's deadline, or ended it.
+            # The expiry of an earlier subject may have moved this deadline, or discarded this subject.
             if subject.deadline <= now and subject in self._subjects:
                 subject.deadline = NEVER
                 try:
                     subject.expired(now)
                 except Exception:
-                    _log.failure("what {subject} does when its time is up failed", subject=type(subject).__name__)
+                    _log.failure("expiry of {subject} failed", subject=type(subject).__name__)
         if not self._subjects:
             self._call = None
         elif late:

@@ -1,9 +1,9 @@
-"""What keeps one connection from taking the reactor for itself: a budget of work a turn, and a queue for the rest.
+"""Fairness between connections: a budget of work per turn of the reactor, and a run queue for the rest.
 
-A read brings up to 64 KiB, which may be thousands of tiny requests, chunks or frames. Who reads works off a few of them
-(each says how many), and no more is read from that connection until the run queue has worked off the rest. The queue is
-served some milliseconds a turn, round-robin, so that all hostile connections together delay an honest one by that
-much, however many they are.
+A read returns up to 64 KiB, which may contain thousands of tiny requests, chunks or frames. A reader processes a few of
+them (each protocol has its own limit), and its connection is not read again until the run queue has processed the rest.
+The queue runs round-robin for a few milliseconds per turn, which bounds the delay that any number of hostile
+connections can cause to others.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Seconds of a turn that go to all work that was put off. Two or three turns carry a request.
+#: Seconds per turn for all deferred work. A request takes two or three turns.
 TURN = 0.002
 
 
 class RunQueue:
-    """Steps of work that did not fit into the turn in which it came up.
+    """Queue of steps deferred to later turns of the reactor.
 
-    It is as long as there are connections that are behind: each has one step in it at most.
+    Bounded by the number of connections: each has at most one step in it.
 
-    :param turn: seconds of a turn after which no further step begins.
+    :param turn: seconds per turn after which no further step starts.
     """
 
     def __init__(self, clock: IReactorTime, turn: float = TURN) -> None:
@@ -37,7 +37,7 @@ class RunQueue:
 
     @classmethod
     def of(cls, reactor: Any) -> RunQueue:
-        """The run queue of a reactor: one, since the turn is one."""
+        """The run queue of a reactor; one per reactor."""
         queue: RunQueue | None = getattr(reactor, "run_queue", None)
         if queue is None:
             queue = reactor.run_queue = cls(reactor)
@@ -47,7 +47,7 @@ class RunQueue:
         return len(self._steps)
 
     def add(self, step: Callable[[], None]) -> None:
-        """Call ``step`` in a later turn, after those that were there before."""
+        """Call ``step`` in a later turn, after the steps already queued."""
         self._steps.append(step)
         if self._call is None:
             self._call = self._clock.callLater(0, self._run)
@@ -55,22 +55,22 @@ class RunQueue:
     def _run(self) -> None:
         steps, seconds = self._steps, self._clock.seconds
         end = seconds() + self._turn
-        # A step that adds itself again has its next turn when all others had theirs, and not before the next turn.
+        # A step that adds itself again runs after all others, and not before the next turn.
         for _ in range(len(steps)):
             step = steps.popleft()
             try:
                 step()
             except Exception:
-                _log.failure("work that was put off failed")
+                _log.failure("deferred work failed")
             if seconds() >= end:
                 break
         self._call = self._clock.callLater(0, self._run) if steps else None
 
 
 class Account:
-    """What the reactor has done for one client while it was behind.
+    """Reactor time consumed by one client while the reactor was overloaded.
 
-    :ivar served: in seconds, from a moment that the reactor knows.
+    :ivar served: in seconds, added to a start value set by the reactor.
     """
 
     __slots__ = ("served",)
@@ -80,7 +80,7 @@ class Account:
 
 
 def account_of(transport: Any) -> Account:
-    """The account that a transport's events are charged to: its own, or another's, see :func:`charge_to`."""
+    """The account that a transport's events are charged to: its own, or another one set by :func:`charge_to`."""
     try:
         account: Account = transport.account
     except AttributeError:
@@ -89,27 +89,28 @@ def account_of(transport: Any) -> Account:
 
 
 def charge_to(payer: Any, transport: Any) -> None:
-    """Charge a transport's events to another one from now on: to the client's whose request is carried on it.
+    """Charge a transport's events to another one from now on, such as an upstream connection to its client.
 
-    Else one whose every request needs a new connection to an application would have had nothing, each time.
+    Otherwise a client that needs a new upstream connection for each request would start with an empty account each
+    time.
     """
     transport.account = account_of(payer)
 
 
 class Readable(Protocol):
-    """A transport that can be told to stop reading."""
+    """A transport whose reading can be paused."""
 
     def pauseProducing(self) -> None:
-        """Read no more."""
+        """Stop reading."""
 
     def resumeProducing(self) -> None:
         """Read again."""
 
 
 class Intake:
-    """Whether a transport is read: not while its consumer is full, nor while what was read is not worked off.
+    """Flow control of a transport: reading pauses while the consumer is full, or while earlier input is unprocessed.
 
-    :param work: goes on with what was read, and calls :meth:`fall_behind` when some of that is left again.
+    :param work: processes earlier input, and calls :meth:`fall_behind` again when some remains.
     :ivar reading: whether the transport is read.
     """
 
@@ -123,20 +124,20 @@ class Intake:
         self.reading = True
 
     def pause(self) -> None:
-        """The consumer takes no more: neither read nor work until :meth:`resume`."""
+        """Back-pressure from the consumer: neither read nor process until :meth:`resume`."""
         if not self._closed:
             self._full = True
             self.reading = False
             self._transport.pauseProducing()
 
     def resume(self) -> None:
-        """The consumer takes more."""
+        """The consumer is ready again."""
         if self._full:
             self._full = False
             self._go_on()
 
     def fall_behind(self) -> None:
-        """There is more to do with what was read than one turn allows."""
+        """Input remains unprocessed at the end of the turn's budget: continue in a later turn."""
         if not self._closed:
             self._behind = True
             self.reading = False
@@ -144,7 +145,7 @@ class Intake:
             self._go_on()
 
     def close(self) -> None:
-        """Nothing more comes: the transport is left alone, and work that was put off is its owner's to end."""
+        """Stop controlling the transport; its owner processes or drops deferred work."""
         self._closed = True
 
     def _go_on(self) -> None:

@@ -1,4 +1,4 @@
-"""Instruments that cost next to nothing to keep; :mod:`sandbox.telemetry.metrics` reads them when it is scraped."""
+"""Cheap instruments, read by :mod:`sandbox.telemetry.metrics` at each scrape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-#: Upper bounds in seconds, from what a preview takes to the longest command.
+#: Upper bounds in seconds, from a preview request to the longest command.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 
 
@@ -14,8 +14,8 @@ class Histogram:
     """A histogram of durations.
 
     :param bounds: upper bounds in seconds, ascending; a duration counts for the first that it does not exceed.
-    :ivar counts: how many fell to each bound, and last, beyond all of them.
-    :ivar total: their sum in seconds.
+    :ivar counts: number of durations per bound, and last the number beyond all bounds.
+    :ivar total: sum of durations in seconds.
     """
 
     __slots__ = ("bounds", "counts", "total")
@@ -26,7 +26,7 @@ class Histogram:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one more.
+        """Record a duration.
 
         >>> durations = Histogram((0.1, 1))
         >>> durations.add(0.1); durations.add(5); durations.counts, durations.total
@@ -37,9 +37,9 @@ class Histogram:
 
 
 class CallStats:
-    """How long the calls of one kind take, and how many of them fail.
+    """Durations and errors of one kind of call.
 
-    :ivar errors: by a word for what went wrong, of which there are few.
+    :ivar errors: number of errors by kind, from a small set of names.
     """
 
     __slots__ = ("durations", "errors")
@@ -50,11 +50,11 @@ class CallStats:
 
 
 class PoolUsage:
-    """How much of a bounded number of threads or connections is in use.
+    """Usage of a bounded pool of threads or connections.
 
-    :ivar size: how many there are at most.
-    :ivar busy: how many are at work now.
-    :ivar waiting: how much work waits for one of them.
+    :ivar size: maximum number of members.
+    :ivar busy: number in use.
+    :ivar waiting: length of the queue.
     """
 
     __slots__ = ("busy", "size", "waiting")

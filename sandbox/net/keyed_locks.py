@@ -1,4 +1,4 @@
-"""One thing at a time for each session, and no more waiting for it than is sensible."""
+"""Per-session mutex with a bounded queue."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class KeyedLocks:
-    """Locks by key. A key costs memory only while somebody has its turn.
+    """Mutexes by key. A key uses memory only while its lock is held.
 
-    :param limit: how many may wait for one key; further ones are refused.
+    :param limit: maximum number of waiters per key; further ones are refused.
     """
 
     def __init__(self, limit: int) -> None:
@@ -25,9 +25,9 @@ class KeyedLocks:
         self._idle: list[Deferred[None]] = []
 
     async def run(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Do ``work`` when nobody else works under ``key``. Cancelling gives up waiting, or cancels the work.
+        """Run ``work`` while holding the lock of ``key``. Cancelling leaves the queue, or cancels the work.
 
-        :raises Overloaded: when too many wait already.
+        :raises Overloaded: when the queue is full.
         """
         await self._take(key)
         try:
@@ -36,7 +36,7 @@ class KeyedLocks:
             self._release(key)
 
     def idle(self) -> Deferred[None]:
-        """Fires when nobody has a turn."""
+        """Fires when no lock is held."""
         if not self._waiting:
             return succeed(None)
         waiting: Deferred[None] = Deferred()

@@ -1,4 +1,4 @@
-"""For which request, and in which session, something happens: what every event logged meanwhile carries."""
+"""Logging context: the ids of the current request and session, attached to every event logged meanwhile."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-#: A request's id, and its session's, ``""`` where it has none.
+#: The ids of a request and its session, ``""`` where it has none.
 Origin = tuple[bytes, str]
 
-#: ``Deferred.fromCoroutine`` keeps the context that it was called in, so an operation has its request's to its end.
-#: What runs in it for longer must not keep the request alive: the value is two texts, never the request itself.
+#: ``Deferred.fromCoroutine`` keeps the context of its caller, so an operation keeps its request's until it ends. Work
+#: that outlives the request must not keep it in memory: the value is two ids, never the request itself.
 ORIGIN: ContextVar[Origin | None] = ContextVar("sandbox.logs.origin", default=None)
 
 
 @contextmanager
 def on_behalf_of(request_id: bytes, session_id: str) -> Iterator[None]:
-    """Have what is logged meanwhile carry these ids."""
+    """Attach these ids to every event logged inside the block."""
     token = ORIGIN.set((request_id, session_id))
     try:
         yield

@@ -1,13 +1,12 @@
-"""Twisted's epoll reactor, with a clock that never steps, an batch, and no logging context for each event.
+"""Twisted's epoll reactor with a monotonic clock, write coalescing, and no logging context per event.
 
-Twisted measures time by the wall clock. When that steps by an hour, a command that runs is killed as timed out, or no
-timed call comes for an hour, the service manager's watchdog included. Here the clock is the monotonic one. What needs
-dates asks the wall clock (:func:`time.time`, :meth:`datetime.now`), never the reactor.
+Twisted's clock is the wall clock: when it steps by an hour, running commands are killed as timed out, or no timed call
+runs for an hour, including the service manager's watchdog. This reactor uses the monotonic clock. Code that needs dates
+uses the wall clock (:func:`time.time`, :meth:`datetime.now`), never the reactor.
 
-``EPollReactor`` copies the logging context for every socket that has something to say, so that the old logging system
-can name the protocol in front of a line. Nobody reads that name here, and at two events a request it is a tenth of what
-the gateway costs (docs/performance.md). Sending what a turn has written at its end saves more still
-(:mod:`sandbox.net.write_coalescing`).
+``EPollReactor`` copies the logging context for every event of a socket, for the legacy logging system's prefix of the
+protocol's name. That prefix is unused here; at two events per request it would be a tenth of the gateway's cost
+(docs/performance.md). Sending at the end of each turn saves even more (:mod:`sandbox.net.write_coalescing`).
 """
 
 from __future__ import annotations
@@ -27,23 +26,23 @@ from sandbox.net.fairness import RunQueue, account_of
 from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
-# Seconds that the first of what a turn writes may wait for the rest: about thirty small answers' time.
+# Seconds that the first write of a turn may wait for the others: the time of about thirty small responses.
 _TOGETHER = 0.001
-# Events that are asked for at once, and seconds after which timed calls come before the rest of them: when thousands of
-# clients leave in the same moment, or have much to say, the watchdog's sign does not wait for all of them.
+# Maximum of events per poll, and seconds after which timed calls run before the remaining events: when thousands of
+# clients disconnect or send at the same time, the watchdog notification must not wait for all of them.
 _EVENTS = 256
 _TURN = 0.005
 
 
 class Reactor(EPollReactor):
-    """An epoll reactor that tells a socket of its event, and nobody else.
+    """An epoll reactor that dispatches events without logging context, fairly under overload.
 
-    While turns are cut short, the sockets that took least of the reactor's time go first: it is kept on their accounts
-    (``Account`` of :mod:`sandbox.net.fairness`), on top of the moment at which that began. So a new client waits for
-    none that had more than it, however many of those are always ready, and however long each of them takes.
+    While overloaded (turns are cut short), the sockets that consumed the least reactor time are served first. Their
+    accounts (``Account`` of :mod:`sandbox.net.fairness`) start at the time when the overload began. So a new client
+    never waits for clients that have consumed more than it, however many of those are ready.
 
-    :ivar batch: what is written meanwhile, see :mod:`sandbox.net.write_coalescing`.
-    :ivar run_queue: what is put off to later turns, see :mod:`sandbox.net.fairness`.
+    :ivar batch: writes of the current turn, see :mod:`sandbox.net.write_coalescing`.
+    :ivar run_queue: work deferred to later turns, see :mod:`sandbox.net.fairness`.
     """
 
     seconds = staticmethod(monotonic)
@@ -51,15 +50,15 @@ class Reactor(EPollReactor):
     def __init__(self) -> None:
         self.batch = WriteBatch()
         self.run_queue = RunQueue(self)
-        # Whether the last turn had no time for some events, and since when.
+        # Whether the last turn left events unserved, and since when.
         self._behind = False
         self._since = 0.0
         super().__init__()  # type: ignore[no-untyped-call]
 
     def doPoll(self, timeout: float | None) -> None:
-        """Wait for events, and have each socket read or write.
+        """Wait for events, and let each socket read or write.
 
-        :param timeout: seconds to wait at most; ``None``: until something happens.
+        :param timeout: maximum wait in seconds; ``None``: until an event arrives.
         """
         selectables, reads, batch, behind = self._selectables, self._reads, self.batch, self._behind
         if batch.held:
@@ -73,7 +72,7 @@ class Reactor(EPollReactor):
         self._behind = False
         begun = collected = now = monotonic()
         for number, event in events:
-            # One event's work may have closed the socket of a later one, or stopped the reading from it.
+            # Serving an earlier event may have closed this socket, or paused its reading.
             selectable = selectables.get(number)
             if selectable is None or (event == EPOLLIN and number not in reads):
                 continue
@@ -84,7 +83,7 @@ class Reactor(EPollReactor):
                 account = account_of(selectable)
                 account.served = max(account.served, self._since) + now - before
             if now - begun >= _TURN:
-                # What is left is told again: epoll tells what there is, not what is new.
+                # epoll is level-triggered: the next poll reports the remaining events again.
                 self._behind = True
                 if not behind:
                     self._since = now
@@ -92,14 +91,14 @@ class Reactor(EPollReactor):
             if batch.held and now - collected >= _TOGETHER:
                 batch.send()
                 collected = now
-        # Now, since the timed calls that come next look at what could not be sent.
+        # Before the timed calls, which examine unsent bytes.
         if batch.held:
             batch.send()
 
     doIteration = doPoll
 
     def _place(self, event: tuple[int, int]) -> float:
-        """What a socket took; nothing, where it listens: its clients have had nothing."""
+        """Reactor time consumed by a socket; 0 for a listening one, whose new clients have consumed nothing."""
         selectable = self._selectables.get(event[0])
         if selectable is None or isinstance(selectable, Port):
             return 0.0
@@ -117,7 +116,7 @@ class Reactor(EPollReactor):
             _log.failure("unhandled error on {selectable}", selectable=repr(selectable))
 
     def _read(self, selectable: Any) -> None:
-        """Nearly every event: there is something to read, and nothing else."""
+        """Fast path of the most frequent event: readable only."""
         try:
             why = selectable.doRead()
         except BaseException as error:
@@ -128,14 +127,14 @@ class Reactor(EPollReactor):
 
 
 def use_monotonic_clock(reactor: IReactorTime) -> None:
-    """Have any reactor measure time by the monotonic clock; before anything is scheduled on it."""
+    """Switch any reactor to the monotonic clock. Call it before anything is scheduled."""
     reactor.seconds = monotonic  # type: ignore[method-assign]
 
 
 def install() -> None:
-    """Make it this process's reactor, unless there is one already: ``twistd --reactor`` has been obeyed by then.
+    """Install it as this process's reactor, unless one is installed already, such as by ``twistd --reactor``.
 
-    What it uses of its base class is not public. Should a later Twisted do without, its own reactor is taken.
+    It uses private attributes of its base class. Falls back to Twisted's default reactor where these are missing.
     """
     if "twisted.internet.reactor" in sys.modules:
         return

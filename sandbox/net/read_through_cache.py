@@ -1,4 +1,4 @@
-"""ReadThroughCache of a slow source, kept for a while."""
+"""Read-through cache of a slow source, with expiry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class CacheMiss(Exception):
-    """No answer is at hand. :meth:`refresh` fetches it."""
+    """The cache has no current value. :meth:`refresh` fetches it."""
 
     def __init__(self, refresh: Callable[[], Deferred[None]]) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class CacheMiss(Exception):
 
 @attrs.define
 class _Question:
-    """One that is being asked.
+    """A fetch in progress.
 
-    :ivar current: whether the answer will still be true when it comes; a change in between makes it worthless.
+    :ivar current: whether its result may be cached; false once the key was invalidated meanwhile.
     """
 
     waiting: deque[Deferred[None]] = attrs.field(factory=deque)
@@ -36,14 +36,14 @@ class _Question:
 
 
 class ReadThroughCache(Generic[K, T]):
-    """A bounded memory in front of a source: one question at a time for each key, the least used answers go first.
+    """A bounded cache in front of a source: one fetch at a time per key; evicts the least recently used value.
 
-    A failure is never kept, and never replaces an answer: the waiters get it, and the next asks again.
+    A failure is never cached and never replaces a value: the waiters get it, and the next call fetches again.
 
-    :param ask: the source. ``None`` is an answer too: that there is nothing.
-    :param keep: seconds that an answer is kept.
+    :param ask: the source. ``None`` is a value, too: the key does not exist.
+    :param keep: seconds that a value is kept.
     :param keep_nothing: seconds that ``None`` is kept.
-    :param limit: answers kept at most.
+    :param limit: maximum number of values.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class ReadThroughCache(Generic[K, T]):
         self._asked: dict[K, _Question] = {}
 
     def get(self, key: K) -> T | None:
-        """The answer that is kept.
+        """Return the cached value.
 
-        :raises CacheMiss: when there is none, or it is too old.
+        :raises CacheMiss: when there is none, or it has expired.
         """
         kept = self._kept.get(key)
         if kept is None or kept[1] <= self._clock.seconds():
@@ -74,14 +74,14 @@ class ReadThroughCache(Generic[K, T]):
         return kept[0]
 
     def left(self, key: K) -> float:
-        """Seconds that the answer is still kept; 0 when there is none."""
+        """Remaining lifetime of the cached value in seconds; 0 when there is none."""
         kept = self._kept.get(key)
         return 0.0 if kept is None else max(0.0, kept[1] - self._clock.seconds())
 
     def refresh(self, key: K) -> Deferred[None]:
-        """Fetch the answer; :meth:`get` has it when the ``Deferred`` fires, or it fails as the source did.
+        """Fetch the value; :meth:`get` returns it once the ``Deferred`` fires. Fails as the source does.
 
-        Cancelling gives up waiting; the question goes on for the others.
+        Cancelling removes this waiter; the fetch continues for the others.
         """
         question = self._asked.get(key)
         if question is None:
@@ -92,14 +92,14 @@ class ReadThroughCache(Generic[K, T]):
         return self._wait(question)
 
     def forget(self, key: K) -> None:
-        """Drop the answer: what it is about has changed. A question that is under way is asked anew."""
+        """Invalidate a key whose value has changed. A fetch in progress is repeated."""
         self._kept.pop(key, None)
         question = self._asked.get(key)
         if question is not None:
             question.current = False
 
     def forget_where(self, concerned: Callable[[K], bool]) -> None:
-        """Drop every answer whose key is concerned, as :meth:`forget` does."""
+        """Invalidate every key for which ``concerned`` is true, as :meth:`forget` does."""
         for key in [key for key in (*self._kept, *self._asked) if concerned(key)]:
             self.forget(key)
 
@@ -119,7 +119,7 @@ class ReadThroughCache(Generic[K, T]):
         keep = self._keep_nothing if answer is None else self._keep
         self._kept[key] = (answer, self._clock.seconds() + keep)
         del self._asked[key]
-        # One that is called may cancel another, which then takes itself out.
+        # A waiter's callback may cancel another waiter, which removes itself from the list.
         while question.waiting:
             question.waiting.popleft().callback(None)
 

@@ -1,4 +1,4 @@
-"""Timed calls: beside :mod:`sandbox.scheduling` the only place that takes them from the reactor."""
+"""Timed calls: apart from :mod:`sandbox.scheduling` the only module that uses ``callLater``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet.task import Cooperator, deferLater  # noqa: TID251 - here 
 
 
 class Timer:
-    """One call that is due later, or none. Its owner starts it again and stops it without looking at its state."""
+    """At most one pending timed call. :meth:`start` and :meth:`stop` are valid in every state."""
 
     __slots__ = ("_call", "_clock")
 
@@ -21,16 +21,16 @@ class Timer:
 
     @property
     def active(self) -> bool:
-        """Whether a call is due."""
+        """Whether a call is pending."""
         return self._call is not None
 
     def start(self, delay: float, function: Callable[..., object], *arguments: Any) -> None:
-        """Call ``function`` in ``delay`` seconds, instead of what was due before."""
+        """Call ``function`` in ``delay`` seconds, replacing a pending call."""
         self.stop()
         self._call = self._clock.callLater(max(0.0, delay), self._ring, function, arguments)
 
     def stop(self) -> None:
-        """Call nothing; nothing happens when nothing is due."""
+        """Cancel the pending call. Idempotent."""
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
@@ -41,14 +41,14 @@ class Timer:
 
 
 def timer(clock: IReactorTime, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
-    """A timer that is started."""
+    """Create and start a timer."""
     made = Timer(clock)
     made.start(delay, function, *arguments)
     return made
 
 
 def sleep(clock: IReactorTime, seconds: float) -> Deferred[None]:
-    """Fires after ``seconds``, 0 being the reactor's next turn. Cancelling ends the wait."""
+    """Fires after ``seconds``; 0 is the reactor's next turn. Cancelling ends the wait."""
     return deferLater(clock, seconds)
 
 

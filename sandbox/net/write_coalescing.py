@@ -1,11 +1,11 @@
-"""Writing to a stream transport without waiting for its socket to say that it is writable.
+"""Writing to a stream transport without waiting for a writable event.
 
-Twisted's ``transport.write`` keeps the bytes until the reactor is told that the socket is writable: two more
-``epoll_ctl`` and another turn of the reactor for each answer. Nearly always the socket would have taken them at once.
+Twisted's ``transport.write`` buffers until epoll reports the socket writable: two more ``epoll_ctl`` calls and another
+turn of the reactor per response, although the socket would nearly always accept the bytes at once.
 
-Where the reactor has a :class:`WriteBatch`, small pieces wait there until every event of the same turn of the reactor
-is handled. Each ``send`` that finds its reader asleep has to wake it, which on a virtual machine costs as much as
-the ``send`` itself; of several in a row only the first does.
+With a :class:`WriteBatch` in the reactor, small writes are collected until all events of the turn are handled. A
+``send`` to a sleeping reader has to wake it, which on a virtual machine costs as much as the ``send`` itself; of
+several ``send`` calls in a row only the first one pays for that.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from twisted.python.failure import Failure
 
 _log = Logger()
 
-#: Bytes from which a piece is sent at once: what moving it costs is more than what waiting could save.
+#: Bytes from which a write is sent immediately: copying it would cost more than coalescing could save.
 _LARGE = 16 * 1024
-# Errors of sending that are no reset: the socket is full; the peer had ended in order before, which reading tells.
+# Errors of send that are not a reset: the socket is full, or the peer closed earlier, which a read reports.
 _NO_NEWS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EPIPE})
 # TCP_CLOSE after a reset, TCP_CLOSE_WAIT after a FIN (Linux, include/net/tcp_states.h).
 _LEFT = frozenset({7, 8})
 
 
 class WriteBatch:
-    """Transports that were written to in this turn of the reactor. What they were given stands in their own buffers.
+    """Transports written to in this turn of the reactor. The bytes are in their own buffers.
 
-    :ivar held: in the order in which they were written to.
+    :ivar held: transports in order of their first write.
     """
 
     def __init__(self) -> None:
         self.held: dict[Connection, None] = {}
 
     def send(self) -> None:
-        """Send what was written. What a socket does not take, its transport keeps."""
+        """Flush all transports. Bytes that a socket does not accept remain in its transport's buffer."""
         held, self.held = self.held, {}
         for transport in held:
             try:
                 _send_written(transport)
             except Exception:
-                # A producer's, that was told to pause. The others' bytes must leave.
+                # Raised by a producer that was paused. Continue with the other transports.
                 _log.failure("unhandled error while sending to {transport}", transport=repr(transport))
                 transport.abortConnection()
 
 
 def _send_written(transport: Connection) -> None:
     written = transport._tempDataBuffer
-    # It may have been lost meanwhile, or be in the hands of the reactor, which has been told to write to it.
+    # The connection may have been lost meanwhile, or the reactor may already write to it.
     if written and transport.connected and not (transport.dataBuffer or transport._writeDisconnected):
         transport._tempDataBuffer = []
         transport._tempDataLen = 0
@@ -67,8 +67,9 @@ def _send_written(transport: Connection) -> None:
 def write(transport: Any, data: bytes) -> None:
     """Like ``transport.write(data)``, but tries the socket first: now, or at the end of the reactor's turn.
 
-    A socket's error is left to the transport to find, which reads what the peer still said before it gives up. It finds
-    it even where this took it from the socket: an end that follows is no orderly one.
+    The transport handles socket errors when it reads next, so that it first reads what the peer sent before. A reset
+    that was consumed here is remembered: the end of stream that the transport reads is then reported as a lost
+    connection, not as an orderly close.
     """
     if not isinstance(transport, Connection) or transport.TLS:
         transport.write(data)
@@ -100,7 +101,7 @@ def _send(transport: Connection, data: bytes) -> None:
     except OSError as error:
         sent = 0
         if error.errno not in _NO_NEWS:
-            # The kernel tells of a reset once: whoever reads next is told of an orderly end.
+            # The kernel reports a reset once; the next read would see an orderly end of stream.
             transport.readConnectionLost = partial(_be_lost, transport)  # type: ignore[method-assign]
     if sent != len(data):
         transport.write(data[sent:])
@@ -111,7 +112,7 @@ def _be_lost(transport: Connection, reason: Failure) -> None:
 
 
 def close(transport: Any) -> None:
-    """Close a connection that has nothing to send, and have its descriptor free now, not in the next turn."""
+    """Close a connection without pending output, and free its descriptor now rather than in the next turn."""
     if isinstance(transport, Connection):
         transport.connectionLost(connectionDone)
     else:
@@ -119,9 +120,9 @@ def close(transport: Any) -> None:
 
 
 def unsent(transport: Any) -> int:
-    """Bytes that the transport keeps because the socket has not taken those before them.
+    """Bytes buffered by the transport because the socket is full.
 
-    Between two turns of the reactor: within one they may be bytes that nobody has tried to send yet.
+    Meaningful between turns of the reactor only: within a turn the buffer also holds bytes not yet tried.
     """
     if isinstance(transport, Connection):
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
@@ -129,7 +130,7 @@ def unsent(transport: Any) -> int:
 
 
 def left(transport: Any) -> bool:
-    """Whether the peer has closed or reset the connection, which nobody is told while nothing is read from it."""
+    """Whether the peer has closed or reset the connection, which is otherwise not reported while reading is paused."""
     if not isinstance(transport, Connection):
         return False
     try:
@@ -140,9 +141,9 @@ def left(transport: Any) -> bool:
 
 
 def unacknowledged(transport: Any) -> int:
-    """Bytes that were written and that the peer's kernel has not taken: the transport's, and those in our kernel.
+    """Bytes written but not acknowledged by the peer's kernel: those in the transport and those in our kernel.
 
-    Only with the kernel's does it show that a slow reader reads: its buffers hold megabytes.
+    Without the kernel's part the progress of a slow reader would be invisible: its buffers hold megabytes.
     """
     if not isinstance(transport, Connection):
         return 0
