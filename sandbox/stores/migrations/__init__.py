@@ -23,7 +23,7 @@ class Migration:
 
 
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """Read the migrations for ``"sqlite"`` or ``"postgres"``. Blocks: call it before the reactor runs or in a thread."""
+    """Read the migrations for ``"sqlite"`` or ``"postgres"``. Blocks: call before the reactor runs or in a thread."""
     files = [file for file in (resources.files(__name__) / dialect).iterdir() if file.name.endswith(".sql")]
     steps = []
     for number, file in enumerate(sorted(files, key=lambda file: file.name), start=1):
