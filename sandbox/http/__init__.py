@@ -1,1 +1,1 @@
-"""The HTTP server that the API and the gateway share."""
+"""HTTP server shared by the API and the gateway."""

@@ -1,4 +1,4 @@
-"""One line a request, or one of many where there are many."""
+"""Access log: one line per request, sampled under load."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 _log = Logger(namespace="sandbox.access")
 
-#: Bytes of a path that a line shows. What stands behind the question mark may be a key to something: it is never shown.
+#: Bytes of a path in a line. The query is never logged: it may contain credentials.
 _PATH = 512
-# Where anybody can ask, and does; the rest is the platform's own.
+# Routes open to the public, which are sampled; the others are the platform's own.
 _MANY = frozenset({"preview", "internal preview", "other", "api"})
 
 
 class _Portion:
-    """The first of each second, and a part of the others.
+    """Sampler: admits the first events of each second, and a fraction of the others.
 
-    :param rate: how many in a second before any is left out.
-    :param share: the part of the others.
+    :param rate: number of events per second that are always admitted.
+    :param share: fraction of the others.
     """
 
     def __init__(self, rate: int, share: float) -> None:
@@ -33,7 +33,7 @@ class _Portion:
         self._owed = 0.0
 
     def has(self, now: float) -> bool:
-        """Whether the next one is among them."""
+        """Whether to admit the next event."""
         if now - self._renewed >= 1:
             self._renewed, self._left = now, self._rate
         if self._left:
@@ -47,16 +47,16 @@ class _Portion:
 
 
 class AccessLog:
-    """Logs requests that are over; see :class:`sandbox.http.site.Site`.
+    """Logs finished requests; see :class:`sandbox.http.site.Site`.
 
-    A line costs half as much as carrying a preview request, and anybody can have them written. So of those the first
-    ones of each second are logged, and a part of the others. Failures (5xx) and upgrades are what one looks for, and
-    are counted apart: no number of other requests hides them. API calls with the key are always logged. What machines
-    ask to watch the daemon is logged at the level ``debug``.
+    A line costs half as much as relaying a preview request, and any client can cause one. So preview requests are
+    sampled: the first of each second are logged, and a fraction of the others. Failures (5xx) and upgrades have a
+    separate rate, so that no number of other requests hides them. API calls with the service key are always logged.
+    Monitoring requests are logged at level ``debug``.
 
-    :param share: the part of preview requests that is logged beyond ``rate``; 0: only failures and upgrades are.
-    :param rate: how many of either kind are logged in a second before any is left out.
-    :param watched: the routes of those machines.
+    :param share: fraction of preview requests logged beyond ``rate``; 0: only failures and upgrades are logged.
+    :param rate: number of requests of either kind logged per second before sampling.
+    :param watched: routes of monitoring requests.
     """
 
     def __init__(self, share: float, rate: int, watched: Iterable[str] = ()) -> None:
@@ -65,7 +65,7 @@ class AccessLog:
         self._watched = frozenset(watched)
 
     def __call__(self, request: Request, now: float) -> None:
-        """Log a request, or leave it out."""
+        """Log a request, or skip it by sampling."""
         code = request.code
         notable = code >= 500 or code == 101
         watching = request.route in self._watched

@@ -1,4 +1,4 @@
-"""What a site says of a request when its head has been read, and before a byte of its body is."""
+"""Admission: a site's decision on a request after its head was read, and before any of its body is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Refuse:
-    """Answer now; the body is not read, so a request that has one costs its connection."""
+    """Respond immediately without reading the body; a request with a body closes its connection."""
 
     reply: Reply
 
@@ -34,8 +34,8 @@ class Stream:
 class Buffer:
     """Read the whole body into memory, then render.
 
-    :ivar limit: bytes; a longer body is refused with 413, by its Content-Length before any of it is read.
-    :ivar budget: what holds it; a body for which too little is left is refused with 503.
+    :ivar limit: maximum bytes; a longer body is rejected with 413, by its Content-Length before any of it is read.
+    :ivar budget: memory budget charged for the body; rejected with 503 when the budget is exhausted.
     """
 
     limit: int

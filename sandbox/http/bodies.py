@@ -16,7 +16,7 @@ from sandbox.protocols.http1.grammar import Fields, Malformed
 
 
 class Buffered(Protocol):
-    """A request that is processed when its body is there; :class:`sandbox.http.request.Request` is one.
+    """A request that is processed once its body is complete, such as :class:`sandbox.http.request.Request`.
 
     :ivar content: the body, as a file.
     :ivar on_over: called when the request is over.
@@ -31,37 +31,37 @@ class Buffered(Protocol):
         """Find the resource and render it."""
 
     def respond(self, reply: Reply) -> None:
-        """Answer with a whole reply."""
+        """Respond with a complete reply."""
 
 
 class BodySink(Protocol):
-    """What takes a request's body.
+    """Consumer of a request's body.
 
-    :ivar min_progress: bytes that each period of the upload timeout must bring.
+    :ivar min_progress: minimum bytes to arrive in each period of the upload timeout.
     """
 
     min_progress: int
 
     def body_received(self, data: bytes) -> None:
-        """A piece of the body, never empty."""
+        """Consume a non-empty piece of the body."""
 
     def body_ended(self, trailers: Fields) -> None:
-        """All of it has come."""
+        """The body is complete."""
 
     def body_failed(self, error: Malformed) -> None:
-        """No more of it will come: its framing is broken, or it stalled. The error says how to answer.
+        """The body failed: its framing is invalid, or it stalled. The error determines the response.
 
-        Not called when the connection is lost: :attr:`Request.on_disconnect` tells that.
+        Not called when the connection is lost: see :attr:`Request.on_disconnect`.
         """
 
 
 class BufferedBody:
     """Collects a body of at most ``limit`` bytes and then processes the request.
 
-    :param budget: what holds its bytes until the request is over, beyond a first step that is free.
+    :param budget: memory budget charged until the request has ended, except for a first step that is free.
     """
 
-    # A body that trickles in, byte by byte, does not hold its connection for ever.
+    # A body that trickles in byte by byte must not hold its connection forever.
     min_progress = 4096
 
     def __init__(self, request: Buffered, limit: int, budget: Budget | None = None) -> None:
@@ -177,7 +177,7 @@ class StreamedBody:
 
 
 class Discard:
-    """The sink of a body that nobody wants."""
+    """Discards a body."""
 
     min_progress = 1
 

@@ -1,4 +1,4 @@
-"""The reading of one request's body: from the connection's bytes to whoever takes it."""
+"""Reader of one request's body: decodes the connection's bytes and passes them to a sink."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from sandbox.http.bodies import BodySink, Discard
 from sandbox.protocols.http1.framing import Framing, decoder
 from sandbox.protocols.http1.grammar import Malformed
 
-# Chunks that are taken at once: about half a millisecond's work when they are tiny.
+# Chunks decoded in one turn: about half a millisecond when they are tiny.
 _CHUNKS = 256
 
 
 class BodyReader:
-    """Decodes a body and hands it on. It knows nothing of the connection, nor of time.
+    """Decodes a body and passes it to a sink. Independent of the connection and of time.
 
-    :ivar sink: who takes it; ``None`` until somebody does.
+    :ivar sink: the consumer; ``None`` until it is attached.
     """
 
     __slots__ = ("_decoder", "_progress", "sink")
@@ -25,21 +25,21 @@ class BodyReader:
 
     @property
     def behind(self) -> bool:
-        """Whether there is more to decode in what it was fed; feed it ``b""`` to go on."""
+        """Whether undecoded input remains; feed ``b""`` to continue."""
         return self._decoder.behind
 
     @property
     def done(self) -> bool:
-        """Whether the body has been read to its end."""
+        """Whether the body is complete."""
         return self._decoder.done
 
     @property
     def rest(self) -> bytes:
-        """What came behind the body."""
+        """The bytes after the body."""
         return self._decoder.rest
 
     def progresses(self, size: int) -> bool:
-        """Account for bytes that came; whether they make as many as each period of the upload timeout has to bring."""
+        """Count arrived bytes; whether they reach the minimum for the current period of the upload timeout."""
         self._progress += size
         if self.sink is None or self._progress < self.sink.min_progress:
             return False
@@ -47,23 +47,23 @@ class BodyReader:
         return True
 
     def feed(self, data: bytes) -> None:
-        """Decode bytes, as many as one turn of the reactor has room for, and hand the body on."""
+        """Decode bytes within the budget of one turn of the reactor, and pass the body to the sink."""
         try:
             pieces = self._decoder.feed(data, _CHUNKS)
         except Malformed as error:
             self.fail(error)
             return
         if pieces and self.sink is not None:
-            # Whoever sends a byte a chunk does not have each of them carried on by itself.
+            # Join the pieces: tiny chunks must not cause a write each.
             self.sink.body_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def end(self) -> None:
-        """Say that all of it has come."""
+        """Report the end of the body to the sink."""
         if self.sink is not None:
             self.sink.body_ended(self._decoder.trailers)
 
     def fail(self, error: Malformed) -> None:
-        """Say that no more of it will come."""
+        """Report the failure of the body to the sink."""
         sink, self.sink = self.sink, Discard()
         if sink is not None:
             sink.body_failed(error)

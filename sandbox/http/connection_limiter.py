@@ -1,4 +1,4 @@
-"""Bounds the connections that clients have open: when there is no room for another, the longest idle one goes."""
+"""Limits the clients' open connections: at the limit, a new one evicts the longest idle one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sandbox.net import write_coalescing
 from sandbox.policy.connections import ConnectionLimits, counted_as
 from sandbox.protocols.http1.headers import TrustedProxies
 
-# Idle connections that one search finds, and seconds until the next search where it found none: a search looks at every
-# connection, and a flood of new ones must not make one search each.
+# Idle connections collected by one search, and seconds until the next search after one that found none: a search scans
+# every connection, and a flood of new ones must not cause a search each.
 _FOUND = 256
 _PAUSE = 0.05
 
 
 class Idling(Protocol):
-    """Knows how long a connection has been idle; :class:`sandbox.http.timer.Timer` is one."""
+    """Measures how long a connection has been idle, such as :class:`sandbox.http.timer.Timer`."""
 
     @property
     def idle_since(self) -> float | None:
-        """The clock's time since when it waits for a request; ``None`` while it has one."""
+        """Time since which it has been waiting for a request; ``None`` while it has one."""
 
 
 class Limited(Peer, Protocol):
@@ -37,21 +37,21 @@ class Limited(Peer, Protocol):
 
 
 class _Group:
-    """Connections that have a limit together.
+    """Connections that share a limit.
 
-    :ivar members: all that are open.
+    :ivar members: all open connections.
     """
 
     __slots__ = ("_found", "_search_after", "members")
 
     def __init__(self) -> None:
         self.members: set[Limited] = set()
-        # The longest idle one last. What became idle after the search is younger than each of them.
+        # Sorted, the longest idle one last. Connections that became idle after the search are younger than these.
         self._found: list[tuple[float, Limited]] = []
         self._search_after = -math.inf
 
     def close_oldest(self, now: float) -> bool:
-        """Close the connection that has been idle for longest; whether there was one."""
+        """Close the longest idle connection; return whether there was one."""
         if self._close_found():
             return True
         if now < self._search_after:
@@ -66,7 +66,7 @@ class _Group:
         while self._found:
             since, member = self._found.pop()
             if member in self.members and member.timer.idle_since == since:
-                # At once: many connections may be accepted in one turn, and each has a descriptor before the next turn.
+                # Free the descriptor now: one turn may accept many connections, each of which needs a descriptor.
                 write_coalescing.close(member.transport)
                 return True
         return False
@@ -77,11 +77,13 @@ def _since(found: tuple[float, Limited]) -> float:
 
 
 class ConnectionLimiter:
-    """The connections of one site's clients. Those of this machine, and of trusted peers, only count in all.
+    """Limits the connections of one site: in total, and per client address.
 
-    :param trusted: peers that many clients come by, so that these are not counted as one.
-    :ivar refused: connections that were not accepted, since there was no idle one to close.
-    :ivar closed: idle ones that were closed for others.
+    Connections from this machine and from trusted peers count only towards the total.
+
+    :param trusted: peers that forward for many clients, and so are exempt from the limit per address.
+    :ivar refused: connections refused because none was idle.
+    :ivar closed: idle connections evicted.
     """
 
     def __init__(self, clock: IReactorTime, limits: ConnectionLimits, trusted: TrustedProxies) -> None:
@@ -94,7 +96,7 @@ class ConnectionLimiter:
         self.closed = 0
 
     def admit(self, address: str | None) -> bool:
-        """Whether a connection from a peer may be opened; closes another one where that makes room for it."""
+        """Whether to accept a connection from a peer; evicts an idle one where necessary."""
         peer = self._counted_as(address)
         own = self._peers.get(peer) if peer is not None else None
         if own is not None and len(own.members) >= self._limits.per_peer:
@@ -107,14 +109,14 @@ class ConnectionLimiter:
         return admitted
 
     def opened(self, connection: Limited) -> None:
-        """It is open."""
+        """Count an opened connection."""
         self._all.members.add(connection)
         peer = self._counted_as(connection.peer)
         if peer is not None:
             self._peers.setdefault(peer, _Group()).members.add(connection)
 
     def lost(self, connection: Limited) -> None:
-        """It is gone."""
+        """Remove a lost connection."""
         self._all.members.discard(connection)
         peer = self._counted_as(connection.peer)
         if peer is not None and peer in self._peers:

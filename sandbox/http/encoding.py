@@ -1,7 +1,7 @@
-"""Answers as JSON, made in pieces, so that a long one is never whole in memory and never makes others wait.
+"""Incremental JSON encoding of responses: a long one is never held whole in memory and never blocks the reactor.
 
-Two kinds of values, which JSON itself has not, are made only while they are written: ``bytes`` are text in UTF-8, in
-which U+FFFD stands for what is none, and an iterator is an array of what it gives.
+Two kinds of values beyond JSON's are encoded lazily: ``bytes`` are UTF-8 text, with invalid bytes replaced by U+FFFD,
+and an iterator is an array of its items.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
-#: Bytes of a text, and about as many of an array, that are encoded at once. In JSON they may be six times as many.
+#: Bytes of a text, and approximately of an array, encoded at once. Their JSON may be six times as long.
 SLICE = 32 * 1024
 
 

@@ -1,4 +1,4 @@
-"""Every request's name: by it the lines of a log, here and at whoever is before or behind us, are found."""
+"""Request ids, which correlate log lines of the daemon, of proxies in front of it, and of applications behind it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sandbox.http.interfaces import Peer
 from sandbox.protocols.http1.headers import TrustedProxies
 
 _FIELD = re.compile(rb"\r\nX-Request-Id:([^\r\n]*)(?=\r\n)", re.IGNORECASE)
-# A token (RFC 9110 section 5.6.2): it goes into header fields and log lines as it is.
+# A token (RFC 9110 section 5.6.2), safe to copy into header fields and log lines.
 _WELL_FORMED = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 
 
-# Digits of a name, and names that are made at once: a call of the kernel for each would cost a hundredth of a request.
+# Digits of an id, and ids generated per batch: a system call per id would cost a hundredth of a request.
 _DIGITS, _AT_ONCE = 20, 200
 
 
@@ -26,11 +26,11 @@ def _names() -> Iterator[bytes]:
 
 
 class RequestIds:
-    """Names requests: as a trusted proxy does, else by digits at random, which tell nobody how many requests there are.
+    """Assigns request ids: a trusted proxy's, otherwise random digits, which do not reveal the number of requests.
 
-    A client's own word is not taken: it could borrow another request's name.
+    An id from any other client is ignored: it could forge the id of another request.
 
-    :param trusted: the peers whose names are taken.
+    :param trusted: peers whose ids are accepted.
     """
 
     def __init__(self, trusted: TrustedProxies) -> None:
@@ -38,13 +38,13 @@ class RequestIds:
         self._names = _names()
 
     def new(self) -> bytes:
-        """A name that no request had before."""
+        """Generate a unique id."""
         return next(self._names)
 
     def take(self, connection: Peer, head: bytes) -> tuple[bytes, bytes]:
-        """A request's name, and its head, from which a name that is taken is cut.
+        """Return a request's id, and its head without the field of an accepted id.
 
-        The rest is then like that of the client's other requests, and what was read from it is remembered
+        Without it the head is equal to that of the client's other requests, so that the cache of parsed heads hits
         (:func:`sandbox.protocols.http1.grammar.read_section`).
         """
         if self._trusts is not None and self._trusts(connection.peer):

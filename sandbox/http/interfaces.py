@@ -1,4 +1,4 @@
-"""What the parts of the server need of each other, so that none has to import the one that made it."""
+"""Protocols between the modules of the server, which avoid circular imports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sandbox.protocols.http1.grammar import Malformed
 
 
 class Peer(Protocol):
-    """Something with another end.
+    """An object with a remote end.
 
-    :ivar peer: its address; ``None`` on a UNIX socket.
+    :ivar peer: address of the remote end; ``None`` on a UNIX socket.
     """
 
     @property
@@ -22,10 +22,10 @@ class Peer(Protocol):
 
 
 class Names(Protocol):
-    """Names requests; :class:`sandbox.http.identity.RequestIds`."""
+    """Assigns request ids; see :class:`sandbox.http.identity.RequestIds`."""
 
     def take(self, connection: Peer, head: bytes) -> tuple[bytes, bytes]:
-        """A request's name, and its head without it."""
+        """Return a request's id, and its head without the field of that id."""
 
 
 class Channel(Protocol):
@@ -38,11 +38,11 @@ class Channel(Protocol):
 
 
 class ConnectionSite(Protocol):
-    """What a connection needs of its site; :class:`sandbox.http.site.Site` is one.
+    """A site as a connection uses it; see :class:`sandbox.http.site.Site`.
 
-    :ivar requestFactory: makes a request of a connection, its head, its framing and its name.
+    :ivar requestFactory: creates a request from a connection, a head, a framing and an id.
     :ivar admit: see :data:`sandbox.http.admission.Admit`.
-    :ivar stopping: whether responses have to close their connections.
+    :ivar stopping: whether responses must close their connections.
     """
 
     requestFactory: Callable[..., Any]
@@ -62,10 +62,10 @@ class ConnectionSite(Protocol):
     def ids(self) -> Names: ...
 
     def connection_opened(self, connection: Any) -> None:
-        """A connection is there."""
+        """Register an opened connection."""
 
     def connection_lost(self, connection: Any) -> None:
-        """A connection is gone."""
+        """Remove a lost connection."""
 
     def refusal(self, connection: Peer, error: Malformed, head: bytes) -> bytes:
-        """The answer to what is no request; it is counted and logged."""
+        """Return the response to a malformed request; count and log it."""

@@ -1,4 +1,4 @@
-"""What a client may send, and how long it may take."""
+"""Limits on requests: sizes and timeouts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from sandbox.settings import Settings
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What a client may send, in bytes, and how long it may take, in seconds.
+    """Limits on a client's requests: sizes in bytes, timeouts in seconds.
 
-    :ivar line: the request line; 414 beyond.
-    :ivar head: the whole head; 431 beyond.
-    :ivar fields: header fields, in number; 431 beyond.
-    :ivar body: a body that is read before its resource is rendered; 413 beyond.
-    :ivar head_timeout: from a head's first byte to its last; 408 beyond.
-    :ivar idle_timeout: a connection without a request, or a reader that takes nothing.
-    :ivar upload_timeout: a body of which nothing comes; 408 beyond.
-    :ivar linger: how long at most to read on after an answer that did not wait for the body.
-    :ivar linger_pause: the same, without a byte coming.
-    :ivar greeting: how long a new connection without a request is kept when the site drains.
+    :ivar line: request line; 414 beyond.
+    :ivar head: whole head; 431 beyond.
+    :ivar fields: number of header fields; 431 beyond.
+    :ivar body: body that is buffered before its resource is rendered; 413 beyond.
+    :ivar head_timeout: from the first byte of a head to its last; 408 beyond.
+    :ivar idle_timeout: for a connection without a request, or a client that reads nothing of its response.
+    :ivar upload_timeout: for a stalled body; 408 beyond.
+    :ivar linger: maximum time of reading on after a response that did not wait for the body.
+    :ivar linger_pause: the same, without any byte arriving.
+    :ivar greeting: grace period of a new connection without a request while the site drains.
     """
 
     line: int = 16 * 1024
@@ -36,7 +36,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """What the daemon was told."""
+        """Take the limits from the settings."""
         return cls(
             line=settings.http_line_limit,
             head=settings.http_head_limit,

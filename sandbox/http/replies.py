@@ -1,4 +1,4 @@
-"""Errors to answers: the one table that knows both the domain's errors and HTTP (contract section 1)."""
+"""Mapping of errors to responses: the only table that knows both domain errors and HTTP (contract section 1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 _RETRY = ((b"retry-after", b"2"),)
 _BEARER = ((b"www-authenticate", b"Bearer"),)
 
-#: Looked up by class, first match wins: narrower classes stand before wider ones.
+#: Looked up by class; the first match wins, so subclasses precede their base classes.
 _TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
     (errors.BodyTooLarge, 413, ()),
     (errors.InvalidRequest, 400, ()),
@@ -44,7 +44,7 @@ _TABLE: tuple[tuple[type[errors.SandboxError], int, Fields], ...] = (
 
 @attrs.frozen
 class Reply:
-    """A complete answer.
+    """A complete response.
 
     :ivar headers: fields beside Content-Type and Content-Length.
     :ivar payload: what becomes its JSON body, see :mod:`sandbox.http.encoding`; ``None`` for an answer without one.
@@ -57,7 +57,7 @@ class Reply:
     error: str = ""
 
     def pieces(self) -> Iterator[bytes]:
-        """The payload as UTF-8 JSON, in pieces, each made when it is asked for."""
+        """The payload as UTF-8 JSON, in lazily encoded pieces."""
         return iter(()) if self.payload is None else encode(self.payload)
 
     def body(self) -> bytes:

@@ -1,4 +1,4 @@
-"""A request as the site's resources see it: what Klein needs of ``twisted.web``, made only when it is asked for."""
+"""Requests as resources see them: the parts of ``twisted.web``'s interface that Klein needs, created lazily."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from sandbox.protocols.http1.headers import REQUEST_ID
 class Request(TwistedRequest):
     """A request on a :class:`sandbox.http.connection.Connection`.
 
-    The constructor of its base class is not called: it makes two ``Headers`` and asks for two addresses, and the
-    gateway needs none of them. They are made when they are first asked for.
+    Does not call the constructor of its base class, which creates two ``Headers`` and looks up two addresses: the
+    gateway needs none of them. They are created on first use.
 
     :ivar section: the bytes of the fields, with two more attributes of
         :class:`sandbox.protocols.http1.grammar.RequestHead`:
     :ivar headers: the fields in their order and case.
-    :ivar known: those that the server needs to know, by lower-case name.
+    :ivar known: the fields that the server interprets, by lower-case name.
     :ivar framing: how the body is delimited.
     :ivar minor: 0 or 1, of HTTP/1.x.
     :ivar id: its name in the log and in the answer (:mod:`sandbox.http.identity`).
@@ -48,16 +48,16 @@ class Request(TwistedRequest):
     :ivar logged: whether the access log has it; set when it is over.
     :ivar cut: whether its connection was lost before the response was complete.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
-    :ivar on_over: called once in any case: when the response is complete, the connection is lost, or is upgraded.
+    :ivar on_over: called exactly once: when the response is complete, or the connection is lost or upgraded.
     """
 
     on_disconnect: Callable[[Failure], None] | None = None
     on_over: Callable[[], None] | None = None
     site: Any
     content: Any = None
-    #: The resource of the route that the request took (:mod:`sandbox.http.routes`).
+    #: The resource of its route (:mod:`sandbox.http.routes`).
     resource: Any = None
-    # No parsing of form bodies: nobody here reads forms, and multipart parsers are an attack surface of their own.
+    # Form bodies are not parsed: no resource reads forms, and multipart parsers add attack surface.
     _parsePOSTFormSubmission = False
     defaultContentType = None
     queued = False
@@ -79,7 +79,7 @@ class Request(TwistedRequest):
         self.begun = monotonic()
         self.id = request_id
 
-    # What twisted.web and Klein ask for.
+    # Interface used by twisted.web and Klein.
 
     clientproto = property(lambda self: b"HTTP/1.1" if self.minor else b"HTTP/1.0")
     transport = property(lambda self: self.channel and self.channel.transport)
@@ -153,7 +153,7 @@ class Request(TwistedRequest):
         return reason
 
     def write(self, data: bytes) -> None:
-        """Write a piece of the response; the head leaves together with the first."""
+        """Write a piece of the response; the head is sent together with the first."""
         if self.startedWriting or self.channel is None:
             super().write(data)  # type: ignore[no-untyped-call]
             return
@@ -169,23 +169,23 @@ class Request(TwistedRequest):
             super().finish()  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure) -> None:
-        """The channel says that the connection is gone."""
+        """Called by the channel when the connection is lost."""
         self.cut = True
         if not self.startedWriting:
             self.code = CLIENT_LEFT
         self.site.log(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
-        # From here on there is no channel: whoever gives up now sees that there is nobody to answer.
+        # The channel is gone from here on: callbacks see that no response is possible.
         on_disconnect, self.on_disconnect = self.on_disconnect, None
         if on_disconnect is not None:
             on_disconnect(reason)
         self._be_over()
 
-    # What the gateway uses instead.
+    # Interface used by the gateway.
 
     @property
     def gone(self) -> bool:
-        """Whether there is nobody to answer any more: the response is complete, or the client left."""
+        """Whether no response is possible any more: it is complete, or the client disconnected."""
         return self.channel is None
 
     @property
@@ -195,15 +195,15 @@ class Request(TwistedRequest):
 
     @property
     def peer(self) -> str | None:
-        """The address of the other end; ``None`` on a UNIX socket."""
+        """Address of the client; ``None`` on a UNIX socket."""
         return self.channel.peer  # type: ignore[no-any-return]
 
     def register_producer(self, producer: Any) -> None:
-        """Have ``producer`` paused while the client does not keep up with what :meth:`send` writes."""
+        """Pause ``producer`` while the client reads slower than :meth:`send` writes."""
         self.channel.registerProducer(producer, True)
 
     def unregister_producer(self) -> None:
-        """All that it produces has been sent."""
+        """The producer has finished."""
         self.channel.unregisterProducer()
 
     @property
@@ -218,23 +218,23 @@ class Request(TwistedRequest):
         )
 
     def stream_body(self, sink: BodySink) -> None:
-        """Have ``sink`` take the body, which waits in the connection until this is called.
+        """Attach the consumer of the body, which is not read from the connection until then.
 
-        What has arrived is delivered before this returns; a request without a body ends at once.
+        Bytes that have arrived are delivered before this returns; an absent body ends immediately.
         """
         self.channel.deliver_body(sink)
 
     def pause_body(self) -> None:
-        """Read no more of the body until :meth:`resume_body`: whoever takes it is slower than the client."""
+        """Back-pressure from a slow consumer: pause reading the body until :meth:`resume_body`."""
         self.channel.pause_body(True)
 
     def resume_body(self) -> None:
-        """Read the body again."""
+        """Resume reading the body."""
         self.channel.pause_body(False)
 
     @property
     def persistent(self) -> bool:
-        """Whether the connection may outlive this request; settled when the response's head is written."""
+        """Whether the connection may outlive this request; final once the response's head is written."""
         return self.channel.persistent()  # type: ignore[no-any-return]
 
     def send(self, data: bytes) -> None:
@@ -243,12 +243,12 @@ class Request(TwistedRequest):
         self.channel.write(data)
 
     def send_interim(self, head: bytes) -> None:
-        """Write a whole 1xx response; an HTTP/1.0 client does not know them (RFC 9110 section 15.2)."""
+        """Write a complete 1xx response, except to an HTTP/1.0 client (RFC 9110 section 15.2)."""
         if self.minor and not self.startedWriting:
             self.channel.write(head)
 
     def complete(self) -> None:
-        """The response has been written by :meth:`send`, all of it."""
+        """The whole response was written by :meth:`send`."""
         self.finished = 1
         # The relay refers to the request, and would be referred to by it: nothing here needs the collector.
         self.on_disconnect = None
@@ -260,17 +260,17 @@ class Request(TwistedRequest):
             self._notify_finished()
 
     def abort(self, reset: bool = False) -> None:
-        """Break the response off so that no client takes it for complete.
+        """Abort the response so that no client takes it for complete.
 
-        :param reset: reset the connection: a body that ends with the connection would look complete otherwise.
+        :param reset: reset the connection: otherwise a body delimited by its end would look complete.
         """
         if not self.finished and self.channel is not None:
             self.channel.abort_response(reset)
 
     def respond(self, reply: Reply, body: bytes | None = None, content_type: bytes = JSON) -> None:
-        """Answer with a reply: at once, or when it is long piece by piece, as the client reads it.
+        """Respond with a reply: in one write, or, when long, in pieces as the client reads.
 
-        :param body: what stands for the reply's own JSON body.
+        :param body: replaces the reply's JSON body.
         """
         pieces = reply.pieces() if body is None else iter([body])
         beginning, whole = take_beginning(pieces)
@@ -314,20 +314,20 @@ class Request(TwistedRequest):
         self.channel.registerProducer(writer, True)
 
     def expect_upgrade(self) -> None:
-        """From now on the client should not speak until it has its answer.
+        """Prepare for an upgrade: the client should not send anything until it has the response.
 
-        Frames that come early are held and go to whoever the connection is given to. Anything else is answered with
-        400, by :attr:`on_disconnect` and the channel when it comes later.
+        Early frames are held and delivered to the new protocol. Other bytes are rejected with 400: by this method when
+        they have arrived already, by :attr:`on_disconnect` and the channel when they arrive later.
 
-        :raises Malformed: when it has come already.
+        :raises Malformed: when other bytes have arrived already.
         """
         self.channel.expect_upgrade()
         self.upgrading = True
 
     def upgrade(self, protocol: IProtocol) -> None:
-        """Give the connection to ``protocol`` after a 101 was sent: it is connected to the transport at once.
+        """Hand the connection over to ``protocol`` after a 101 was sent, and connect it to the transport.
 
-        Only after :meth:`expect_upgrade`; frames that came early are delivered before this returns.
+        Requires :meth:`expect_upgrade`; early frames are delivered before this returns.
         """
         self.finished = 1
         self.site.log(self)

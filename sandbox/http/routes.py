@@ -1,4 +1,4 @@
-"""Which part of the daemon a request belongs to, by the raw bytes of its target."""
+"""Routing of requests to parts of the daemon, by the raw bytes of the target."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _UNKNOWN = Refuse(NO_PATH)
 
 
 def refuse_unknown(request: Request) -> Admission:
-    """The admission of a request that no route takes."""
+    """Admission of a request without a matching route: 404."""
     return _UNKNOWN
 
 
 @attrs.frozen
 class Route:
-    """What begins with ``prefix`` is admitted by ``admit`` and rendered by ``resource``.
+    """Targets that start with ``prefix`` are admitted by ``admit`` and rendered by ``resource``.
 
     :ivar name: see :attr:`sandbox.http.request.Request.route`.
     """
@@ -34,9 +34,9 @@ class Route:
 
 
 class Root(Resource):
-    """The root of a site, which is its door, too: what admits a request also finds the resource that renders it.
+    """Root resource of a site, and its admission: admitting a request also selects the resource that renders it.
 
-    A leaf, so that ``twisted.web`` takes no path apart to look for children.
+    A leaf, so that ``twisted.web`` does not split paths to look for children.
     """
 
     isLeaf = True
@@ -45,22 +45,22 @@ class Root(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
 
     def admit(self, request: Request) -> Admission:
-        """Admit or refuse; who admits sets ``request.resource``."""
+        """Admit or reject a request; admitting sets ``request.resource``."""
         return _UNKNOWN
 
     def render(self, request: Request) -> bytes | int:
-        """Have the resource that was found render it."""
+        """Delegate to the selected resource."""
         return request.resource.render(request)  # type: ignore[no-any-return]
 
 
 class Routes(Root):
-    """A root of routes. A request's route is looked up once, when it is admitted.
+    """Root resource with routes. A request's route is looked up once, at its admission.
 
-    The prefixes are compared with the target as it came, before anybody decodes it: ``/api/%69nternal/`` is no way
-    around the guard of ``/api/internal/``, it is no path at all.
+    Prefixes are compared with the raw target, before any decoding: ``/api/%69nternal/`` cannot bypass the guard of
+    ``/api/internal/``, because it matches no route.
 
-    :param routes: the first whose prefix fits is taken.
-    :param otherwise: admits or refuses what no route takes.
+    :param routes: the first one with a matching prefix is selected.
+    :param otherwise: admits or rejects requests without a matching route.
     """
 
     def __init__(self, routes: Sequence[Route], otherwise: Admit = refuse_unknown) -> None:
@@ -69,7 +69,7 @@ class Routes(Root):
         self._otherwise = otherwise
 
     def admit(self, request: Request) -> Admission:
-        """The door of the site that this is the root of."""
+        """Admission of the site, by the route of the request."""
         for route in self._routes:
             if request.uri.startswith(route.prefix):
                 request.resource = route.resource

@@ -1,4 +1,4 @@
-"""The factory of server connections: one resource tree, its door, its limits."""
+"""Factory of server connections, with a resource tree, admission and limits."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _log = Logger()
 
 @attrs.define
 class Counters:
-    """What the site has seen, for whoever publishes it.
+    """Connection counters of a site, for the metrics.
 
-    :ivar connections: that are open, upgraded ones included.
-    :ivar accepted: connections that were ever opened.
+    :ivar connections: open connections, upgraded ones included.
+    :ivar accepted: total of connections opened.
     """
 
     connections: int = 0
@@ -48,13 +48,13 @@ class Site(TwistedSite):
     """A ``twisted.web`` site whose connections are :class:`sandbox.http.connection.Connection`.
 
     :param resource: the root of the resource tree.
-    :param admit: says of each request, by its head, how it is to be treated; a site without one buffers every body.
-    :param ids: names the requests.
-    :param traffic: where they are counted; sites of one daemon may share it.
-    :param limiter: bounds the connections; a site without one takes all that come.
-    :param observe: called with each request that is over and the time (:func:`time.monotonic`), for an access log. Its
-        connection is still there.
-    :ivar stopping: set it when the daemon ends: responses then close their connections.
+    :param admit: decides by its head how each request is handled; the default buffers every body.
+    :param ids: assigns request ids.
+    :param traffic: counts requests; sites of one daemon may share it.
+    :param limiter: limits the connections; the default accepts all.
+    :param observe: called with each finished request and the time (:func:`time.monotonic`), for an access log, while
+        its connection still exists.
+    :ivar stopping: set at shutdown: responses then close their connections.
     """
 
     requestFactory: Callable[..., Any] = Request  # type: ignore[assignment]
@@ -88,17 +88,17 @@ class Site(TwistedSite):
         self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Connection | None:  # type: ignore[override]
-        """The protocol of a connection from ``addr``; ``None`` when there is no room for it."""
+        """Create the protocol of a connection from ``addr``; ``None`` when the limit is reached."""
         if self.limiter is not None and not self.limiter.admit(getattr(addr, "host", None)):
             return None
         return Connection(self)
 
     def getResourceFor(self, request: Any) -> Any:
-        """The resource that renders a request. Where the root is a leaf, no path is taken apart to find it."""
+        """Return the resource that renders a request. A leaf root is returned without splitting the path."""
         return self.resource if self.resource.isLeaf else super().getResourceFor(request)  # type: ignore[no-untyped-call]
 
     def connection_opened(self, connection: Connection) -> None:
-        """A connection is there."""
+        """Register an opened connection."""
         self.counters.connections += 1
         self.counters.accepted += 1
         self._connections.add(connection)
@@ -107,7 +107,7 @@ class Site(TwistedSite):
         self.deadlines.add(connection.timer)
 
     def connection_lost(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """Remove a lost connection."""
         self.counters.connections -= 1
         self._connections.discard(connection)
         if self.limiter is not None:
@@ -118,13 +118,13 @@ class Site(TwistedSite):
 
     @property
     def in_progress(self) -> int:
-        """Requests that are not over."""
+        """Number of requests in progress."""
         return sum(connection.busy for connection in self._connections)
 
     def drain(self, seconds: float) -> Deferred[None]:
-        """End idle connections now, others after their response; fires when none is left, or it took too long.
+        """Close idle connections now, others after their response; fires when all are closed, or on timeout.
 
-        :param seconds: how long to wait; what is left then is the caller's to end by :meth:`abort`.
+        :param seconds: timeout; the caller closes the remaining connections with :meth:`abort`.
         """
         self.stopping = True
         for connection in list(self._connections):
@@ -137,7 +137,7 @@ class Site(TwistedSite):
         return self._drained
 
     def abort(self) -> None:
-        """End every connection at once."""
+        """Abort every connection."""
         for connection in list(self._connections):
             connection.abortConnection()
 
@@ -149,9 +149,9 @@ class Site(TwistedSite):
             self._observe(request, now)
 
     def refusal(self, connection: Peer, error: Malformed, head: bytes) -> bytes:
-        """The answer to what is no request.
+        """Return the response to a malformed request.
 
-        One that begins as HEAD gets no content even so (RFC 9110 section 9.3.2).
+        Without content when it starts like a HEAD request (RFC 9110 section 9.3.2).
         """
         reply = error_reply(error.status, error.code, error.reason)
         request_id = self.ids.new()
@@ -159,7 +159,7 @@ class Site(TwistedSite):
         self.traffic.errors[reply.error] += 1
         # Anybody can send such things, as many as they like: the count tells that it happens.
         _log.debug(
-            "refused what {peer} sent: {status} {error}",
+            "malformed request from {peer}: {status} {error}",
             peer=connection.peer,
             status=reply.status,
             error=reply.error,
@@ -170,10 +170,10 @@ class Site(TwistedSite):
         return reply_bytes(reply.status, fields, reply.body(), head_only=head_only, close=True)
 
     def startFactory(self) -> None:
-        """Nothing: the access log that the base class would open is :attr:`observe`'s business."""
+        """Do not open the base class's log file; :attr:`observe` handles the access log."""
 
     def stopFactory(self) -> None:
-        """Nothing: no log file to close."""
+        """No log file to close."""
 
     def _buffer(self, request: Request) -> Admission:
         return Buffer(self.limits.body)

@@ -1,6 +1,6 @@
-"""The states of a client's connection: what may follow what, how long each may last, and what comes of it then.
+"""State machine of a client's connection: transitions, timeouts, and the actions on timeout.
 
-Pure: :class:`sandbox.http.connection.Connection` and its timer do what is decided here.
+Pure: :class:`sandbox.http.connection.Connection` and its timer carry out the decisions.
 """
 
 from __future__ import annotations
@@ -13,62 +13,62 @@ from sandbox.net.deadlines import NEVER
 
 
 class State(enum.IntEnum):
-    """What the next byte from the client is. Integers, since every request looks two of them up."""
+    """What the next byte from the client belongs to. Integers, for two fast look-ups per request."""
 
-    #: A head.
+    #: The head of a request.
     HEAD = 0
-    #: Body.
+    #: The body of a request.
     BODY = 1
-    #: Kept until the response is complete.
+    #: A pipelined request, buffered until the response is complete.
     WAIT = 2
-    #: Another protocol's.
+    #: The protocol of an upgraded connection.
     UPGRADED = 3
-    #: Dropped.
+    #: Discarded.
     CLOSING = 4
 
 
-# Looking a member up in its class is what it costs to compare with one, before Python 3.12.
+# Module globals: before Python 3.12 looking up a member in its enum costs as much as the comparison.
 HEAD, BODY, WAIT, UPGRADED, CLOSING = State
 
-#: What may follow what, and by what it does.
+#: The allowed transitions, with their causes.
 TRANSITIONS: Mapping[State, Mapping[State, str]] = {
     HEAD: {
         BODY: "a head with a body",
         WAIT: "a head without one",
-        CLOSING: "bytes that are no request; idle for too long, or evicted; the client left",
+        CLOSING: "a malformed request; idle timeout or eviction; the client disconnected",
     },
     BODY: {
         WAIT: "the end of the body",
-        CLOSING: "a response that did not wait for that; the client left",
+        CLOSING: "a response that did not wait for that; the client disconnected",
     },
     WAIT: {
         HEAD: "the end of the response",
         UPGRADED: "a 101",
-        CLOSING: "the end of the last response, or of one that broke; the client left",
+        CLOSING: "the end of the last response, or of an aborted one; the client disconnected",
     },
-    UPGRADED: {CLOSING: "the client left"},
-    CLOSING: {CLOSING: "the client left"},
+    UPGRADED: {CLOSING: "the client disconnected"},
+    CLOSING: {CLOSING: "the client disconnected"},
 }
-#: Seconds between two looks at a client that nothing is read from.
+#: Seconds between two checks of a client while reading is paused.
 LOOK = 1.0
 
 
 class TimeUp(enum.Enum):
-    """What is to be done about a connection whose deadline has passed."""
+    """Action on a connection whose deadline has passed."""
 
-    LOOK_AGAIN = "nothing is read from it; see whether it is still there, later"
-    GO_ON = "it reads slowly, but it does"
-    REFUSE_HEAD = "408: its head took too long"
-    FAIL_BODY = "408: its body stalled"
-    CLOSE = "it is idle"
-    ABORT = "it does not read, or does not go"
+    LOOK_AGAIN = "reading is paused: check later whether the client is still connected"
+    GO_ON = "the client reads slowly, but makes progress"
+    REFUSE_HEAD = "408: the head took too long"
+    FAIL_BODY = "408: the body stalled"
+    CLOSE = "the connection is idle"
+    ABORT = "the client does not read, or does not close"
 
 
 def time_left(state: State, limits: Limits, *, head_begun: bool, body_taken: bool) -> float:
-    """How many seconds may pass until the next bytes come, while they are read.
+    """Seconds until the next bytes must arrive, while reading is not paused.
 
-    :param head_begun: whether a part of a head is there.
-    :param body_taken: whether somebody takes the body.
+    :param head_begun: whether a part of a head has arrived.
+    :param body_taken: whether the body has a consumer.
     """
     if state is HEAD:
         return limits.head_timeout if head_begun else limits.idle_timeout
@@ -78,11 +78,11 @@ def time_left(state: State, limits: Limits, *, head_begun: bool, body_taken: boo
 
 
 def time_up(state: State, *, paused: bool, body_taken: bool, head_begun: bool, unsent: int, moved: bool) -> TimeUp:
-    """What comes of a deadline that has passed.
+    """Decide the action for a deadline that has passed.
 
-    :param paused: whether nothing is read from the client.
-    :param unsent: bytes that the client has not taken.
-    :param moved: whether it has taken some since the last deadline, and may go on to do so.
+    :param paused: whether reading from the client is paused.
+    :param unsent: bytes that the client has not acknowledged.
+    :param moved: whether it has acknowledged some since the last deadline, which extends the deadline.
     """
     if paused and not unsent:
         return TimeUp.LOOK_AGAIN

@@ -1,4 +1,4 @@
-"""A long answer's body, written piece by piece: as fast as the client reads, and a piece in a turn of the reactor."""
+"""Writing of long response bodies: one piece per turn of the reactor, with back-pressure from the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = 64 * 1024
 
 
 def take_beginning(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
-    """The beginning of a body, and whether that is all of it.
+    """Return the start of a body, and whether that is all of it.
 
     >>> take_beginning(iter([b"ab", b"c"]))
     (b'abc', True)
@@ -52,9 +52,9 @@ class BodyWriter:
     """Writes a body, and stops when the connection is lost. An async generator is closed in any case, and where it
     waits for its next piece then, that is cancelled.
 
-    :param pieces: make the body; it is their turn only when the one before has been written.
-    :param ended: called when all of it has been written.
-    :param failed: called when a piece could not be made.
+    :param pieces: the body; each piece is produced only after the previous one was written.
+    :param ended: called after the last piece was written.
+    :param failed: called when producing a piece failed.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class BodyWriter:
         self._task.whenDone().addCallbacks(self._written, self._broken)
 
     def pauseProducing(self) -> None:
-        """The client does not keep up."""
+        """The client reads too slowly."""
         if self._task is not None:
             self._task.pause()
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """The client has caught up."""
         if self._task is not None:
             self._task.resume()
 
     def stopProducing(self) -> None:
-        """It left."""
+        """The client disconnected."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -135,5 +135,5 @@ class BodyWriter:
         if failure.check(TaskStopped):
             return
         self._task = None
-        _log.failure("an answer could not be made to its end", failure)
+        _log.failure("encoding of a response failed", failure)
         self._failed()

@@ -1,4 +1,4 @@
-"""How long a client's connection may be at what it is at, and when a client that does not read is given up."""
+"""Timeouts of a client's connection, by its state and by the client's reading."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sandbox.net.deadlines import NEVER, Deadlines
 
 
 class Timed(Protocol):
-    """What a timer knows of its connection.
+    """A connection as its timer sees it.
 
-    :ivar head_begun: whether a part of a head has come.
-    :ivar body_taken: whether there is a body, and somebody who takes it.
-    :ivar paused: whether nothing is read from the client.
+    :ivar head_begun: whether a part of a head has arrived.
+    :ivar body_taken: whether there is a body with a consumer.
+    :ivar paused: whether reading from the client is paused.
     """
 
     transport: Any
@@ -33,14 +33,14 @@ class Timed(Protocol):
     def paused(self) -> bool: ...
 
     def time_is_up(self, what: TimeUp) -> None:
-        """End it, or the request that it is at."""
+        """End the connection, or its current request."""
 
 
 class Timer:
     """The deadline of a connection; see :class:`sandbox.net.deadlines.Deadlines`.
 
-    :ivar deadline: of what is read; of a client that does not read its response, that takes its place meanwhile. The
-        connection sets it to :data:`NEVER` where nothing is awaited.
+    :ivar deadline: for the next bytes from the client, or, while the client does not read its response, for that. The
+        connection sets it to :data:`NEVER` while it awaits nothing.
     """
 
     __slots__ = ("_connection", "_limits", "_linger_until", "_seconds", "_unsent", "deadline")
@@ -50,12 +50,12 @@ class Timer:
         self._limits = limits
         self._seconds = deadlines.seconds
         self._linger_until = NEVER
-        # What the client had not taken when it was looked at last: less of it now is progress.
+        # Unacknowledged bytes at the last check: a decrease is progress.
         self._unsent = 0
         self.deadline = NEVER
 
     def renew(self) -> None:
-        """Something has come, or what comes next is something else."""
+        """Restart the timeout: bytes arrived, or the state changed."""
         one = self._connection
         if one.paused:
             left = LOOK
@@ -64,33 +64,33 @@ class Timer:
         self.deadline = min(self._seconds() + left, self._linger_until)
 
     def await_request(self) -> None:
-        """A response is complete, and another request may come."""
+        """A response is complete: wait for the next request."""
         self.deadline = self._seconds() + self._limits.idle_timeout
 
     def await_reading(self) -> None:
-        """The client does not keep up: whoever never reads again must not hold the response for ever."""
+        """The client reads too slowly: limit how long it can hold the response."""
         self._unsent = write_coalescing.unacknowledged(self._connection.transport)
         self.deadline = self._seconds() + self._limits.idle_timeout
 
     def linger(self) -> None:
-        """All is said, and what still comes is dropped, for a while."""
+        """The last response is complete: discard further input for a limited time."""
         self._linger_until = self._seconds() + self._limits.linger
 
     def hurry(self) -> bool:
-        """Give a client that has just connected a moment to send its request; whether that has passed."""
+        """Shorten the idle timeout to the grace period of draining; return whether that has passed already."""
         self.deadline += self._limits.greeting - self._limits.idle_timeout
         return self.deadline <= self._seconds()
 
     @property
     def idle_since(self) -> float | None:
-        """The clock's time since when a request is awaited, or the rest of its head; ``None`` when none is."""
+        """Time since which a request, or the rest of its head, is awaited; ``None`` when none is."""
         one = self._connection
         if one.state is not HEAD or one.paused or write_coalescing.unsent(one.transport):
             return None
         return self.deadline - time_left(HEAD, self._limits, head_begun=one.head_begun, body_taken=False)
 
     def expired(self, now: float) -> None:
-        """The deadline has passed."""
+        """Act on the passed deadline."""
         one = self._connection
         if one.paused and write_coalescing.left(one.transport):
             one.time_is_up(TimeUp.ABORT)

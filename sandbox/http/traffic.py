@@ -1,4 +1,4 @@
-"""What a site has carried, counted by the parts of the daemon that carry it."""
+"""Traffic counters of sites, updated by the components that handle requests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sandbox.net.instruments import SECONDS, Histogram
 if TYPE_CHECKING:
     from sandbox.http.request import Request
 
-# Names that a client or an application can make up are not counted apart: there must be few.
+# Other methods are counted together: the number of labels must be bounded, and clients can invent methods.
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE"})
 _STATUSES = frozenset({*map(int, HTTPStatus), CLIENT_LEFT})
 OTHER = b"other"
 
 
 class RouteTraffic:
-    """What one route has carried.
+    """Traffic of one route.
 
-    :ivar responses: by method (:data:`OTHER` stands for unusual ones) and status (unusual ones by their hundred).
+    :ivar responses: by method (:data:`OTHER` for unusual ones) and status (unusual ones rounded to the hundred).
     :ivar durations: from a request's head to the end of its response, or of its handshake.
     :ivar received: bytes of requests, their heads included.
     :ivar sent: bytes of responses, their heads included.
@@ -37,17 +37,17 @@ class RouteTraffic:
         self.sent = 0
 
     def first(self, method: bytes, status: int) -> None:
-        """Count a response whose like has not been counted, or never is."""
+        """Count a response with a new combination of method and status, or with an unusual one."""
         key = method if method in _METHODS else OTHER, status if status in _STATUSES else status // 100 * 100
         self.responses[key] = self.responses.get(key, 0) + 1
 
 
 class Traffic:
-    """What all sites of a daemon have carried.
+    """Traffic of all sites of a daemon.
 
-    :ivar routes: by a route's name (:attr:`sandbox.http.request.Request.route`).
-    :ivar refused: what came and was no request, by the status of the answer that said so.
-    :ivar errors: the daemon's own error answers, by their code; what an application answers is none of them.
+    :ivar routes: by name of the route (:attr:`sandbox.http.request.Request.route`).
+    :ivar refused: malformed requests, by status of the response.
+    :ivar errors: the daemon's own error responses, by code; excludes responses of applications.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Traffic:
         self.errors: defaultdict[str, int] = defaultdict(int)
 
     def add(self, request: Request, seconds: float) -> None:
-        """Count a request that is over; its connection is still there."""
+        """Count a finished request, while its connection still exists."""
         route = self.routes[request.route]
         try:
             route.responses[request.method, request.code] += 1

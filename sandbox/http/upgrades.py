@@ -1,4 +1,4 @@
-"""Giving a connection that has carried HTTP to another protocol."""
+"""Hand-over of an HTTP connection to another protocol."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from twisted.python.failure import Failure
 
 
 def hand_over(before: Any, protocol: IProtocol) -> None:
-    """Connect ``protocol`` to the transport of the protocol that had it, which is told of the connection's end first.
+    """Connect ``protocol`` to the transport of the protocol ``before``.
 
-    That one stays the transport's protocol, so that its owner goes on to count it.
+    ``before`` remains the transport's protocol, so that its site still counts it; its ``connectionLost`` is called
+    before that of ``protocol``.
     """
     lost = before.connectionLost
 

@@ -1,4 +1,4 @@
-"""The writing side of a client's connection: what ``twisted.web`` calls on a channel, and nothing of its state."""
+"""Writing side of a client's connection: the channel interface of ``twisted.web``, independent of the state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.net import write_coalescing
 
 
 class Writer(Protocol):
-    """Writes bytes, at once where that can be.
+    """Writes bytes, immediately where possible.
 
     :ivar secure: whether the connection is TLS.
     :ivar timer: is told when the client does not keep up.
@@ -25,7 +25,7 @@ class Writer(Protocol):
     :ivar request_id: the name of the request that it answers.
     """
 
-    # Class attributes stand for what an idle connection has not got, to keep it small.
+    # Class attributes are the defaults of an idle connection, to keep its instance small.
     transport: Any
     timer: Timer
     secure = False
@@ -54,7 +54,7 @@ class Writer(Protocol):
         self.write(b"".join(pieces))
 
     def writeHeaders(self, version: bytes, code: int | bytes, reason: bytes, headers: Headers) -> None:
-        """Write a response head as ``twisted.web`` asks for it."""
+        """Write a response head; called by ``twisted.web``."""
         self.write(head_bytes(int(code), reason, headers, self.request_id, close=not self.persistent()))
 
     def persistent(self) -> bool:
@@ -63,7 +63,7 @@ class Writer(Protocol):
 
     @contextmanager
     def corked(self) -> Iterator[None]:
-        """Collect what is written meanwhile and send it as one."""
+        """Coalesce the writes inside the block into one."""
         if self._cork is not None:
             yield
             return
@@ -74,28 +74,28 @@ class Writer(Protocol):
             self.uncork()
 
     def uncork(self) -> None:
-        """Send what was collected."""
+        """Send the coalesced writes."""
         pieces, self._cork = self._cork, None
         if pieces:
             write_coalescing.write(self.transport, b"".join(pieces))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have ``producer`` paused while the client reads too slowly."""
+        """Pause ``producer`` while the client reads too slowly."""
         self._producer = producer
         self.transport.registerProducer(self if streaming else producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """The response's producer is done."""
+        """The response's producer has finished."""
         self._producer = None
         self.transport.unregisterProducer()
 
     def pauseProducing(self) -> None:
-        """The client does not keep up."""
+        """The client reads too slowly."""
         self.timer.await_reading()
         self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """The client has read all there was."""
+        """The client has caught up."""
         self.timer.renew()
         self._producer.resumeProducing()
 
@@ -109,7 +109,7 @@ class Writer(Protocol):
 
     @property
     def peer(self) -> str | None:
-        """The address of the other end; ``None`` on a UNIX socket."""
+        """Address of the client; ``None`` on a UNIX socket."""
         if self._peer is None:
             self._peer = getattr(self.transport.getPeer(), "host", "")
         return self._peer or None
@@ -123,5 +123,5 @@ class Writer(Protocol):
         return self.transport.getPeer()  # type: ignore[no-any-return]
 
     def getHost(self) -> IAddress:
-        """Our address."""
+        """The server's address."""
         return self.transport.getHost()  # type: ignore[no-any-return]
