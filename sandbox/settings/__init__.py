@@ -1,6 +1,7 @@
 """Settings: every variable declared once, parsed once, then frozen. Pure: the environment is passed in.
 
-A module a group of variables; :class:`Settings` is all of them. Contract section 1 fixes the names of the first eight.
+Each module declares a group of variables; :class:`Settings` combines them. Contract section 1 fixes the names of the
+first eight.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ GROUPS: tuple[type, ...] = (Daemon, Store, Engine, Sessions, Execution, Previews
 
 @attrs.frozen(kw_only=True, slots=False)
 class Settings(Daemon, Store, Engine, Sessions, Execution, Previews, Access, Http, Logs):
-    """What the daemon was told."""
+    """The daemon's configuration."""
 
     @property
     def database(self) -> str:
-        """The database's URL, the embedded one when none was named; a relative path is under the state directory."""
+        """The database's URL, by default the embedded one; a relative path is in the state directory."""
         return self.database_url or "sqlite:///sandbox.db"
 
     @property
@@ -55,17 +56,17 @@ class Settings(Daemon, Store, Engine, Sessions, Execution, Previews, Access, Htt
 
 
 def variables() -> list[Variable]:
-    """Every variable, in the order in which help and examples show them."""
+    """Return every variable, in the order of help and example."""
     return [each for group in GROUPS for each in declared(group).values()]
 
 
 def weak_secrets(settings: Settings) -> list[str]:
-    """The variables whose secrets are so short that whoever sees something signed with them may guess them."""
+    """Return the variables with secrets short enough to be brute-forced from a signature."""
     return ["JWT_SECRET"] if any(len(secret) < STRONG for secret in settings.jwt_secrets) else []
 
 
 def parse(environment: Mapping[str, str]) -> Settings:
-    """Settings from an environment. A variable that is set to nothing counts as unset.
+    """Parse settings from an environment. An empty variable counts as unset.
 
     :raises SettingError: naming the first variable that is missing or wrong.
     """
@@ -76,9 +77,9 @@ def parse(environment: Mapping[str, str]) -> Settings:
 
 
 def check(settings: Settings) -> None:
-    """See that variables which depend on each other agree.
+    """Check constraints between variables.
 
-    :raises SettingError: naming the first that does not.
+    :raises SettingError: naming the first violation.
     """
     if settings.enable_preview_access_control and not settings.jwt_secret:
         raise SettingError("JWT_SECRET is required when ENABLE_PREVIEW_ACCESS_CONTROL is true: set it to " + TEXT[1])

@@ -1,4 +1,4 @@
-"""Who may open a preview."""
+"""Access control of previews."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Access:
-    """Who may open a preview."""
+    """Access control of previews."""
 
     enable_preview_access_control: bool = variable(
         "ENABLE_PREVIEW_ACCESS_CONTROL",
@@ -25,8 +25,8 @@ class Access:
             "a text that is not empty, or several of at least 32 bytes each, separated by commas; no public key",
         ),
         None,
-        "HS256 secret, the same as the platform's gateway, or the newest and older ones while it changes; needed when "
-        "access control is on.",
+        "HS256 secret shared with the platform's gateway, or the newest and older ones during a rotation; required "
+        "when access control is on.",
         secret=True,
         live=True,
     )
@@ -37,17 +37,17 @@ class Access:
         "ACCESS_CACHE_SECONDS",
         number(0.1, 3600),
         "30",
-        "Seconds that a session's owner is cached; also how long access lasts while the database is away.",
+        "Seconds that a session's owner is cached; also how long access lasts while the database is unavailable.",
     )
     access_negative_cache_seconds: float = variable(
         "ACCESS_NEGATIVE_CACHE_SECONDS",
         number(0.1, 3600),
         "2",
-        "Seconds that the absence of a session is cached.",
+        "Seconds that the absence of a session's owner is cached.",
     )
     preview_cookie_seconds: int = variable(
         "PREVIEW_COOKIE_SECONDS",
         whole(10, 86_400),
         "1800",
-        "Seconds that the cookie of an opened preview link lasts; use renews it up to the link's end.",
+        "Lifetime in seconds of the cookie of an opened preview link; use renews it until the link expires.",
     )

@@ -1,4 +1,4 @@
-"""What becomes of new settings while the daemon runs. Pure."""
+"""Reload: which new settings apply to a running daemon. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sandbox.settings.variable import declared
 
 @attrs.frozen
 class Change:
-    """What follows from settings that were read anew.
+    """Result of a reload.
 
-    :ivar settings: what is in force now.
-    :ivar taken: the variables that changed.
-    :ivar waiting: the variables that would change, but only at the next start.
+    :ivar settings: the settings in force.
+    :ivar taken: the variables that were changed.
+    :ivar waiting: the variables whose new values apply only after a restart.
     """
 
     settings: Settings
@@ -23,9 +23,9 @@ class Change:
 
 
 def change(old: Settings, new: Settings) -> Change:
-    """Take from new settings what a running daemon can.
+    """Apply those of the new settings that a running daemon can change.
 
-    :raises SettingError: when it does not agree with what has to stay.
+    :raises SettingError: when they conflict with the settings that remain.
     """
     taken: dict[str, str] = {}
     waiting: list[str] = []

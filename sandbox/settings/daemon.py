@@ -1,4 +1,4 @@
-"""The daemon itself: its key, where it listens, where it keeps things, how it ends."""
+"""The daemon: service key, addresses, state directory, shutdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import REQUIRED, variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Daemon:
-    """The daemon itself: its key, where it listens, where it keeps things, how it ends."""
+    """The daemon: service key, addresses, state directory, shutdown."""
 
     internal_service_key: str = variable(
         "INTERNAL_SERVICE_KEY",
@@ -25,13 +25,13 @@ class Daemon:
         "HOST",
         (address, "an IPv4 or IPv6 address or localhost"),
         "127.0.0.1",
-        "The address to listen on; 0.0.0.0 or :: opens it to the network.",
+        "The address to listen on; 0.0.0.0 or :: exposes the daemon to the network.",
     )
     internal_listen: str | None = variable(
         "INTERNAL_LISTEN",
         (text, "a Twisted server endpoint, such as tcp:4003:interface=127.0.0.1"),
         None,
-        "An endpoint of its own for the internal API; the other listener then serves previews only.",
+        "A separate endpoint for the internal API; the main listener then serves previews only.",
     )
     trusted_proxies: tuple[str, ...] = variable(
         "TRUSTED_PROXIES",
@@ -43,7 +43,7 @@ class Daemon:
         "PUBLIC_URL",
         (origin, "http://HOST or https://HOST, with :PORT or without, and nothing behind"),
         None,
-        "The daemon's URL for browsers, used in the URLs of its answers; unset: http://localhost and the port.",
+        "The daemon's URL for browsers, used in the URLs of its responses; unset: http://localhost and the port.",
     )
     state_directory: str = variable(
         "STATE_DIRECTORY", TEXT, "~/.local/state/sandbox", "Directory of the embedded database (systemd sets it)."
@@ -52,11 +52,11 @@ class Daemon:
         "HEALTH_TIMEOUT",
         number(0.1, 600),
         "2",
-        "Seconds that engine and store have to answer when /readyz asks them.",
+        "Timeout in seconds of the pings of engine and store by /readyz.",
     )
     drain_seconds: float = variable(
         "DRAIN_SECONDS",
         number(0, 3600),
         "30",
-        "Seconds that requests in flight get to finish when the daemon is stopped.",
+        "Seconds that requests in flight have to finish at shutdown.",
     )

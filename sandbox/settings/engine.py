@@ -1,4 +1,4 @@
-"""The Docker engine, and the limits of its use."""
+"""Docker engine: address, threads, timeouts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Engine:
-    """The Docker engine, and the limits of its use."""
+    """Docker engine: address, threads, timeouts."""
 
     docker_host: str = variable(
         "DOCKER_HOST", (engine, "unix:///PATH or tcp://HOST:PORT"), "unix:///var/run/docker.sock", "The Docker engine."
@@ -28,13 +28,13 @@ class Engine:
         "ENGINE_QUEUE",
         whole(1, 100_000),
         "512",
-        "Engine calls that may wait for a thread before more are refused (503).",
+        "Engine calls that may wait for a thread; beyond it 503.",
     )
     engine_heartbeat: float = variable(
         "ENGINE_HEARTBEAT",
         number(0.1, 3600),
         "10",
-        "Seconds between pings of the engine, and how long the daemon waits for an answer.",
+        "Seconds between pings of the engine, and their timeout.",
     )
     engine_retry_max: float = variable(
         "ENGINE_RETRY_MAX",
@@ -61,5 +61,5 @@ class Engine:
         "RECONCILE_INTERVAL",
         SECONDS,
         "60",
-        "Seconds between comparisons of the store with the engine; 0: only at start and reconnect.",
+        "Seconds between reconciliations of store and engine; 0: only at start and after a reconnection.",
     )

@@ -1,7 +1,7 @@
-"""Files of variables, read as systemd reads an ``EnvironmentFile=`` (systemd.exec(5)). Pure: the text is passed in.
+"""Parser of environment files by the rules of systemd's ``EnvironmentFile=`` (systemd.exec(5)). Pure.
 
-Libraries that read ``.env`` files have rules of their own: ``export``, comments behind values, variables within values.
-What systemd has read must not mean something else here.
+Libraries for ``.env`` files have other rules (``export``, comments after values, variables within values), by which
+the same file would mean something else than to systemd.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _ASSIGNMENT = re.compile(
 
 @attrs.frozen
 class Assignment:
-    """What a file gives a variable.
+    """Assignment of a variable in a file.
 
-    :ivar line: where it begins, from 1.
+    :ivar line: its first line, from 1.
     """
 
     value: str = attrs.field(repr=False)
@@ -40,16 +40,16 @@ class Assignment:
 
 
 def read_env_file(text: str) -> dict[str, Assignment]:
-    r"""The variables of a file; the last one of a name counts.
+    r"""Parse the variables of a file; the last assignment of a name counts.
 
-    What it gives is what systemd gives. Lines that systemd ignores or joins (no ``=``, quotes without an end, more
-    behind a quote) are errors: each would be a setting that does not come true.
+    Values are equal to systemd's. Lines that systemd ignores or joins (no ``=``, unterminated quotes, text after a
+    quote) are errors, since each would silently lose a setting.
 
     >>> found = read_env_file('# comment\nA=b c # no comment\nB = "d\\"e" \n\nC=f\\\ng')
     >>> {name: (each.value, each.line) for name, each in found.items()}
     {'A': ('b c # no comment', 2), 'B': ('d"e', 3), 'C': ('fg', 5)}
 
-    :raises ValueError: naming the line that is wrong, and nothing of its content.
+    :raises ValueError: with the number of the wrong line, without its content.
     """
     found: dict[str, Assignment] = {}
     position = 0
@@ -68,7 +68,7 @@ def read_env_file(text: str) -> dict[str, Assignment]:
 
 def _value(assignment: re.Match[str]) -> str:
     if (double := assignment["double"]) is not None:
-        # There a backslash is one unless it stands before what a shell would heed.
+        # Within double quotes a backslash is literal, except before characters special to a shell.
         return re.sub(r'\\(?:([\\"`$])|\n)', r"\1", double)
     return assignment["single"] or _unescape(assignment["plain"] or "")
 
@@ -81,10 +81,10 @@ def _unescape(text: str) -> str:
 
 
 def parse_with_file(environment: Mapping[str, str], name: str, file: Mapping[str, Assignment]) -> Settings:
-    """Settings from an environment and a file that overrides it.
+    """Parse settings from an environment and a file that overrides it.
 
-    :param name: what the file is called in errors.
-    :raises SettingError: naming the file and the line where the file is to blame.
+    :param name: name of the file in errors.
+    :raises SettingError: with the file and line where the error is in the file.
     """
     for variable in variables():
         given = file.get(variable.name)

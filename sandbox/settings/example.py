@@ -34,7 +34,7 @@ def _entry(variable: Variable) -> str:
 
 
 def example() -> str:
-    """The file's text."""
+    """Return the text of the example file."""
     parts = [_HEAD]
     for group in GROUPS:
         title = (group.__doc__ or "").strip().splitlines()[0]

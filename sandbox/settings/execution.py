@@ -25,17 +25,17 @@ class Execution:
         "EXEC_KILL_TIMEOUT",
         number(0.1, 600),
         "5",
-        "Seconds to wait for a kill to be confirmed from inside a container.",
+        "Seconds to wait for the confirmation of a kill by the agent in a container.",
     )
-    max_execs: int = variable("MAX_EXECS", whole(1, 100_000), "1024", "Commands running at once; beyond it 503.")
+    max_execs: int = variable("MAX_EXECS", whole(1, 100_000), "1024", "Concurrent commands; beyond it 503.")
     max_container_execs: int = variable(
-        "MAX_CONTAINER_EXECS", whole(1, 100_000), "64", "Commands running at once in one container; beyond it 503."
+        "MAX_CONTAINER_EXECS", whole(1, 100_000), "64", "Concurrent commands in one container; beyond it 503."
     )
     max_container_requests: int = variable(
         "MAX_CONTAINER_REQUESTS",
         whole(1, 1000),
         "512",
-        "Commands and file operations at once in one container; beyond it 503.",
+        "Concurrent commands and file operations in one container; beyond it 503.",
     )
     file_size_limit: int = variable(
         "FILE_SIZE_LIMIT", whole(0, 1 << 30), "10485760", "Bytes of the largest file that can be read through the API."
@@ -47,21 +47,21 @@ class Execution:
         "ANSWER_MEMORY",
         whole(1 << 20, 1 << 40),
         "268435456",
-        "Bytes that all requests together hold of commands' output, files and listings. When they are used up, output "
-        "is truncated, and files and listings are 503.",
+        "Maximum bytes of commands' output, files and listings held by all requests together. Beyond it output is "
+        "truncated, and files and listings are 503.",
     )
-    file_timeout: float = variable("FILE_TIMEOUT", number(0.1, 3600), "60", "Seconds that one file operation may take.")
+    file_timeout: float = variable("FILE_TIMEOUT", number(0.1, 3600), "60", "Timeout of a file operation in seconds.")
     idempotency_seconds: float = variable(
         "IDEMPOTENCY_SECONDS",
         number(1, 86_400),
         "600",
-        "Seconds that the outcome of a command with an Idempotency-Key is kept after its request came.",
+        "Seconds that the outcome of a command with an Idempotency-Key is kept, from the arrival of its request.",
     )
     idempotency_entries: int = variable(
-        "IDEMPOTENCY_ENTRIES", whole(1, 1_000_000), "1000", "Outcomes of commands that are kept at most."
+        "IDEMPOTENCY_ENTRIES", whole(1, 1_000_000), "1000", "Maximum number of kept outcomes of commands."
     )
     idempotency_memory: int = variable(
-        "IDEMPOTENCY_MEMORY", whole(0, 1 << 40), "67108864", "Bytes of output that kept outcomes may hold together."
+        "IDEMPOTENCY_MEMORY", whole(0, 1 << 40), "67108864", "Maximum bytes of output in all kept outcomes."
     )
     agent_start_timeout: float = variable(
         "AGENT_START_TIMEOUT",

@@ -1,4 +1,4 @@
-"""What HTTP clients may send, and how long they may take."""
+"""HTTP server: limits on sizes, timeouts and connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Http:
-    """What HTTP clients may send, and how long they may take."""
+    """HTTP server: limits on sizes, timeouts and connections."""
 
     http_line_limit: int = variable(
         "HTTP_LINE_LIMIT", whole(1024, 1 << 20), "16384", "Bytes of a request line; beyond it 414."
@@ -28,7 +28,7 @@ class Http:
         "HTTP_IDLE_TIMEOUT",
         number(0.1, 86_400),
         "75",
-        "Seconds that a client's connection is kept while it sends no request, or reads nothing of an answer.",
+        "Seconds that a client's connection is kept while it sends no request, or reads nothing of a response.",
     )
     http_upload_timeout: float = variable(
         "HTTP_UPLOAD_TIMEOUT", number(0.1, 86_400), "60", "Seconds that an upload may stall (408)."
@@ -37,15 +37,15 @@ class Http:
         "HTTP_CONNECTIONS",
         whole(1, 1 << 20),
         None,
-        "Connections that clients of a listener's site may have open; when there is no room for another, the one that "
-        "has been idle for longest is closed. Unset: the process's limit of descriptors less 256, or half of it.",
+        "Maximum of open client connections per listener; at the limit, a new one evicts the longest idle one. "
+        "Unset: the process's limit of descriptors less 256, or half of it.",
     )
     http_connections_per_peer: int | None = variable(
         "HTTP_CONNECTIONS_PER_PEER",
         whole(1, 1 << 20),
         None,
-        "The same of one client's address, or /64 network of IPv6 addresses; this machine's own, UNIX sockets and "
-        "TRUSTED_PROXIES are exempt, and so is INTERNAL_LISTEN. Unset: a quarter of HTTP_CONNECTIONS.",
+        "The same for one client address, or /64 network of IPv6 addresses; this machine's own, UNIX sockets, "
+        "TRUSTED_PROXIES and INTERNAL_LISTEN are exempt. Unset: a quarter of HTTP_CONNECTIONS.",
     )
     body_limit: int = variable(
         "BODY_LIMIT",

@@ -1,6 +1,6 @@
-"""The kinds of values that variables take: how a text is read, and what is said of what it accepts.
+"""Kinds of variables: a parser, and a description of the accepted values.
 
-Each function takes a variable's text, gives its value, and raises ``ValueError`` on anything else.
+Each parser converts a variable's text to its value, and raises ``ValueError`` on invalid text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
 
-#: Bytes that a secret of HS256 should have (RFC 7518 section 3.2).
+#: Minimum bytes of an HS256 secret (RFC 7518 section 3.2).
 STRONG = 32
 
 
@@ -25,7 +25,7 @@ def text(value: str) -> str:
 
 
 def key(value: str) -> str:
-    # A field's value arrives without the white space around it (RFC 9110 section 5.5), so that such a key fits nothing.
+    # HTTP strips white space around a field's value (RFC 9110 section 5.5), so that such a key would never match.
     if not value or value != value.strip() or not value.isprintable():
         raise ValueError
     return value
@@ -75,7 +75,7 @@ def address(value: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach an address.
+    """Whether an address is reachable only from this machine.
 
     >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "192.0.2.1")]
     [True, True, True, False, False, False]
@@ -95,7 +95,7 @@ def peers(value: str) -> tuple[str, ...]:
 def database(value: str) -> str:
     scheme, mark, rest = value.partition("://")
     if scheme == "sqlite":
-        # A query or :memory: would be taken for a file of that name.
+        # A query or :memory: would be used as a file name.
         wrong = not rest.startswith("/") or rest == "/" or "?" in rest or rest.endswith((":memory:", "/"))
     else:
         wrong = scheme not in {"postgresql", "postgres"} or not mark
@@ -105,7 +105,7 @@ def database(value: str) -> str:
 
 
 def split_secrets(value: str) -> tuple[bytes, ...]:
-    """The secrets that ``JWT_SECRET`` names, newest first. One is taken exactly as it is.
+    """Split ``JWT_SECRET`` into secrets, newest first. A single secret is used unchanged.
 
     >>> split_secrets("one")
     (b'one',)
@@ -118,7 +118,7 @@ def split_secrets(value: str) -> tuple[bytes, ...]:
 
 def jwt_secret(value: str) -> str:
     secrets = split_secrets(text(value))
-    # A comma within one strong secret must not make two weak ones of it.
+    # A comma within one strong secret must not split it into weak ones.
     if len(secrets) > 1 and any(len(secret) < STRONG for secret in secrets):
         raise ValueError
     for secret in secrets:
@@ -136,14 +136,14 @@ def engine(value: str) -> str:
 
 
 def network(value: str) -> str:
-    # Docker's other modes, host and container:ID, would put sessions on a network that is not theirs.
+    # Docker's other modes, host and container:ID, would attach sessions to a foreign network.
     if value in ("host", "default") or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
         raise ValueError
     return value
 
 
 def domain(value: str) -> str:
-    # 110 bytes leave room in DNS's 253 for the longest name in front (sandbox.protocols.hostnames).
+    # 110 bytes leave room within DNS's 253 for the longest prefix (sandbox.protocols.hostnames).
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
     if len(value) > 110 or not re.fullmatch(rf"{label}(\.{label})*", value.lower()):
         raise ValueError

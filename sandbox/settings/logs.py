@@ -1,4 +1,4 @@
-"""What is logged, and how."""
+"""Logging: format, level, access log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Logs:
-    """What is logged, and how."""
+    """Logging: format, level, access log."""
 
     log_format: str = variable(
         "LOG_FORMAT",
@@ -29,17 +29,17 @@ class Logs:
         "LOG_COMMANDS",
         FLAG,
         "true",
-        "Log the text of commands, which may contain secrets; else only the program's name.",
+        "Log the text of commands, which may contain secrets; false: only the program's name.",
     )
     access_log: float = variable(
         "ACCESS_LOG",
         number(0, 1),
         "0.001",
-        "Fraction of preview requests that is logged beyond ACCESS_LOG_RATE; 1: all, 0: only failures and upgrades.",
+        "Fraction of preview requests logged beyond ACCESS_LOG_RATE; 1: all, 0: only failures and upgrades.",
     )
     access_log_rate: int = variable(
         "ACCESS_LOG_RATE",
         whole(0, 1_000_000),
         "20",
-        "Preview requests a second, and as many failures and upgrades, that are logged before ACCESS_LOG applies.",
+        "Preview requests logged per second, and as many failures and upgrades, before ACCESS_LOG applies.",
     )

@@ -1,4 +1,4 @@
-"""Session containers: what they are made of, and what they may use."""
+"""Session containers: image, network, resources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Sessions:
-    """Session containers: what they are made of, and what they may use."""
+    """Session containers: image, network, resources."""
 
     session_label: str = variable(
         "SESSION_LABEL",
@@ -27,17 +27,18 @@ class Sessions:
     session_image: str = variable(
         "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
     )
+    session_image: str = variable("SESSION_IMAGE", TEXT, "sandbox-session:latest", "Default image of a session.")
     session_command: tuple[str, ...] = variable(
         "SESSION_COMMAND",
         (command, "a command line with quotes as in a shell"),
         "",
-        "Main process of a session's container; unset: the agent's idle process, which any image can run.",
+        "Main process of a session's container; unset: the agent's idle process, which runs in any image.",
     )
     session_network: str = variable(
         "SESSION_NETWORK",
         (network, "a Docker network's name, or none"),
         "sandbox",
-        "The network of session containers, created when missing; previews prefer a container's address on it.",
+        "The network of session containers, created when missing; previews prefer the container's address on it.",
     )
     session_network_internal: bool = variable(
         "SESSION_NETWORK_INTERNAL", FLAG, "false", "Create the session network without access to outside networks."
@@ -46,22 +47,20 @@ class Sessions:
         "SESSION_NETWORK_SHARED",
         FLAG,
         "false",
-        "Use the session network even when it lets containers reach each other; else creations on it are refused.",
+        "Use the session network even when its containers can reach each other; otherwise creations on it are refused.",
     )
     session_memory_mb: int = variable(
-        "SESSION_MEMORY_MB", whole(16, 1 << 22), "1024", "MiB of memory of a session whose creation names none."
+        "SESSION_MEMORY_MB", whole(16, 1 << 22), "1024", "Default memory limit of a session in MiB."
     )
     session_memory_mb_max: int = variable(
-        "SESSION_MEMORY_MB_MAX", whole(16, 1 << 22), "8192", "MiB of memory that a creation may ask for at most."
+        "SESSION_MEMORY_MB_MAX", whole(16, 1 << 22), "8192", "Highest memory limit that a creation may request, in MiB."
     )
-    session_cpus: float = variable(
-        "SESSION_CPUS", number(0.01, 1024), "1", "CPU cores of a session whose creation names none."
-    )
+    session_cpus: float = variable("SESSION_CPUS", number(0.01, 1024), "1", "Default CPU limit of a session in cores.")
     session_cpus_max: float = variable(
-        "SESSION_CPUS_MAX", number(0.01, 1024), "4", "CPU cores that a creation may ask for at most."
+        "SESSION_CPUS_MAX", number(0.01, 1024), "4", "Highest CPU limit that a creation may request, in cores."
     )
     session_pids: int = variable(
-        "SESSION_PIDS", whole(16, 1 << 22), "2048", "Processes and threads that a session may have at once."
+        "SESSION_PIDS", whole(16, 1 << 22), "2048", "Maximum of concurrent processes and threads of a session."
     )
     session_disk_mb: int = variable(
         "SESSION_DISK_MB",
@@ -80,7 +79,7 @@ class Sessions:
         "SESSION_QUEUE",
         whole(1, 10_000),
         "16",
-        "Lifecycle calls that may wait for one and the same session (503 beyond).",
+        "Lifecycle calls that may wait for one session; beyond it 503.",
     )
     container_runtime: str | None = variable(
         "CONTAINER_RUNTIME",

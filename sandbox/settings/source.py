@@ -1,4 +1,4 @@
-"""Where the daemon's variables come from: the environment, and a file that takes precedence."""
+"""Sources of the daemon's variables: the environment, and a file that takes precedence."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sandbox.settings.unknown import Unknown, unknown_in_environment, unknown_in
 
 
 class Source:
-    """The environment that the process was given, and a file that overrides it and can be read again.
+    """The process's environment, and a file that overrides it and can be read again.
 
-    systemd's ``EnvironmentFile=`` may have put the file's own variables into the environment. So what the file named
-    when it was first read is looked for in the file only: a line that is taken out of it unsets a variable.
+    systemd's ``EnvironmentFile=`` may have copied the file's variables into the environment. So a variable that the
+    file contained when it was first read is taken from the file only: removing its line unsets the variable.
 
-    :param file: a path; ``None``: there is only the environment, which nobody can change from outside.
-    :ivar unknown: the names in them that are no variable of the daemon, as they were last read.
+    :param file: a path; ``None``: only the environment, which cannot change while the process runs.
+    :ivar unknown: unknown names found by the last :meth:`read`.
     """
 
     def __init__(self, environment: Mapping[str, str], file: str | None = None) -> None:
@@ -27,9 +27,9 @@ class Source:
         self.unknown: tuple[Unknown, ...] = ()
 
     def read(self) -> Settings:
-        """The settings as they stand there now; it may block on the file.
+        """Read the current settings. May block on the file.
 
-        :raises SettingError: naming the variable, and the file and line where there is a file.
+        :raises SettingError: with the name of the variable, and the file and line where there is a file.
         """
         file = self._read_file(self.file) if self.file is not None else {}
         if self._known is None:
@@ -39,7 +39,7 @@ class Source:
         try:
             settings = parse(beside) if self.file is None else parse_with_file(beside, self.file, file)
         except SettingError as error:
-            # The variable that is missing may be there, mistyped.
+            # A missing variable may be present under a mistyped name.
             hints = [f"; {each}" for each in unknown if each.meant and each.meant in str(error).split()]
             raise SettingError(f"{error}{''.join(hints)}") from None
         self.unknown = unknown

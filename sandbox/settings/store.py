@@ -1,4 +1,4 @@
-"""Where sessions are kept."""
+"""Database of sessions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sandbox.settings.variable import variable
 
 @attrs.frozen(kw_only=True, slots=False)
 class Store:
-    """Where sessions are kept."""
+    """Database of sessions."""
 
     database_url: str | None = variable(
         "DATABASE_URL",
         (database, "sqlite:///PATH or postgresql://USER@HOST/NAME"),
         None,
-        "Where sessions are kept; unset: sandbox.db (SQLite) in the state directory.",
+        "The database of sessions; unset: sandbox.db (SQLite) in the state directory.",
         secret=True,
     )
     database_pool: int = variable(
-        "DATABASE_POOL", whole(1, 64), "4", "Connections to the database at once (SQLite: threads)."
+        "DATABASE_POOL", whole(1, 64), "4", "Maximum of connections to the database (SQLite: threads)."
     )
     database_queue: int = variable(
         "DATABASE_QUEUE", whole(1, 100_000), "512", "Database calls that may wait for a connection; beyond it 503."
@@ -29,7 +29,7 @@ class Store:
         "DATABASE_TIMEOUT",
         number(0.1, 600),
         "5",
-        "Seconds that one database call may take, waiting and connecting included; beyond it 503.",
+        "Timeout in seconds of a database call, including queue and connecting; beyond it 503.",
     )
     database_write_check: float = variable(
         "DATABASE_WRITE_CHECK",

@@ -1,4 +1,4 @@
-"""Names that are no variable of the daemon: probably mistyped. Pure."""
+"""Detection of unknown, probably mistyped, variables. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _OTHERS = re.compile(
     r"SANDBOX_(URL|PUBLIC_URL|USER|CONFIG)|PG[A-Z]+|PYTHON[A-Z0-9]+|SSL_CERT_(FILE|DIR)"
     r"|PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+"
 )
-#: How alike (difflib's ratio) a name is to the one that was meant. Every name in the daemon's own file is for the
-#: daemon; of the environment's names most are for others, such as SESSION_MANAGER (0.86).
+#: Minimum similarity (difflib's ratio) of a name to a variable. Every name in the daemon's own file is meant for the
+#: daemon; most names in the environment are for other programs, such as SESSION_MANAGER (0.86).
 _IN_FILE, _IN_ENVIRONMENT = 0.7, 0.9
-#: Names that are reported at most: a file of another kind may have any number.
+#: Maximum number of reported names: a file of another kind may have any number.
 _MOST = 20
 
 
 @attrs.frozen
 class Unknown:
-    """A name that the daemon does not know.
+    """A name that is not a variable of the daemon.
 
     :ivar where: the file and line, or ``""`` for the environment.
-    :ivar meant: the variable that it is most like, or ``None``.
+    :ivar meant: the most similar variable, or ``None``.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Unknown:
 
 
 def unknown_in_file(file: Mapping[str, Assignment], path: str) -> list[Unknown]:
-    """The variables of a file that the daemon does not know.
+    """Return the unknown variables of a file.
 
     >>> [str(each) for each in unknown_in_file({"SESION_IMAGE": Assignment("x", 3), "NAME": Assignment("y", 4)}, "f")]
     ['f: line 3: unknown variable SESION_IMAGE: did you mean SESSION_IMAGE?', 'f: line 4: unknown variable NAME']
@@ -52,7 +52,7 @@ def unknown_in_file(file: Mapping[str, Assignment], path: str) -> list[Unknown]:
 
 
 def unknown_in_environment(environment: Iterable[str]) -> list[Unknown]:
-    """The names in an environment that look like mistyped variables.
+    """Return the names in an environment that look like mistyped variables.
 
     >>> [str(each) for each in unknown_in_environment(["SESION_IMAGE", "SESSION_MANAGER", "NAME", "PORT"])]
     ['unknown variable SESION_IMAGE: did you mean SESSION_IMAGE?']

@@ -1,4 +1,4 @@
-"""A variable: its name, what it accepts, what stands for it when it is unset."""
+"""Declaration of a variable: its name, accepted values and default."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _METADATA = "sandbox.setting"
 
 
 class SettingError(ValueError):
-    """A variable that is missing or does not parse; the message is one line that names it and what it accepts."""
+    """A variable is missing or invalid; the message is one line with its name and the accepted values."""
 
 
 @attrs.frozen
 class Variable:
     """One environment variable.
 
-    :ivar parse: text to value; raises ``ValueError`` on anything else.
-    :ivar accepts: what it accepts, in a few words, for the error and the help.
-    :ivar default: the text that stands for it when it is unset, or ``REQUIRED``, or ``None`` (unset).
-    :ivar live: whether a running daemon takes a new value, at SIGHUP.
+    :ivar parse: converts text to a value; raises ``ValueError`` on invalid text.
+    :ivar accepts: short description of the accepted values, for error and help.
+    :ivar default: the text used when it is unset, or ``REQUIRED``, or ``None`` (unset).
+    :ivar live: whether a reload (SIGHUP) applies a new value.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Variable:
     live: bool = False
 
     def read(self, environment: Mapping[str, str]) -> Any:
-        """The variable's value. One that is set to nothing counts as unset.
+        """Return the variable's value. An empty variable counts as unset.
 
-        :raises SettingError: when it is missing or wrong.
+        :raises SettingError: when it is missing or invalid.
         """
         text = environment.get(self.name) or self.default
         if text is REQUIRED:
@@ -59,12 +59,12 @@ def variable(
 ) -> Any:
     """Declare a field of a group of settings as a variable.
 
-    :param kind: how its text is read, and what it accepts (:mod:`sandbox.settings.kinds`).
+    :param kind: parser and description of the accepted values (:mod:`sandbox.settings.kinds`).
     """
     parse, accepts = kind
     return attrs.field(metadata={_METADATA: Variable(name, parse, accepts, default, help, secret, live)})
 
 
 def declared(group: type) -> dict[str, Variable]:
-    """The variables of a group of settings, by field, in the order in which they stand there."""
+    """Return the variables of a group of settings by field, in order of declaration."""
     return {field.name: field.metadata[_METADATA] for field in attrs.fields(group)}
