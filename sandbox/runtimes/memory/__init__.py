@@ -1,1 +1,1 @@
-"""The in-memory twin of the Docker runtime, for tests and for trying things out."""
+"""In-memory implementation of the runtime, for tests and experiments."""

@@ -1,4 +1,4 @@
-"""Containers in this process's memory: what an engine would do, without one."""
+"""Simulation of an engine's containers in memory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _NETWORK = ipaddress.ip_network("198.18.0.0/15")
 
 
 class MemoryContainers:
-    """The containers of an engine that is not there.
+    """Containers of a simulated engine.
 
-    Beside what a runtime does, a test may play the engine: :meth:`add` a container of another program's, :meth:`die`,
-    :meth:`pause`, :meth:`vanish`, and :meth:`leave` and :meth:`come_back` for the engine itself.
+    In addition to the runtime's methods, tests can simulate events on the engine: :meth:`add` (another program's
+    container), :meth:`die`, :meth:`pause`, :meth:`vanish`, and for the engine itself :meth:`leave` and
+    :meth:`come_back`.
 
-    :param images: what it can make containers from, each with the user that it names.
+    :param images: the available images, each with its configured user.
     :param ended: called with the id of each container that died or was removed.
     :ivar grace: whether previews go on while the engine is away.
     """
@@ -41,10 +42,10 @@ class MemoryContainers:
         self._return_listeners: list[Callable[[], None]] = []
         self._last = datetime(1970, 1, 1, tzinfo=UTC)
 
-    # -- the runtime's half ----------------------------------------------------------------------------------------
+    # -- interface of the runtime ----------------------------------------------------------------------------------
 
     def ping(self) -> None:
-        """Fail as an engine that is away does."""
+        """Fail while the engine is unavailable."""
         if self.away:
             raise EngineUnavailable("The Docker engine does not answer")
 
@@ -85,7 +86,7 @@ class MemoryContainers:
         return lambda: self._return_listeners.remove(listener) if listener in self._return_listeners else None
 
     def check(self, spec: ContainerSpec) -> None:
-        """Refuse what cannot be created, before anything is made."""
+        """Validate a specification before anything is created."""
         self.ping()
         if spec.image not in self.images:
             raise ImageUnknown(spec.image)
@@ -94,7 +95,7 @@ class MemoryContainers:
         self._workspaces.discard(spec.session_id)
 
     def make(self, spec: ContainerSpec) -> Container:
-        """Make a session's workspace and container, not started yet."""
+        """Create a session's workspace and container without starting it."""
         self._workspaces.add(spec.session_id)
         return self.add(
             spec.session_id,
@@ -137,7 +138,7 @@ class MemoryContainers:
                 self.vanish(container.id)
         self._workspaces.discard(session_id)
 
-    # -- the engine's half -----------------------------------------------------------------------------------------
+    # -- simulated events ------------------------------------------------------------------------------------------
 
     def add(
         self,
@@ -149,7 +150,7 @@ class MemoryContainers:
         state: ContainerState = ContainerState.CREATED,
         refusal: str | None = None,
     ) -> Container:
-        """A container that carries a session's label, by default one that another program made."""
+        """Add a labelled container, by default one created by another program."""
         return self._put(
             Container(
                 id=secrets.token_hex(32),
@@ -164,31 +165,31 @@ class MemoryContainers:
         )
 
     def place(self, container_id: str, address: str | None) -> Container:
-        """Have it reached by an address, such as one on which a test listens."""
+        """Set a container's address, such as one on which a test listens."""
         return self._put(attrs.evolve(self._known(container_id), address=address))
 
     def die(self, container_id: str) -> Container:
-        """End its main process."""
+        """End a container's main process."""
         self._ended(container_id)
         return self._put(attrs.evolve(self._known(container_id), state=ContainerState.EXITED, address=None))
 
     def pause(self, container_id: str) -> Container:
-        """Freeze it."""
+        """Freeze a container."""
         return self._put(attrs.evolve(self._known(container_id), state=ContainerState.PAUSED))
 
     def vanish(self, container_id: str) -> None:
-        """Remove it; its workspace stays."""
+        """Remove a container and keep its workspace."""
         container = self._known(container_id)
         self._ended(container_id)
         del self._containers[container_id]
         self._tell(container.session_id)
 
     def leave(self) -> None:
-        """Be an engine that does not answer."""
+        """Make the engine unavailable."""
         self.away = True
 
     def come_back(self) -> None:
-        """Answer again."""
+        """Make the engine available again."""
         self.away = False
         for session_id in {container.session_id for container in self._containers.values()}:
             self._tell(session_id)
@@ -215,7 +216,7 @@ class MemoryContainers:
                 try:
                     listener(session_id, choose(self._of(session_id)))
                 except Exception:
-                    _log.failure("a listener of the containers' changes failed")
+                    _log.failure("listener of container changes failed")
 
     def _free_address(self) -> str:
         # As engines do, which give a freed address to the next container at once.
@@ -223,6 +224,6 @@ class MemoryContainers:
         return next(text for text in map(str, _NETWORK.hosts()) if text not in taken)
 
     def _moment(self) -> str:
-        # Later than every one before, as an engine's nanoseconds are.
+        # Strictly increasing, like an engine's nanoseconds.
         self._last = max(datetime.now(UTC), self._last + datetime.resolution)
         return self._last.isoformat(timespec="microseconds").replace("+00:00", "000Z")

@@ -1,4 +1,4 @@
-"""Commands and files of containers in memory: a table of programs written in Python, and a tree of files each."""
+"""Commands and files of in-memory containers: programs written in Python, and a file tree per container."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ T = TypeVar("T")
 class Process:
     """One run of a program.
 
-    :ivar spec: what was asked for.
+    :ivar spec: specification of the command.
     :ivar workspace: the container's files.
-    :ivar clock: for programs that take time.
+    :ivar clock: clock for programs that take time.
     """
 
     def __init__(self, spec: ExecSpec, workspace: Workspace, clock: IReactorTime, share: Share | None = None) -> None:
@@ -38,7 +38,7 @@ class Process:
         self._full: set[int] = set()
 
     def write(self, text: bytes, stream: int = 1) -> None:
-        """Print to stdout (1) or stderr (2); what is past the limit, or does not fit the share, is dropped."""
+        """Print to stdout (1) or stderr (2); output beyond the limit or the memory budget is dropped."""
         whole = self.output[stream] + text
         kept = whole[: self.spec.output_limit]
         if stream in self._full or not self._growth[stream].fits(len(kept)):
@@ -49,7 +49,7 @@ class Process:
             self.truncated |= len(whole) > self.spec.output_limit
 
 
-#: Runs until its exit code, or minus a signal's number, is known; being cancelled is being killed.
+#: Returns an exit code, or minus a signal's number. Cancelling it kills the process.
 Program = Callable[[Process], Awaitable[int]]
 
 _SIGNALS = {9: "SIGKILL", 15: "SIGTERM"}
@@ -65,8 +65,8 @@ class _Run:
 class MemoryAgents:
     """``IProcesses`` and ``IFiles``, which happen inside containers.
 
-    :param programs: by what ``argv`` starts with: a program's whole name.
-    :param directory_limit: entries of the largest directory that can be listed.
+    :param programs: programs by name, which is ``argv[0]``.
+    :param directory_limit: maximum number of entries of a directory that can be listed.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class MemoryAgents:
         self._runs: set[_Run] = set()
 
     def workspace(self, container_id: str) -> Workspace:
-        """A container's files; a test sets scenes there."""
+        """A container's files, for tests to prepare."""
         if container_id not in self._workspaces:
             self._workspaces[container_id] = Workspace(time_ns)
         return self._workspaces[container_id]
 
     def drop(self, container_id: str) -> None:
-        """The container stopped: so did what ran in it."""
+        """Kill the processes of a stopped container."""
         self._kill([run for run in self._runs if run.container_id == container_id], "dropped")
 
     def close(self) -> Deferred[None]:
-        """Kill what runs."""
+        """Kill all processes."""
         self._kill(list(self._runs), "closed")
         return succeed(None)
 
@@ -165,7 +165,7 @@ class MemoryAgents:
         )
 
     def _check_directory(self, container: Container, cwd: bytes) -> None:
-        # Absolute directories are outside of what is played here.
+        # Directories outside the workspace are not simulated.
         if cwd.startswith(b"/"):
             return
         found = self.workspace(container.id).stat(cwd + b"/")

@@ -1,4 +1,4 @@
-"""The in-memory runtime, put together behind the seam."""
+"""The in-memory runtime behind the interface."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 class MemoryRuntime:
     """Containers and their files in this process's memory.
 
-    :param images: what it can make containers from, each with the user that it names.
-    :param agents: the programs and files in them.
-    :param step: what a creation waits for before it starts the container; a test can hold it up there.
-    :ivar containers: where a test plays the engine.
+    :param images: the available images, each with its configured user.
+    :param agents: programs and files of the containers.
+    :param step: awaited by a creation before it starts the container, so that a test can delay it.
+    :ivar containers: the simulated engine.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class MemoryRuntime:
         self._step = step
 
     def open(self) -> Deferred[None]:
-        """As ``IRuntime.open``."""
+        """Implements ``IRuntime.open``."""
         return succeed(None)
 
     def close(self) -> Deferred[None]:
-        """As ``IRuntime.close``."""
+        """Implements ``IRuntime.close``."""
         return self._agents.close()
 
     def ping(self) -> Deferred[None]:
-        """As ``IRuntime.ping``."""
+        """Implements ``IRuntime.ping``."""
         return _call(self.containers.ping)
 
     def cached(self, session_id: str) -> Container | None:

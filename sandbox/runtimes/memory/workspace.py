@@ -1,4 +1,4 @@
-"""A workspace in memory: a tree of files, directories, links and special files, under the rules of the real one."""
+"""In-memory workspace: a tree of files, directories, links and special files with the rules of a real one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _TYPES = {
 
 @attrs.frozen
 class _Place:
-    """Where a path leads: a name in a directory; the directory itself when the name is empty."""
+    """Result of resolving a path: a name in a directory, or the directory itself when the name is empty."""
 
     directory: Directory
     name: bytes
@@ -68,7 +68,7 @@ class _Place:
 
 
 class Workspace:
-    """What a container has under ``/workspace``.
+    """Content of a container's ``/workspace``.
 
     :param now_ns: nanoseconds since the epoch.
     """
@@ -78,7 +78,7 @@ class Workspace:
         self._root = Directory(now_ns())
 
     def put(self, path: bytes, node: Node) -> None:
-        """Set a test's scene: a node of any kind, its parents made."""
+        """Insert a node of any kind, and create its parents, for tests."""
         *parents, name = path.split(b"/")
         directory = self._root
         for parent in parents:
@@ -151,10 +151,10 @@ class Workspace:
 
 
 class _Walk:
-    """One path's way through the tree.
+    """Resolution of a path in the tree.
 
-    :ivar links: the links that stood in the last place, in order.
-    :ivar made: directories that were made on the way, to be taken back when the operation fails.
+    :ivar links: the links followed at the last segment, in order.
+    :ivar made: directories created on the way, removed when the operation fails.
     """
 
     def __init__(self, root: Directory, make: Callable[[], Directory] | None) -> None:
@@ -167,9 +167,9 @@ class _Walk:
         self._wants_directory = False
 
     def to(self, path: bytes) -> _Place:
-        """Where it leads, every link inside followed.
+        """Resolve a path, following links.
 
-        :raises InvalidPath: when a link leads out.
+        :raises InvalidPath: when a link leads out of the workspace.
         """
         self._rest = path
         while True:
@@ -190,7 +190,7 @@ class _Walk:
                     self._enter(child)
 
     def undo(self) -> None:
-        """Take the directories away that were made."""
+        """Remove the created directories."""
         for directory, name in reversed(self.made):
             del directory.children[name]
 
