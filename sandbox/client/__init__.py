@@ -1,6 +1,6 @@
-"""The daemon from Python: :class:`Client` blocks, :class:`AsyncClient` gives Deferreds; see docs/sdk.md.
+"""Python SDK: a blocking :class:`Client`, and an :class:`AsyncClient` that returns Deferreds; see docs/sdk.md.
 
-Only :class:`AsyncClient` needs Twisted, which is imported when it is first asked for: scripts start without it.
+Twisted is imported on the first access to :class:`AsyncClient`, so that scripts start without it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "AsyncClient":
-        from sandbox.client.asynchronous import AsyncClient  # noqa: PLC0415 - only now is Twisted needed
+        from sandbox.client.asynchronous import AsyncClient  # noqa: PLC0415 - imports Twisted lazily
 
         return AsyncClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The client for Twisted, and through ``Deferred.asFuture`` for asyncio: the same calls on treq."""
+"""Client for Twisted, and for asyncio through ``Deferred.asFuture``, on treq."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater  # noqa: TID251 - outside of the daemon, whose timers it does not know
 from twisted.python.failure import Failure
-from twisted.web._newclient import ParseError  # where else a malformed answer shows is nowhere public
+from twisted.web._newclient import ParseError  # no public name exists
 from twisted.web.client import Agent, RequestTransmissionFailed, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
@@ -52,21 +52,21 @@ def _carried(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P
 
 
 class AsyncClient:
-    """A daemon, spoken to by calls that give a ``Deferred``; cancelling it closes the connection.
+    """Client of a daemon whose calls return a ``Deferred``; cancelling it closes the connection.
 
     Under asyncio, install Twisted's asyncio reactor and await ``client.exec(…).asFuture(loop)``.
 
-    :param reactor: the running one.
-    :param url: ``http://HOST:PORT``, ``https://HOST`` or ``unix:/PATH``: the internal API.
+    :param reactor: the running reactor.
+    :param url: ``http://HOST:PORT``, ``https://HOST`` or ``unix:/PATH`` of the internal API.
     :param key: the service key.
-    :param public_url: the public face, where previews are; none: the same as ``url``.
-    :param timeout: seconds for a whole answer, beyond the time that a command was given.
-    :param retries: what is sent again, and when.
-    :param answer_limit: bytes of the largest answer.
-    :param agent: what makes the requests; none: one connection a request, so that there is nothing to close. One with
-        an ``HTTPConnectionPool`` reuses connections, and repeats by itself what it takes for idempotent.
-    :raises ConfigurationError: for a URL or a key that cannot be one, and for a reactor that cannot run the calls:
-        none, or one that does not run on the asyncio event loop of this thread.
+    :param public_url: URL of the public listener, which serves previews; default: the same as ``url``.
+    :param timeout: timeout in seconds of a complete response, in addition to a command's own timeout.
+    :param retries: retry policy.
+    :param answer_limit: maximum bytes of a response.
+    :param agent: the HTTP agent; default: one connection per request, so that there is nothing to close. An agent with
+        an ``HTTPConnectionPool`` reuses connections, and itself retries requests that it considers idempotent.
+    :raises ConfigurationError: for an invalid URL or key, or a reactor that cannot run the calls: none, or one that
+        does not run on the asyncio event loop of this thread.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class AsyncClient:
         self._agent = agent
 
     def send(self, call: Call[T]) -> Deferred[T]:
-        """Carry a call of :mod:`sandbox.client.calls`; the ``Deferred`` fires with its result.
+        """Send a call of :mod:`sandbox.client.calls`; fires with its result.
 
-        :raises ConfigurationError: at once, when the reactor does not run on the asyncio event loop of this thread.
-        :raises ClientError: what the class docstrings of :mod:`sandbox.client.errors` say.
+        :raises ConfigurationError: synchronously, when the reactor does not run on this thread's asyncio event loop.
+        :raises ClientError: see the classes of :mod:`sandbox.client.errors`.
         """
         _check_reactor(self._reactor)
         return Deferred.fromCoroutine(self._send(call))
@@ -165,7 +165,7 @@ class AsyncClient:
     async def iterate_sessions(
         self, *, user_id: str | None = None, status: SessionStatus | str | None = None
     ) -> AsyncIterator[Session]:
-        """All sessions, newest first, a page at a time; for coroutines that Twisted runs."""
+        """Iterate over all sessions, newest first, fetching page by page; for coroutines run by Twisted."""
         cursor = None
         while True:
             page = await self.list_sessions(user_id=user_id, status=status, limit=200, cursor=cursor)
@@ -179,7 +179,7 @@ class AsyncClient:
 class _Body(Protocol):
     """Collects a response's body.
 
-    :param limit: bytes at most.
+    :param limit: maximum bytes.
     :ivar complete: fires with the body; cancelling closes the connection.
     """
 
@@ -193,17 +193,17 @@ class _Body(Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """A piece of it."""
+        """Append a piece."""
         self._content += data
         if len(self._content) > self._limit and not self.complete.called:
             self.complete.errback(AnswerTooLarge(f"The answer has more than {self._limit} bytes"))
             self._close(self.complete)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Its end."""
+        """Complete or fail the body."""
         if self.complete.called:
             return
-        # Without a length and not chunked its end is the connection's; half of a JSON text is none.
+        # Neither Content-Length nor chunked: the connection's end delimits the body; truncated JSON fails to parse.
         if reason.check(ResponseDone, PotentialDataLoss):
             self.complete.callback(bytes(self._content))
         else:
@@ -227,7 +227,7 @@ class _SocketEndpoints:
 
 
 def _check_reactor(reactor: Any) -> None:
-    """Refuse a reactor under which a call would never end."""
+    """Reject a reactor under which a call would never complete."""
     if not IReactorTime.providedBy(reactor):
         raise ConfigurationError(
             f"AsyncClient needs Twisted's running reactor, not {reactor!r}: pass the one that react() gives, or import "
@@ -237,7 +237,7 @@ def _check_reactor(reactor: Any) -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    # Twisted has no public name for the loop of its asyncio reactor; the others have none.
+    # Twisted has no public attribute for the loop of its asyncio reactor; other reactors have no loop.
     if getattr(reactor, "_asyncioEventloop", None) is not loop:
         raise ConfigurationError(
             "an asyncio event loop runs in this thread, and Twisted's reactor does not run on it: the call would never "

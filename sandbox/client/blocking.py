@@ -1,4 +1,4 @@
-"""The client for scripts and threads: no reactor, one connection a request, nothing to close."""
+"""Blocking client for scripts and threads: no reactor, one connection per request, nothing to close."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def _carried(build: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]
 
 
 class Client:
-    """A daemon, spoken to by blocking calls. It may be shared between threads.
+    """Blocking client of a daemon. Thread-safe.
 
-    Not for a thread in which a reactor or an event loop runs: that one would stand still. There, use
-    :class:`sandbox.client.AsyncClient`.
+    Do not use it in a thread that runs a reactor or an event loop, which it would block: use
+    :class:`sandbox.client.AsyncClient` there.
 
-    :param url: ``http://HOST:PORT``, ``https://HOST`` or ``unix:/PATH``: the internal API.
+    :param url: ``http://HOST:PORT``, ``https://HOST`` or ``unix:/PATH`` of the internal API.
     :param key: the service key.
-    :param public_url: the public face, where previews are; none: the same as ``url``.
-    :param timeout: seconds for a whole answer, beyond the time that a command was given.
-    :param retries: what is sent again, and when.
-    :param answer_limit: bytes of the largest answer.
-    :param tls: for ``https``; none: the system's certificate authorities (``SSL_CERT_FILE`` names others).
-    :raises ConfigurationError: for a URL or a key that cannot be one.
+    :param public_url: URL of the public listener, which serves previews; default: the same as ``url``.
+    :param timeout: timeout in seconds of a complete response, in addition to a command's own timeout.
+    :param retries: retry policy.
+    :param answer_limit: maximum bytes of a response.
+    :param tls: TLS context for ``https``; default: the system's certificate authorities, or those of ``SSL_CERT_FILE``.
+    :raises ConfigurationError: for an invalid URL or key.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Client:
         self._sleep = sleep
 
     def send(self, call: Call[T]) -> T:
-        """Carry a call of :mod:`sandbox.client.calls` and give its result.
+        """Send a call of :mod:`sandbox.client.calls` and return its result.
 
-        :raises ClientError: what the class docstrings of :mod:`sandbox.client.errors` say.
+        :raises ClientError: see the classes of :mod:`sandbox.client.errors`.
         """
         attempts = Attempts(call, self._retries)
         while True:
@@ -107,7 +107,7 @@ class Client:
     def iterate_sessions(
         self, *, user_id: str | None = None, status: SessionStatus | str | None = None
     ) -> Iterator[Session]:
-        """All sessions, newest first, a page at a time."""
+        """Iterate over all sessions, newest first, fetching page by page."""
         cursor = None
         while True:
             page = self.list_sessions(user_id=user_id, status=status, limit=200, cursor=cursor)

@@ -1,4 +1,4 @@
-"""Where the daemon is and with which key: from the environment, else from the user's configuration file."""
+"""Configuration of clients, from the environment or the user's configuration file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _VARIABLES = {
 
 @attrs.frozen(kw_only=True)
 class Configuration:
-    """What a client has to know.
+    """Configuration of a client.
 
-    :ivar url: the internal API.
-    :ivar public_url: the public face, where it is another one.
-    :ivar key: the service key; ``None`` when there is none.
-    :ivar user: whose sessions are made when nothing else is said.
+    :ivar url: URL of the internal API.
+    :ivar public_url: URL of the public listener, where different.
+    :ivar key: the service key, or ``None``.
+    :ivar user: default owner of new sessions.
     """
 
     url: str = DEFAULT_URL
@@ -39,9 +39,9 @@ class Configuration:
     user: str | None = None
 
     def client(self) -> Client:
-        """A client.
+        """Create a client.
 
-        :raises ConfigurationError: when there is no key, or one of the values cannot be one.
+        :raises ConfigurationError: when the key is missing, or a value is invalid.
         """
         if self.key is None:
             raise ConfigurationError("No service key: set INTERNAL_SERVICE_KEY, or key in the configuration file")
@@ -61,10 +61,10 @@ def configuration_path(environment: Mapping[str, str]) -> Path:
 
 
 def load_configuration(environment: Mapping[str, str] = os.environ) -> Configuration:
-    """The configuration: ``SANDBOX_URL``, ``SANDBOX_PUBLIC_URL``, ``INTERNAL_SERVICE_KEY`` and ``SANDBOX_USER``, each
-    else from the file. A variable that is set to nothing counts as unset.
+    """Load ``SANDBOX_URL``, ``SANDBOX_PUBLIC_URL``, ``INTERNAL_SERVICE_KEY`` and ``SANDBOX_USER``, with the file as
+    fallback for each. An empty variable counts as unset.
 
-    :raises ConfigurationError: when the file is wrong, or others can read the key in it.
+    :raises ConfigurationError: when the file is invalid, or contains a key and is accessible to other users.
     """
     values = _read(configuration_path(environment))
     values |= {name: environment[variable] for name, variable in _VARIABLES.items() if environment.get(variable)}
@@ -72,7 +72,7 @@ def load_configuration(environment: Mapping[str, str] = os.environ) -> Configura
 
 
 def connect(environment: Mapping[str, str] = os.environ) -> Client:
-    """A blocking client of the configured daemon.
+    """Create a blocking client of the configured daemon.
 
     :raises ConfigurationError: see :func:`load_configuration`.
     """

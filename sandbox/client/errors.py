@@ -1,4 +1,4 @@
-"""What can go wrong with a call. The daemon's errors become exceptions by their ``code`` (contract section 1)."""
+"""Errors of calls. The daemon's errors are mapped to exceptions by their ``code`` (contract section 1)."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """Whatever this package raises when a call fails."""
+    """Base class of the errors of this package."""
 
 
 class ConfigurationError(ClientError):
-    """The URL or the key is missing, does not parse or is not kept as it should be, or the reactor is none that can run
-    the calls; the message says what to do."""
+    """The URL or the key is missing, invalid or readable by others, or the reactor cannot run the calls; the message
+    names the remedy."""
 
 
 class Unreachable(ClientError):
-    """No connection could be made: nothing was sent."""
+    """Connecting failed: nothing was sent."""
 
 
 class ConnectionLost(ClientError):
-    """The connection broke before a whole answer: what was asked for may have been done, or not."""
+    """The connection was lost before the response was complete: the outcome is unknown."""
 
 
 class AnswerTimeout(ClientError):
-    """No whole answer in time: what was asked for may have been done, or not."""
+    """The response was not complete within the timeout: the outcome is unknown."""
 
 
 class BadAnswer(ClientError):
-    """The answer is none that the contract describes: something else listens there, or stands between."""
+    """The response violates the contract: it comes from another program or from an intermediary."""
 
 
 class AnswerTooLarge(BadAnswer):
-    """The answer is longer than the client was told to accept."""
+    """The response exceeds the client's limit."""
 
 
 class ApiError(ClientError):
-    """The daemon said no.
+    """The daemon responded with an error.
 
     :ivar status: the HTTP status.
     :ivar code: stable and machine-readable, such as ``SESSION_NOT_FOUND``.
     :ivar message: the daemon's sentence.
-    :ivar details: the answer's further fields.
-    :ivar request_id: what the daemon's log calls the request, or ``None``.
-    :ivar retry_after: seconds that the daemon asks to wait before another try, or ``None``.
+    :ivar details: additional fields of the response.
+    :ivar request_id: the request's id in the daemon's log, or ``None``.
+    :ivar retry_after: seconds to wait before a retry, requested by the daemon, or ``None``.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ApiError(ClientError):
 
 
 class InvalidRequest(ApiError):
-    """A field, parameter or id is not what the contract asks for; the message names it."""
+    """A field, parameter or id violates the contract; the message names it."""
 
 
 class InvalidPath(InvalidRequest):
-    """A path that leads out of the workspace, or cannot be one."""
+    """The path is invalid, or leads out of the workspace."""
 
 
 class ImageUnknown(InvalidRequest):
@@ -78,7 +78,7 @@ class ImageUnknown(InvalidRequest):
 
 
 class BodyTooLarge(ApiError):
-    """The request is over the daemon's limit (10 MiB unless configured)."""
+    """The request body exceeds the daemon's limit (10 MiB by default)."""
 
 
 class Forbidden(ApiError):
@@ -86,11 +86,11 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class SessionNotFound(NotFound):
-    """No such session."""
+    """The session does not exist."""
 
 
 class PreviewNotRegistered(NotFound):
@@ -98,27 +98,27 @@ class PreviewNotRegistered(NotFound):
 
 
 class Conflict(ApiError):
-    """It cannot be done in the state that things are in."""
+    """The request conflicts with the current state."""
 
 
 class SessionExists(Conflict):
-    """The id is taken."""
+    """The session id is taken."""
 
 
 class SessionsReadOnly(Conflict):
-    """Sessions are another program's, and only read here."""
+    """Sessions are managed by a platform and read-only here."""
 
 
 class IdempotencyKeyReused(Conflict):
-    """The key came with another command before."""
+    """The key was used with another command before."""
 
 
 class OutcomeUnknown(Conflict):
-    """The daemon was asked for the outcome of an earlier call and does not know of it."""
+    """The daemon does not know the outcome of the earlier call."""
 
 
 class ContainerError(ApiError):
-    """The session's container cannot do it."""
+    """The session's container is missing or in the wrong state."""
 
 
 class ContainerNotFound(ContainerError):
@@ -126,11 +126,11 @@ class ContainerNotFound(ContainerError):
 
 
 class ContainerNotRunning(ContainerError):
-    """The session's container does not run."""
+    """The session's container is not running."""
 
 
 class PreviewRefused(ContainerError):
-    """The session's container is one that previews must not reach."""
+    """Previews of the session's container are forbidden."""
 
 
 class ExecutionFailed(ApiError):
@@ -138,65 +138,65 @@ class ExecutionFailed(ApiError):
 
 
 class CommandNotFound(ExecutionFailed):
-    """There is no such program in the container."""
+    """The program does not exist in the container."""
 
 
 class CommandNotExecutable(ExecutionFailed):
-    """The program may not be run, or is none."""
+    """The program is not executable."""
 
 
 class ExecutionTimeout(ExecutionFailed):
-    """The command's time was up; it and all it started are gone unless ``code`` is ``KILL_UNCONFIRMED``."""
+    """The command's timeout expired; it and its descendants were killed unless ``code`` is ``KILL_UNCONFIRMED``."""
 
     @property
     def stdout(self) -> str:
-        """What it had printed."""
+        """Partial output."""
         return str(self.details.get("stdout", ""))
 
     @property
     def stderr(self) -> str:
-        """What it had printed on its error stream."""
+        """Partial error output."""
         return str(self.details.get("stderr", ""))
 
 
 class FileError(ApiError):
-    """The container's file system refused; ``code`` tells why."""
+    """The container's file system reported an error, which ``code`` identifies."""
 
 
 class FileNotFound(FileError):
-    """There is no such file or directory."""
+    """The file or directory does not exist."""
 
 
 class IsADirectory(FileError):
-    """A file was asked for."""
+    """The path is a directory, not a file."""
 
 
 class NotADirectory(FileError):
-    """A directory was asked for."""
+    """The path is not a directory."""
 
 
 class NotText(FileError):
-    """The file is not UTF-8, so the API cannot carry it."""
+    """The file is not UTF-8 text, the only content that the API transfers."""
 
 
 class NoSpace(FileError):
-    """The disk, or the quota, is full; an existing file is as it was."""
+    """The disk or quota is full; an existing file is unchanged."""
 
 
 class Unavailable(ApiError):
-    """The daemon cannot do it now; trying again later may succeed."""
+    """The daemon is temporarily unable to handle the request; a later retry may succeed."""
 
 
 class EngineUnavailable(Unavailable):
-    """The Docker engine does not answer the daemon."""
+    """The Docker engine is unavailable to the daemon."""
 
 
 class StoreUnavailable(Unavailable):
-    """The database does not answer the daemon."""
+    """The database is unavailable to the daemon."""
 
 
 class InternalError(ApiError):
-    """Nobody foresaw this; ``details["incident"]`` stands in the daemon's log beside the traceback."""
+    """An unexpected error; the daemon's log has its traceback under ``details["incident"]``."""
 
 
 _BY_CODE: Mapping[str, type[ApiError]] = {
@@ -237,8 +237,8 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def error_class(status: int, code: str, family: type[ApiError]) -> type[ApiError]:
-    """The class of a daemon's error: by its code, else by its status, else what the call's failures are called.
+    """Return the class of a daemon's error: by its code, else by its status, else the call's family.
 
-    :param family: for the many codes in which engine and file system say why a command or a file operation failed.
+    :param family: the class for the many other codes of failed commands or file operations.
     """
     return _BY_CODE.get(code) or _BY_STATUS.get(status) or family

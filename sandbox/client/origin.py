@@ -1,4 +1,4 @@
-"""Where a daemon listens, as its users write it."""
+"""Parsing of a daemon's URL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PORTS = {"http": 80, "https": 443}
 
 @attrs.frozen(str=False)
 class Origin:
-    """A place to connect to.
+    """Address of a daemon.
 
     :ivar scheme: ``http``, ``https`` or ``unix``.
     :ivar host: a name, or an address without brackets; ``localhost`` for a socket.
-    :ivar prefix: the path below which the daemon is found, without a slash at its end.
+    :ivar prefix: path prefix of the daemon, without a trailing slash.
     :ivar socket: the path of a UNIX socket, for ``unix``.
     """
 
@@ -30,23 +30,23 @@ class Origin:
     socket: str = ""
 
     def __str__(self) -> str:
-        """Where it is, for messages."""
+        """The address, for messages."""
         return f"unix:{self.socket}" if self.socket else self.url("")
 
     @property
     def secure(self) -> bool:
-        """Whether what is sent there cannot be read on the way: TLS, or it does not leave the machine."""
+        """Whether traffic is protected from eavesdropping: by TLS, or because it does not leave the machine."""
         return self.scheme != "http" or self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     def url(self, target: str) -> str:
-        """The URL of a target there; a socket's has the host that stands for it."""
+        """Return the URL of a target; for a UNIX socket with the host ``localhost``."""
         scheme = "http" if self.scheme == "unix" else self.scheme
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}{self.prefix}{target}"
 
 
 def parse_origin(text: str) -> Origin:
-    """The place that a URL names: ``http://HOST:PORT``, ``https://HOST``, with or without a path, or ``unix:PATH``.
+    """Parse a URL: ``http://HOST:PORT`` or ``https://HOST``, with or without a path, or ``unix:PATH``.
 
     >>> parse_origin("https://sandbox.example.com/api/")
     Origin(scheme='https', host='sandbox.example.com', port=443, prefix='/api', socket='')
@@ -72,9 +72,9 @@ def parse_origin(text: str) -> Origin:
 
 
 def checked_key(key: str) -> str:
-    """The service key, when a header can carry it.
+    """Check that a header field can carry the service key, and return it.
 
-    :raises ConfigurationError: without showing it, when none can.
+    :raises ConfigurationError: without the key in the message.
     """
     if not key or key != key.strip() or re.search(r"[\x00-\x1f\x7f]", key):
         raise ConfigurationError("The service key is empty, or has spaces around it or control characters in it")

@@ -1,4 +1,4 @@
-"""The API's JSON to values. Anything but the contract's shape ends in a KeyError, TypeError or ValueError."""
+"""Conversion of the API's JSON to values. Raises KeyError, TypeError or ValueError for any other shape."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Parser = Callable[[Any], T]
 
 
 def nothing(payload: Any) -> None:
-    """Of an answer without a body."""
+    """The result of a response without a body."""
 
 
 def document(payload: Any) -> dict[str, Any]:
-    """A JSON object as it is."""
+    """A JSON object, unchanged."""
     return _checked(payload, dict, "object")
 
 
 def text(payload: Any) -> str:
-    """An answer that is no JSON."""
+    """A response that is not JSON."""
     return _checked(payload, str, "text")
 
 
@@ -80,7 +80,7 @@ def file(payload: Any) -> File:
 
 
 def written_file(payload: Any) -> WrittenFile:
-    """What was written."""
+    """A written file."""
     return WrittenFile(path=_field(payload, "path", str), size=_field(payload, "size", int))
 
 
@@ -98,7 +98,7 @@ def entries(payload: Any) -> Sequence[Entry]:
 
 
 def metadata_or_none(payload: Any) -> Metadata | None:
-    """What a path is."""
+    """A path's metadata."""
     if not _field(payload, "exists", bool):
         return None
     return Metadata(

@@ -1,4 +1,4 @@
-"""Calls without I/O: what is to be sent, and what an answer means. Transports carry them (sans I/O)."""
+"""Sans-I/O calls: requests to send, and interpretation of responses. Transports do the I/O."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sandbox import __version__
 from sandbox.client.errors import ApiError, BadAnswer, error_class
 
 T = TypeVar("T")
-#: Ordered pairs, as they are sent.
+#: Header fields in the order of sending.
 Headers = tuple[tuple[bytes, bytes], ...]
 
-#: Bytes of the largest answer that a client takes: two output streams of the daemon's default limit (10 MiB), each byte
-#: of which may be six in JSON, and room for the rest.
+#: Maximum bytes of a response: two output streams of the daemon's default limit (10 MiB), each byte of which may become
+#: six in JSON, with room for the rest.
 ANSWER_LIMIT = 128 * 1024 * 1024
-#: Seconds that an answer may take, beyond the time that a command was given.
+#: Timeout of a response in seconds, in addition to a command's own timeout.
 TIMEOUT = 90.0
 
 _JSON = b"application/json"
@@ -27,9 +27,9 @@ _AGENT = f"sandbox-client/{__version__}".encode("ascii")
 
 @attrs.frozen
 class Answer:
-    """An HTTP response, read to its end.
+    """A complete HTTP response.
 
-    :ivar headers: by lower-case name; of a repeated one the last.
+    :ivar headers: by lower-case name; the last one of a repeated field.
     """
 
     status: int
@@ -39,17 +39,17 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Call(Generic[T]):
-    """One request to the daemon and how its answer is read.
+    """A request to the daemon, and the parser of its response.
 
     :ivar target: path and query, percent-encoded.
-    :ivar payload: becomes the JSON body; ``None``: no body.
-    :ivar parse: makes the result of the decoded answer (of ``None`` when it has no body).
-    :ivar repeatable: whether it may be sent again when the first one may have been carried out.
-    :ivar repeat_headers: what then stands beside the headers, so that it is not carried out twice.
-    :ivar work: seconds that the daemon may need by the call's nature, on top of the client's timeout.
-    :ivar family: what its failures are called when neither code nor status says it.
-    :ivar public: whether it goes to the public face of the daemon, which the service key must not be shown to.
-    :ivar accept: the media type of its answer; what is no JSON is parsed as text.
+    :ivar payload: the JSON body; ``None``: no body.
+    :ivar parse: converts the decoded response (``None`` when it has no body) to the result.
+    :ivar repeatable: whether it may be retried although the first attempt may have been executed.
+    :ivar repeat_headers: additional fields of such a retry, which prevent a second execution.
+    :ivar work: seconds added to the client's timeout for the call's own work.
+    :ivar family: class of its errors when neither code nor status determines one.
+    :ivar public: whether it goes to the public listener, which must not receive the service key.
+    :ivar accept: media type of the response; other types than JSON are parsed as text.
     """
 
     method: str
@@ -65,7 +65,7 @@ class Call(Generic[T]):
     accept: bytes = _JSON
 
     def body(self) -> bytes | None:
-        """The request's body: UTF-8 JSON; lone surrogates, which stand for bytes of file names, as escapes."""
+        """The request's body in UTF-8 JSON, with lone surrogates (bytes of file names) as escapes."""
         if self.payload is None:
             return None
         try:
@@ -74,9 +74,9 @@ class Call(Generic[T]):
             return json.dumps(self.payload, allow_nan=False).encode("ascii")
 
     def fields(self, key: str, *, repeated: bool = False) -> Headers:
-        """The request's header fields, but Host and Content-Length.
+        """The request's header fields, except Host and Content-Length.
 
-        :param repeated: whether one before this may have been carried out.
+        :param repeated: whether an earlier attempt may have been executed.
         """
         fields = (
             ((b"accept", self.accept), (b"user-agent", _AGENT))
@@ -88,10 +88,10 @@ class Call(Generic[T]):
         return fields if self.public else (*fields, (b"x-internal-service-key", key.encode("utf-8")))
 
     def result(self, answer: Answer) -> T:
-        """What the call gives.
+        """Convert the response to the call's result.
 
-        :raises ApiError: when the daemon says no.
-        :raises BadAnswer: when the answer is none of the contract's.
+        :raises ApiError: when the daemon responded with an error.
+        :raises BadAnswer: when the response violates the contract.
         """
         is_text = self.accept != _JSON and answer.headers.get("content-type", "").startswith(
             self.accept.decode("ascii")
@@ -115,7 +115,7 @@ def _decode(answer: Answer) -> Any:
         return json.loads(answer.body)
     except (ValueError, RecursionError):
         if answer.status >= 400:
-            return None  # something in between says no, in its own words
+            return None  # an error of an intermediary
         raise BadAnswer(f"The answer (HTTP {answer.status}) is not JSON: is this the daemon's URL?") from None
 
 
@@ -137,5 +137,5 @@ def _refusal(answer: Answer, payload: Any, family: type[ApiError]) -> ApiError |
 
 
 def _seconds(text: str) -> float | None:
-    # Its other form, a date, is not the daemon's.
+    # The daemon never sends the other form, a date.
     return float(text) if text.isascii() and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""When a call is sent again. Pure: the clients wait and send."""
+"""Retry policy of calls. Pure: the clients wait and send."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sandbox.client.protocol import Call
 
 @attrs.frozen(kw_only=True)
 class Retries:
-    """How often and when a call that failed is sent again.
+    """Retry policy.
 
-    Any call is, when no connection could be made: nothing was sent. Calls that are safe to repeat (every GET and
-    DELETE, starts and stops, commands by their ``Idempotency-Key``) are also when the connection broke before the
-    answer and when the daemon said 503. Nothing else is.
+    Every call is retried when connecting failed, since nothing was sent. Idempotent calls (every GET and DELETE, start
+    and stop, commands by their ``Idempotency-Key``) are also retried when the connection was lost before the response,
+    and after a 503. Nothing else is retried.
 
-    :ivar attempts: at most, the first included.
-    :ivar first: seconds before the second one; each pause is twice the last.
-    :ivar longest: seconds of a pause at most, also of one that the daemon asks for with ``Retry-After``.
+    :ivar attempts: maximum number of attempts, including the first.
+    :ivar first: seconds before the second attempt; each pause is twice the previous one.
+    :ivar longest: maximum pause in seconds, also for the daemon's ``Retry-After``.
     """
 
     attempts: int = 3
@@ -31,9 +31,9 @@ class Retries:
 
 @attrs.define
 class Attempts:
-    """The attempts at one call.
+    """Attempts of one call.
 
-    :ivar lost: the failure after which nobody knows whether the call was carried out, or ``None``.
+    :ivar lost: the latest failure with an unknown outcome, or ``None``.
     """
 
     call: Call[Any]
@@ -42,9 +42,9 @@ class Attempts:
     _failed: int = 0
 
     def pause_after(self, error: ClientError) -> float:
-        """Seconds to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
-        :raises ClientError: when there is to be none: what the caller shall know.
+        :raises ClientError: the error for the caller, when the call is not retried.
         """
         self._failed += 1
         if isinstance(error, OutcomeUnknown) and self.lost is not None:

@@ -1,4 +1,4 @@
-"""The clients' methods as tools see them at run time: ``inspect.signature``, ``help()``, editors, Sphinx."""
+"""Signatures of the clients' methods for run-time tools: ``inspect.signature``, ``help()``, editors, Sphinx."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 
 def signed(method: M, build: Callable[..., Any], face: str, given: Any = None) -> M:
-    """Give a method the signature of the call that it carries, with what the client gives for the call.
+    """Set a method's signature from its call's, with the client's result type.
 
-    :param method: takes ``self`` and what ``build`` takes; :func:`functools.wraps` was applied.
-    :param build: the function of :mod:`sandbox.client.calls`; it returns ``Call[T]``.
-    :param face: the client class's name.
-    :param given: a generic class in which the client gives the ``T``; ``None``: as it is.
+    :param method: takes ``self`` and the parameters of ``build``; :func:`functools.wraps` was applied.
+    :param build: the function of :mod:`sandbox.client.calls`, which returns ``Call[T]``.
+    :param face: name of the client class.
+    :param given: generic class that wraps the ``T``; ``None``: no wrapper.
     """
     hints = get_type_hints(build)
     (kind,) = get_args(hints["return"])

@@ -1,4 +1,4 @@
-"""What the API answers with, as frozen values. A session is the daemon's own :class:`sandbox.domain.model.Session`."""
+"""Frozen values of the API's responses. A session is the daemon's :class:`sandbox.domain.model.Session`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.domain.model import EntryType, Session
 class Page:
     """A page of sessions, newest first.
 
-    :ivar next_cursor: where the next page begins; ``None`` after the last. A short or empty page may have a next one.
+    :ivar next_cursor: cursor of the next page; ``None`` after the last. A short or empty page may have a next one.
     """
 
     sessions: Sequence[Session]
@@ -23,13 +23,13 @@ class Page:
 
 @attrs.frozen(kw_only=True)
 class ExecResult:
-    """What a command did (contract section 2).
+    """Result of a command (contract section 2).
 
-    :ivar stdout: text; what was not UTF-8 is U+FFFD.
+    :ivar stdout: text, with bytes that are not UTF-8 replaced by U+FFFD.
     :ivar duration_ms: milliseconds.
-    :ivar truncated: whether a stream went past the daemon's limit, its rest being dropped.
-    :ivar signal: the name of the signal that ended it, such as ``"SIGKILL"``; ``exit_code`` is then 128 + n.
-    :ivar oom_killed: whether the kernel killed it for lack of memory.
+    :ivar truncated: whether a stream exceeded the daemon's limit and was truncated.
+    :ivar signal: name of the signal that terminated it, such as ``"SIGKILL"``; ``exit_code`` is then 128 + n.
+    :ivar oom_killed: whether the kernel's OOM killer killed it.
     """
 
     exit_code: int
@@ -43,7 +43,7 @@ class ExecResult:
 
 @attrs.frozen(kw_only=True)
 class File:
-    """A text file as read (contract section 3).
+    """A text file (contract section 3).
 
     :ivar size: bytes.
     """
@@ -56,7 +56,7 @@ class File:
 
 @attrs.frozen(kw_only=True)
 class WrittenFile:
-    """A file that was written.
+    """A written file.
 
     :ivar size: bytes.
     """
@@ -67,7 +67,7 @@ class WrittenFile:
 
 @attrs.frozen(kw_only=True)
 class Metadata:
-    """What a path is.
+    """Metadata of a path.
 
     :ivar size: bytes.
     """
@@ -79,9 +79,9 @@ class Metadata:
 
 @attrs.frozen(kw_only=True)
 class Entry(Metadata):
-    """One entry of a directory.
+    """An entry of a directory.
 
-    :ivar name: bytes of it that are not UTF-8 are lone surrogates (PEP 383); as part of a path they go back as bytes.
+    :ivar name: bytes that are not UTF-8 are lone surrogates (PEP 383), which are sent as bytes when used in a path.
     """
 
     name: str
@@ -92,9 +92,9 @@ class Registration:
     """A registered preview port (contract section 4).
 
     :ivar url: the preview under the daemon's own origin.
-    :ivar host_url: the preview on a host of its own; its port is part of the name.
-    :ivar host: where the application is told that it is: ``"auto"``, ``"public"`` or ``"local"``.
-    :ivar told: which of the last two that is for each form, ``"host"`` and ``"path"``; ``None`` while that is unknown.
+    :ivar host_url: the preview on its own host, whose name contains the port.
+    :ivar host: which Host the application receives: ``"auto"``, ``"public"`` or ``"local"``.
+    :ivar told: ``"public"`` or ``"local"`` for each form (``"host"`` and ``"path"``); ``None`` while unknown.
     """
 
     session_id: str
@@ -109,9 +109,9 @@ class Registration:
 class Link:
     """A signed link to a preview.
 
-    :ivar id: revokes it.
-    :ivar url: opens the preview under the daemon's origin, for whoever holds it; a secret.
-    :ivar host_url: opens it on a host of its own; ``None`` while no port is registered.
+    :ivar id: id for revoking the link.
+    :ivar url: opens the preview under the daemon's origin for any bearer; a secret.
+    :ivar host_url: opens the preview on its own host; ``None`` while no port is registered.
     """
 
     id: str
@@ -122,10 +122,10 @@ class Link:
 
 @attrs.frozen(kw_only=True)
 class Health:
-    """Whether the application in a session answers (contract section 7).
+    """Health of the application in a session (contract section 7).
 
-    :ivar status_code: what it answered with; any HTTP status is healthy.
-    :ivar error: why it did not answer, such as ``"Connection refused"``.
+    :ivar status_code: status of its response; any HTTP status is healthy.
+    :ivar error: why it did not respond, such as ``"Connection refused"``.
     """
 
     healthy: bool

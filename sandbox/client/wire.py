@@ -1,4 +1,4 @@
-"""The blocking transport: one HTTP exchange by the standard library, bounded in bytes and in time."""
+"""Blocking transport: one HTTP exchange with the standard library, limited in bytes and time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Timed:
-    """A socket whose operations share one deadline: its own timeout begins anew with every byte that trickles in.
+    """A socket whose operations share one deadline; a socket's own timeout would restart with every byte.
 
     :param deadline: on the monotonic clock.
     """
@@ -52,7 +52,7 @@ class _Timed:
         return io.BufferedReader(_Reader(self), _PIECE)
 
     def close(self) -> None:
-        """Not yet: http.client lets go of the connection before the answer is read. Whoever connected closes."""
+        """Ignored: http.client closes the connection before the response is read; :func:`exchange` closes it."""
 
 
 def _connect(origin: Origin, timeout: float, tls: ssl.SSLContext | None) -> socket.socket:
@@ -63,7 +63,7 @@ def _connect(origin: Origin, timeout: float, tls: ssl.SSLContext | None) -> sock
             connection.connect(origin.socket)
         else:
             connection = undo.enter_context(closing(socket.create_connection((origin.host, origin.port), timeout)))
-            # Head and body are two writes; the second must not wait for the first one's acknowledgement.
+            # Head and body are two writes; without Nagle's algorithm the second is not delayed by the first one's ACK.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if origin.scheme == "https":
             connection = (tls or ssl.create_default_context()).wrap_socket(connection, server_hostname=origin.host)
@@ -74,14 +74,14 @@ def _connect(origin: Origin, timeout: float, tls: ssl.SSLContext | None) -> sock
 def exchange(
     origin: Origin, call: Call[Any], fields: Headers, *, timeout: float, limit: int, tls: ssl.SSLContext | None = None
 ) -> Answer:
-    """Send a call on a connection of its own and read the answer to its end. Redirects are not followed.
+    """Send a call on a new connection and read the complete response. Redirects are not followed.
 
-    :param timeout: seconds for all of it.
-    :param limit: bytes of the largest body.
+    :param timeout: timeout of the whole exchange in seconds.
+    :param limit: maximum bytes of the body.
     :raises Unreachable: when nothing was sent.
-    :raises ConnectionLost: when the connection broke before a whole answer.
-    :raises AnswerTimeout: when time is up.
-    :raises BadAnswer: when the answer is not HTTP, or too large.
+    :raises ConnectionLost: when the connection was lost before the response was complete.
+    :raises AnswerTimeout: when the timeout expired.
+    :raises BadAnswer: when the response is not HTTP, or too large.
     """
     deadline = time.monotonic() + timeout
     try:
@@ -113,7 +113,8 @@ def _converse(
         connection.putheader(name, value)
     if body is not None or call.method == "POST":
         connection.putheader("content-length", str(len(body or b"")))
-    # A daemon that refuses answers before it has read all and then closes: its answer says more than the broken pipe.
+    # A daemon that rejects a request responds before it has read the body, and closes: prefer its response to the
+    # broken pipe.
     with suppress(BrokenPipeError, ConnectionResetError):
         connection.endheaders(body)
     with closing(connection.getresponse()) as response:
