@@ -1,4 +1,4 @@
-"""How sessions and files are named on the command line: ``ID`` and ``ID:PATH``."""
+"""Parameter types for sessions and files: ``ID`` and ``ID:PATH``."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Address:
     path: str
 
     def __str__(self) -> str:
-        """As it is written."""
+        """The address in command-line notation."""
         return f"{self.session_id}:{self.path}"
 
     def below(self, name: str) -> Address:
-        """An entry of the directory."""
+        """The address of an entry of this directory."""
         return Address(self.session_id, name if self.path == "." else f"{self.path.rstrip('/')}/{name}")
 
 
 def parse_address(text: str) -> Address | None:
-    """The address that a text is, or ``None`` when it names no session: a local path, unless it has an id and a colon
-    in front. A path may also be written as the container sees it, below ``/workspace``.
+    """Parse an address; ``None`` for a local path, which is any text without a leading id and colon. A path may also
+    be absolute, below ``/workspace``.
 
     >>> parse_address("demo:src/app.py"), parse_address("demo:")
     (Address(session_id='demo', path='src/app.py'), Address(session_id='demo', path='.'))
@@ -55,18 +55,18 @@ def parse_address(text: str) -> Address | None:
 
 
 class SessionId(click.ParamType[Any]):
-    """A session's id; shells complete it from the sessions that there are."""
+    """A session's id, completed in shells from the existing sessions."""
 
     name = "ID"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The id, checked."""
+        """Validate the id."""
         if not _ID.fullmatch(value):
             self.fail(f"{visible(value)!r} is no session id: those have 1 to 64 of A-Z, a-z, 0-9, _ and -", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Ids that begin like this. Whatever is wrong, a shell gets no answer rather than an error."""
+        """Complete an id. On any error a shell gets no completions."""
         try:
             found = load_configuration(os.environ)
             client = Client(found.url, found.key or "", timeout=2, retries=Retries(attempts=1))
@@ -77,22 +77,22 @@ class SessionId(click.ParamType[Any]):
 
 
 class Place(SessionId):
-    """A session or something in its workspace: ``ID`` or ``ID:PATH``."""
+    """A session, or a path in its workspace: ``ID`` or ``ID:PATH``."""
 
     name = "ID[:PATH]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """An :class:`Address`, or the session's id when there is no colon."""
+        """Convert to an :class:`Address`, or to the session's id when there is no colon."""
         return parse_address(value) or super().convert(value, param, ctx)
 
 
 class FileAddress(SessionId):
-    """Something in a session's workspace: ``ID:PATH``."""
+    """A path in a session's workspace: ``ID:PATH``."""
 
     name = "ID:PATH"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """An :class:`Address`."""
+        """Convert to an :class:`Address`."""
         address = value if isinstance(value, Address) else parse_address(value)
         if address is None:
             self.fail(f"{visible(value)!r} is not ID:PATH", param, ctx)

@@ -1,4 +1,4 @@
-"""``api``: the description of the internal API, which a browser cannot fetch because it cannot send the key."""
+"""``api``: the description of the internal API, which browsers cannot fetch without the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.cli.failures import Failure
 
 
 @click.command(cls=Group.command_class)
-@click.option("--page", is_flag=True, help="The page to read, in HTML, instead of the OpenAPI document.")
+@click.option("--page", is_flag=True, help="Print an HTML page instead of the OpenAPI document.")
 @click.option(
     "-o",
     "--output",
@@ -23,10 +23,10 @@ from sandbox.cli.failures import Failure
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to FILE instead of standard output.",
 )
-@click.option("--open", "show", is_flag=True, help="Show the page in a browser.")
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @pass_application
 def api(application: Application, page: bool, output: Path | None, show: bool) -> None:
-    """Print what the daemon's API is: an OpenAPI 3.1 document, or a page made from it."""
+    """Print the description of the daemon's API: an OpenAPI 3.1 document, or an HTML page made from it."""
     if page or show:
         text = application.client.api_page()
     else:

@@ -1,4 +1,4 @@
-"""What all commands share: the configuration, the client, and how they print."""
+"""State shared by all commands: configuration, client and output."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sandbox.cli.failures import Failure, failure_of
 from sandbox.cli.texts import jsonable
 from sandbox.client import Client, ClientError, Configuration, load_configuration
 
-#: Moves a progress bar on.
+#: Advances a progress bar.
 Advance = Callable[[int], None]
 
 
 @attrs.define(slots=False)
 class Application:
-    """One run of the command.
+    """One invocation of the command.
 
-    :ivar environment: the process's.
-    :ivar as_json: whether results and errors are JSON.
+    :ivar environment: the process's environment.
+    :ivar as_json: whether results and errors are printed as JSON.
     :ivar url: ``--url``, which overrides environment and file.
     """
 
@@ -36,38 +36,38 @@ class Application:
 
     @functools.cached_property
     def configuration(self) -> Configuration:
-        """Where the daemon is; read once.
+        """The client's configuration, read once.
 
-        :raises ConfigurationError: when the file is wrong.
+        :raises ConfigurationError: when the file is invalid.
         """
         found = load_configuration(self.environment)
         return found if self.url is None else attrs.evolve(found, url=self.url)
 
     @functools.cached_property
     def client(self) -> Client:
-        """The client of the daemon."""
+        """The client, created once."""
         return self.configuration.client()
 
     def show(self, value: Any, text: str | None = None) -> None:
-        """Print a result: the value as JSON with ``--json``, else its text, when there is any."""
+        """Print a result: with ``--json`` the value as JSON, otherwise its text, if any."""
         if self.as_json:
             click.echo(json.dumps(jsonable(value)))
         elif text:
             click.echo(text)
 
     def note(self, text: str) -> None:
-        """Say something beside the result, on the error stream."""
+        """Print a message on the error stream."""
         if not self.as_json:
             click.echo(text, err=True)
 
     @property
     def lively(self) -> bool:
-        """Whether to draw progress: only where the error stream is a terminal."""
+        """Whether to show progress: only when the error stream is a terminal."""
         return not self.as_json and sys.stderr.isatty()
 
     @contextmanager
     def busy(self, doing: str) -> Iterator[None]:
-        """Show that something takes its time."""
+        """Show a spinner."""
         if not self.lively:
             yield
             return
@@ -78,7 +78,7 @@ class Application:
 
     @contextmanager
     def progress(self, doing: str, total: int) -> Iterator[Advance]:
-        """A progress bar over a number of bytes."""
+        """Show a progress bar over a number of bytes."""
         if not self.lively:
             yield lambda done: None
             return
@@ -107,7 +107,7 @@ def _set_json(context: click.Context, parameter: click.Parameter, value: bool) -
 
 
 class Command(click.Command):
-    """A command with ``--json``, as every one here."""
+    """A command with the common option ``--json``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,17 +123,17 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group of such commands; lists them in the order in which they were added, and ends well when one cannot."""
+    """A group of such commands, listed in the order of addition, which converts client errors to failures."""
 
     command_class = Command
     group_class = type
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """As they were added."""
+        """Return the commands in the order of addition."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what the client raises becomes its failure."""
+        """Run the command; a client's error becomes a :class:`Failure`."""
         try:
             return super().invoke(ctx)
         except ClientError as error:
@@ -141,7 +141,7 @@ class Group(click.Group):
         except Failure as error:
             failure = error
         except KeyboardInterrupt:
-            # As a shell tells that SIGINT ended a program. With the connection ends what was asked for.
+            # A shell's status for SIGINT. The lost connection also cancels the call in the daemon.
             failure = Failure("interrupted", exit_code=130)
         failure.as_json = ctx.ensure_object(Application).as_json
         raise failure

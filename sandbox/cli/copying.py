@@ -1,4 +1,4 @@
-"""``cp``: text files and trees of them, into a session's workspace and out of it."""
+"""``cp``: copies text files and trees into a session's workspace or out of it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ STANDARD = "-"
 
 
 class Location(click.ParamType[str]):
-    """``ID:PATH``, a local path, or ``-``; shells complete ids and files."""
+    """``ID:PATH``, a local path, or ``-``, with completion of ids and files."""
 
     name = "PATH"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
-        """Sessions that begin like this, and local files by the shell itself."""
+        """Complete sessions here, and local files by the shell."""
         files = click.Path().shell_complete(ctx, param, incomplete)
         return [*SESSION_ID.shell_complete(ctx, param, incomplete), *files]
 
@@ -59,21 +59,21 @@ class Directory:
 @click.command(cls=Group.command_class)
 @click.argument("source", metavar="SRC", type=Location())
 @click.argument("target", metavar="DEST", type=Location())
-@click.option("-r", "--recursive", is_flag=True, help="Copy directories with all that is below.")
+@click.option("-r", "--recursive", is_flag=True, help="Copy directories recursively.")
 @click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(min=1),
     default=100_000,
     show_default=True,
-    help="Entries of a tree that -r copies at most; of a larger one it copies nothing.",
+    help="Maximum number of entries of a tree for -r; of a larger tree nothing is copied.",
 )
 @pass_application
 def cp(application: Application, *, source: str, target: str, recursive: bool, limit: int) -> None:
     """Copy UTF-8 text files into a session or out of it: one of SRC and DEST is ID:PATH, the other a local path.
 
-    As with cp(1), a DEST that is a directory, or ends with a slash, gets the file below it. "-" is standard input or
-    output. Before anything is sent into a session, every file is checked to be UTF-8. Symbolic links, empty
+    As with cp(1), a file is copied into a DEST that is a directory or ends with a slash. "-" is standard input or
+    output. All files are validated as UTF-8 before the first one is sent into a session. Symbolic links, empty
     directories and modes are not copied.
     """
     there, here = parse_address(target), parse_address(source)
@@ -92,9 +92,9 @@ def cp(application: Application, *, source: str, target: str, recursive: bool, l
 
 
 def _tree(top: Directory, entries: Callable[[Directory], Iterator[Copy | Directory | None]], limit: int) -> list[Copy]:
-    """The files of a tree: a directory's own, then those of its directories. Its depth and width may be hostile.
+    """Collect the files of a tree, a directory before its subdirectories. Its depth and width may be hostile.
 
-    :param entries: a directory's files and directories; ``None`` for what is neither.
+    :param entries: yields a directory's files and directories; ``None`` for any other entry.
     :raises Failure: when the tree has more than ``limit`` entries.
     """
     copies: list[Copy] = []
@@ -176,7 +176,7 @@ def _local_entries(application: Application, directory: Directory) -> Iterator[C
 
 
 def _check(path: Path) -> None:
-    """See that a file is text, without holding it."""
+    """Check that a file is text, without holding it in memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with path.open("rb") as file:
@@ -205,7 +205,7 @@ def _not_text(name: str) -> Failure:
 
 
 def _download(application: Application, source: Address, target: str, limit: int | None) -> list[Copy] | None:
-    """The files that were copied; ``None`` when the output is the file."""
+    """Return the copied files; ``None`` when the file was written to standard output."""
     client = application.client
     if target == STANDARD:
         file = client.read_file(source.session_id, source.path)
@@ -229,7 +229,7 @@ def _download(application: Application, source: Address, target: str, limit: int
             try:
                 content = client.read_file(copy.remote.session_id, copy.remote.path).content
             except FileError as error:
-                # One that is not text does not keep the others from being copied.
+                # A file that is not text does not prevent copying the others.
                 failures.append(failure_of(error, prefix=f"{copy.remote}: "))
                 continue
             _write(copy.local, content.encode("utf-8"))
@@ -259,7 +259,7 @@ def _remote_entries(application: Application, directory: Directory) -> Iterator[
 
 
 def _make_directory(path: Path) -> None:
-    """Make a directory with its parents; pathlib's own way recurses, and the depth is the session's to choose."""
+    """Create a directory with its parents. Pathlib's method recurses, while the session controls the depth."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -269,7 +269,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file atomically: readers see the old or the new bytes."""
+    """Replace a file atomically."""
     try:
         _make_directory(path.parent)
         part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")

@@ -1,4 +1,4 @@
-"""``exec``: a command's exit code, stdout and stderr become this program's."""
+"""``exec``: runs a command, and passes on its exit code, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from sandbox.cli.failures import failure_of
 from sandbox.cli.sessions import variables
 from sandbox.client import ClientError, errors
 
-#: As timeout(1), env(1) and docker use them.
+#: Exit statuses, as used by timeout(1), env(1) and docker.
 TIMED_OUT, FAILED, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127
 
 
 @click.command("exec", cls=Group.command_class, context_settings={"allow_interspersed_args": False})
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @click.argument("command", metavar="COMMAND [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("-s", "--shell", is_flag=True, help="Run COMMAND, its words joined by spaces, by /bin/sh -c.")
-@click.option("-w", "--cwd", metavar="DIR", help="Directory, relative to /workspace or absolute.")
-@click.option("-e", "--env", metavar="NAME=VALUE", multiple=True, callback=variables, help="A variable; repeatable.")
+@click.option("-s", "--shell", is_flag=True, help="Join the words of COMMAND by spaces, and run it by /bin/sh -c.")
+@click.option("-w", "--cwd", metavar="DIR", help="Working directory, relative to /workspace or absolute.")
+@click.option(
+    "-e", "--env", metavar="NAME=VALUE", multiple=True, callback=variables, help="Environment variable; repeatable."
+)
 @click.option(
     "-t",
     "--timeout",
@@ -29,7 +31,7 @@ TIMED_OUT, FAILED, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127
     type=click.FloatRange(0.001, 600),
     default=300,
     show_default=True,
-    help="Seconds until the command and all it started are killed.",
+    help="Seconds until the command and its descendants are killed.",
 )
 @pass_application
 def execute(
@@ -42,10 +44,10 @@ def execute(
     env: Mapping[str, str],
     timeout: float,
 ) -> None:
-    """Run a command in a session. Options stand before ID; "--" may stand before COMMAND.
+    """Run a command in a session. Options precede ID; "--" may precede COMMAND.
 
-    Ends with the command's exit code; 124 when its time is up, 125 when it cannot be run, 126 when it is not
-    executable, 127 when there is no such program. Interrupted, it is killed.
+    Exits with the command's exit code; 124 on timeout, 125 when it cannot be run, 126 when it is not executable, 127
+    when the program does not exist. An interrupt kills the command.
     """
     if command[0] == "--":
         command = command[1:]
@@ -76,7 +78,7 @@ def execute(
 
 
 def _print(stdout: str, stderr: str) -> None:
-    # As bytes: what the command printed is its own business, whatever this terminal's encoding is.
+    # As bytes, independent of this terminal's encoding.
     for text, err in ((stdout, False), (stderr, True)):
         click.echo(text.encode("utf-8", "surrogateescape"), nl=False, err=err)
 

@@ -1,4 +1,4 @@
-"""How a command ends that could not do its work: one line that says why, one that says what to do, an exit status."""
+"""Failures of commands: an error message, a hint, and an exit status."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _HINTS: tuple[tuple[type[errors.ClientError], str], ...] = (
 
 
 class Failure(click.ClickException):
-    """A command could not do its work.
+    """A command failed.
 
-    :ivar hint: what to do about it; ``""`` when there is nothing to say.
-    :ivar details: for ``--json``: code, status and further fields.
+    :ivar hint: suggested remedy, or ``""``.
+    :ivar details: code, status and further fields, for ``--json``.
     """
 
     as_json = False
@@ -47,7 +47,7 @@ class Failure(click.ClickException):
     def __init__(self, message: str, hint: str = "", *, exit_code: int = 1, **details: Any) -> None:
         super().__init__(message)
         self.hint = hint
-        self.exit_code: int = exit_code  # type: ignore[misc]  # click calls it a class's, and Exit sets it like this too
+        self.exit_code: int = exit_code  # type: ignore[misc]  # a class attribute in click
         self.details = details
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -62,9 +62,9 @@ class Failure(click.ClickException):
 
 
 def failure_of(error: errors.ClientError, *, exit_code: int = 1, prefix: str = "") -> Failure:
-    """A client's error as the failure of a command.
+    """Convert a client's error to the failure of a command.
 
-    :param prefix: stands before the message.
+    :param prefix: prefix of the message.
     """
     hint = next((text for kind, text in _HINTS if isinstance(error, kind)), "")
     if not isinstance(error, errors.ApiError):

@@ -1,4 +1,4 @@
-"""Files of a session's workspace: listed, looked at and edited."""
+"""Commands on files of a session's workspace: list, stat and edit."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def list_files(application: Application, address: Address, quiet: bool) -> None:
 
 
 def stat_file(application: Application, address: Address) -> None:
-    """Print what a path is.
+    """Print a path's metadata.
 
-    :raises Failure: when there is nothing.
+    :raises Failure: when it does not exist.
     """
     found = application.client.stat(address.session_id, address.path)
     if found is None:
@@ -56,13 +56,13 @@ def stat_file(application: Application, address: Address) -> None:
 def edit(application: Application, address: Address) -> None:
     """Edit a text file in $VISUAL or $EDITOR, and write it back when it was changed.
 
-    A file that changed meanwhile in the session is not overwritten; what you wrote is kept. A new file is made when
-    there is none and you write something.
+    A file that changed meanwhile in the session is not overwritten, and your text is kept locally. A missing file is
+    created unless your text is empty.
     """
     client = application.client
     before = _content(application, address)
     directory = Path(tempfile.mkdtemp(prefix="sandbox-"))
-    # Editors know a language by the name.
+    # Keep the name: editors detect the language by it.
     copy = directory / (Path(address.path).name.replace("\0", "") or "file")
     copy.write_bytes((before or "").encode("utf-8"))
     kept = f"What you wrote is in {copy}"

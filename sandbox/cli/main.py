@@ -1,4 +1,4 @@
-"""The ``sandbox`` console script. Click parses: most Python command lines use it, and it completes in all shells."""
+"""The ``sandbox`` console script, built with Click, which provides completion in all shells."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ _NAME, _COMPLETE = "sandbox", "_SANDBOX_COMPLETE"
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=_NAME)
-@click.option("--json", "as_json", is_flag=True, help="Print results and errors as JSON; also after a command.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print results and errors as JSON; also accepted after a command."
+)
 @click.option("--url", metavar="URL", help="The daemon: http://HOST:PORT, https://HOST or unix:/PATH.")
 @pass_application
 def cli(application: Application, as_json: bool, url: str | None) -> None:
     """Sessions, commands, files and previews of a sandbox daemon.
 
     \b
-    A session is ID; a file or directory of its workspace is ID:PATH.
-    The daemon is found by --url or SANDBOX_URL (default http://127.0.0.1:4002), the service
-    key by INTERNAL_SERVICE_KEY; each also in ~/.config/sandbox/config.toml:
+    ID is a session; ID:PATH is a file or directory of its workspace.
+    --url or SANDBOX_URL is the daemon's URL (default http://127.0.0.1:4002),
+    INTERNAL_SERVICE_KEY its service key; both also in ~/.config/sandbox/config.toml:
         url = "https://sandbox.example.com"
         key = "…"
     """
@@ -41,7 +43,7 @@ def cli(application: Application, as_json: bool, url: str | None) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands, options and session ids.
+    """Print a shell script that completes commands, options and session ids.
 
     \b
     bash: eval "$(sandbox completion bash)"     in ~/.bashrc

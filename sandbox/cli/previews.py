@@ -14,7 +14,7 @@ from sandbox.cli.texts import moment
 from sandbox.client import Health
 from sandbox.client.errors import SessionNotFound
 
-#: Seconds between two looks at an application that is waited for.
+#: Seconds between two polls of an application.
 _INTERVAL = 0.5
 
 
@@ -29,20 +29,20 @@ def preview() -> None:
 @click.option(
     "--access",
     type=click.Choice(["public", "owner", "link"]),
-    help="Who may see it: everyone, the session's owner, or also holders of a link. Default: the daemon's.",
+    help="Who may open it: everyone, the session's owner, or also bearers of a link. Default: the daemon's.",
 )
-@click.option("--keep-prefix", is_flag=True, help="Leave /previews/ID in the paths that the application sees.")
+@click.option("--keep-prefix", is_flag=True, help="Keep /previews/ID in the paths that the application receives.")
 @click.option(
     "--host",
     type=click.Choice(["auto", "public", "local"]),
-    help="Where the application is told that it is: where browsers find it, at localhost:PORT, or what it takes.",
+    help="Which Host the application receives: the browser's, localhost:PORT, or the one that it accepts.",
 )
 @click.option("--preserve-host", "host", flag_value="public", hidden=True, help="The older name of --host public.")
 @pass_application
 def add(
     application: Application, *, session_id: str, port: int, access: str | None, keep_prefix: bool, host: str | None
 ) -> None:
-    """Register the port on which the application listens; print the preview's URLs, that of its own host first."""
+    """Register the port on which the application listens; print the preview's URLs, the one on its own host first."""
     made = application.client.register_preview(
         session_id,
         port,
@@ -74,12 +74,12 @@ _ttl_option = click.option(
 @preview.command("open")
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @_ttl_option
-@click.option("--user", metavar="USER", help="The user that the application sees.  [default: the session's own]")
+@click.option("--user", metavar="USER", help="The user forwarded to the application.  [default: the session's own]")
 @click.option("--no-browser", is_flag=True, help="Only print the URL.")
 @pass_application
 def open_(application: Application, session_id: str, ttl: int, user: str | None, no_browser: bool) -> None:
-    """Open the preview in a browser, by a link for the session's own user, which works for every access; print its
-    URL."""
+    """Open the preview in a browser through a link for the session's own user, which is valid for every access; print
+    its URL."""
     health = application.client.preview_health(session_id)
     user = user or _owner(application, session_id)
     made = application.client.create_link(session_id, ttl_seconds=ttl, user_id=user)
@@ -94,7 +94,7 @@ def open_(application: Application, session_id: str, ttl: int, user: str | None,
 
 
 def _owner(application: Application, session_id: str) -> str | None:
-    """The session's own user; ``None`` for a container that another program made, which has none."""
+    """The session's own user; ``None`` for a container created by another program."""
     try:
         return application.client.get_session(session_id).user_id
     except SessionNotFound:
@@ -105,11 +105,11 @@ def _owner(application: Application, session_id: str) -> str | None:
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @_ttl_option
 @click.option(
-    "--user", metavar="USER", help="The user that the application sees; for --access owner, the session's own."
+    "--user", metavar="USER", help="The user forwarded to the application; for --access owner, the session's own."
 )
 @pass_application
 def link(application: Application, session_id: str, ttl: int, user: str | None) -> None:
-    """Make a URL that opens the preview for its holder, and print it; the link's id goes to the error stream."""
+    """Create a URL that opens the preview for any bearer, and print it; the link's id goes to the error stream."""
     made = application.client.create_link(session_id, ttl_seconds=ttl, user_id=user)
     application.show(made, made.host_url or made.url)
     application.note(f"Link {made.id} works until {moment(made.expires_at)}.")
@@ -120,7 +120,7 @@ def link(application: Application, session_id: str, ttl: int, user: str | None) 
 @click.argument("link_id", metavar="LINK")
 @pass_application
 def revoke(application: Application, session_id: str, link_id: str) -> None:
-    """Revoke a link, and close what it opened."""
+    """Revoke a link, and close the connections it opened."""
     try:
         application.client.revoke_link(session_id, link_id)
     except ValueError as error:
@@ -131,11 +131,11 @@ def revoke(application: Application, session_id: str, link_id: str) -> None:
 @preview.command()
 @click.argument("session_id", metavar="ID", type=SESSION_ID)
 @click.option(
-    "--wait", metavar="SECONDS", type=click.FloatRange(0, 3600), default=0, help="Wait up to SECONDS until it answers."
+    "--wait", metavar="SECONDS", type=click.FloatRange(0, 3600), default=0, help="Wait up to SECONDS until it responds."
 )
 @pass_application
 def health(application: Application, session_id: str, wait: float) -> None:
-    """Check whether the application answers; exit 1 when it does not."""
+    """Check whether the application responds; exit 1 when it does not."""
     end = time.monotonic() + wait
     found = application.client.preview_health(session_id)
     with application.busy(f"Waiting for port {found.port}"):

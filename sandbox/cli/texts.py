@@ -1,4 +1,4 @@
-"""What is printed: names made safe for a terminal, columns, and values as JSON. Pure."""
+"""Formatting of output: escaping for terminals, columns, and values as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import attrs
 
-#: What makes a terminal do something (C0, DEL, C1), changes the direction of what follows, or cannot be encoded.
+#: Control characters (C0, DEL, C1), characters that change the text direction, and lone surrogates.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """A text of the container's or the daemon's, without anything that a terminal would obey.
+    """Escape a text from a container or the daemon, so that a terminal interprets none of it.
 
     >>> print(visible("a\\x1b[2Jb"))
     a\\x1b[2Jb
@@ -24,7 +24,7 @@ def visible(text: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """Rows in aligned columns; the last one is not padded.
+    """Format rows in aligned columns; the last column is not padded.
 
     >>> print(columns([["a", "bb"]], ["NAME", "X"]))
     NAME  X
@@ -39,19 +39,19 @@ def columns(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
 
 
 def pairs(fields: Mapping[str, str | None]) -> str:
-    """Names and values, a line each; without those that have none."""
+    """Format names and values, one per line; omits ``None``."""
     known = {name: visible(value) for name, value in fields.items() if value is not None}
     width = max(map(len, known), default=0)
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in known.items())
 
 
 def moment(value: datetime) -> str:
-    """A time in the user's own zone, to the second."""
+    """Format a time in the local time zone, to the second."""
     return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def jsonable(value: Any) -> Any:
-    """A value of the client as JSON, its fields named as in the API; without what is ``None``.
+    """Convert a value of the client for JSON, with the API's field names; omits ``None``.
 
     >>> from sandbox.client import ExecResult
     >>> jsonable(ExecResult(exit_code=0, stdout="x", stderr="", duration_ms=1, truncated=False))["exitCode"]

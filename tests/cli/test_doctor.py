@@ -87,7 +87,7 @@ class Machine(DoctorCase):
         text = done.stdout.decode()
         self.assertRegex(text, r"(?m)^ok +versions +sandbox [0-9.]+")
         self.assertRegex(text, r"(?m)^failed +engine +there is no socket /nowhere/docker\.sock.*\n +fix: Start it")
-        self.assertTrue(text.endswith("1 failed, 1 to be looked at.\n"), text)
+        self.assertTrue(text.endswith("1 failed, 1 warnings.\n"), text)
 
     def test_every_wrong_variable_is_told(self) -> None:
         found = json.loads(

@@ -1,5 +1,5 @@
-"""``doctor``: whether this machine is fit for the daemon, and what to do where it is not.
+"""``doctor``: checks that this machine can run the daemon, and suggests fixes.
 
-Unlike the rest of the command it knows the daemon's settings and what it makes of a network: it judges by the same
-rules. It asks engine, database and port itself, so that it works while the daemon is down.
+Unlike the rest of the command it uses the daemon's settings and rules for networks. It checks engine, database and port
+directly, so that it works while the daemon is down.
 """

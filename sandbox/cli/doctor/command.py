@@ -1,4 +1,4 @@
-"""The command: it runs the checks and prints what they found."""
+"""The command: runs the checks and prints their findings."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red"}
     "--env-file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The daemon's variables, as in systemd's EnvironmentFile; else those of this shell.",
+    help="The daemon's variables, as in systemd's EnvironmentFile; default: those of this shell.",
 )
 @pass_application
 def doctor(application: Application, env_file: Path | None) -> None:
-    """Check whether this machine is fit for the daemon, and print what to do where it is not.
+    """Check that this machine can run the daemon, and suggest fixes.
 
-    Looks at settings, key, engine, network, image, store, permissions, port, versions and the daemon itself, with the
-    daemon's own variables. Works while the daemon is down. Exits 1 when something will not work.
+    Checks settings, key, engine, network, image, store, permissions, port, versions and the daemon itself, with the
+    daemon's own variables. Works while the daemon is down. Exits 1 when a check failed.
     """
     findings = []
     for finding in _examine(application, env_file):
@@ -41,7 +41,7 @@ def doctor(application: Application, env_file: Path | None) -> None:
             _print(finding)
     bad = sum(finding.level.value == "failed" for finding in findings)
     doubtful = sum(finding.level.value == "warning" for finding in findings)
-    summary = "All is well." if not bad + doubtful else f"{bad} failed, {doubtful} to be looked at."
+    summary = "No problems found." if not bad + doubtful else f"{bad} failed, {doubtful} warnings."
     application.show({"healthy": not bad, "findings": findings}, summary)
     if bad:
         raise click.exceptions.Exit(1)
@@ -57,7 +57,7 @@ def _print(finding: Finding) -> None:
 
 
 def _examine(application: Application, env_file: Path | None) -> Iterator[Finding]:
-    # Twisted, docker-py and psycopg2 come with these: the other commands start without them.
+    # Imported here because they import Twisted, docker-py and psycopg2: other commands start faster without.
     from sandbox.cli.doctor import engine, environment, machine  # noqa: PLC0415
     from sandbox.cli.doctor.finding import Patient, failed  # noqa: PLC0415
     from sandbox.settings.unknown import unknown_in_environment, unknown_in_file  # noqa: PLC0415
@@ -99,5 +99,5 @@ def _examine(application: Application, env_file: Path | None) -> Iterator[Findin
         try:
             yield from check()
         except Exception as error:
-            # A check that fails must not stop the others, which may still find what is wrong.
+            # An error in one check must not stop the others.
             yield failed(name, f"the check itself failed: {type(error).__name__}: {error}", "Please report this.")

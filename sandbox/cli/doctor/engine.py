@@ -1,4 +1,4 @@
-"""The Docker engine, and what sessions need of it: network and image."""
+"""Checks of the Docker engine, and of the network and image of sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START = "Start it (systemctl start docker), or name another with DOCKER_HOST."
 
 
 def check_engine(patient: Patient) -> Iterator[Finding]:
-    """The engine, and with it network and image; without an engine those are not looked at."""
+    """Check the engine, and, when it is available, network and image."""
     url = patient.settings.docker_host
     try:
         client = docker.APIClient(base_url=url, version="auto", timeout=_TIMEOUT)

@@ -1,4 +1,4 @@
-"""The daemon's variables: where they come from, and whether it would start with them."""
+"""Checks of the daemon's variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEW_KEY = f"Make one: export {_KEY}=$(openssl rand -hex 32)"
 
 
 def read_environment_file(path: Path) -> dict[str, Assignment]:
-    """The variables of a file that systemd's ``EnvironmentFile=`` or ``twistd sandbox --env-file`` names.
+    """Read a file for systemd's ``EnvironmentFile=`` or ``twistd sandbox --env-file``.
 
     :raises OSError: when it cannot be read.
     :raises ValueError: naming the line that is wrong.
@@ -25,9 +25,9 @@ def read_environment_file(path: Path) -> dict[str, Assignment]:
 
 
 def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settings, list[SettingError]]:
-    """The settings, and each error in them; what is wrong counts as unset, so that the other checks can go on.
+    """Return the settings and all errors in them; invalid variables count as unset, so that other checks can run.
 
-    :param key: the clients' key, where the environment has none.
+    :param key: the clients' key, used where the environment has none.
     """
     usable = {_KEY: key or "-", **{name: value for name, value in environment.items() if value}}
     errors: list[SettingError] = []
@@ -40,25 +40,25 @@ def settings_of(environment: Mapping[str, str], key: str | None) -> tuple[Settin
             if name in usable:
                 del usable[name]
             else:
-                # One that another one asks for: without those.
+                # A variable required by others: unset those.
                 asking = {word for word in re.findall(r"[A-Z][A-Z_]+", str(error)) if word in usable}
                 usable = {name: value for name, value in usable.items() if name not in asking}
             usable.setdefault(_KEY, "-")
 
 
 def check_settings(errors: list[SettingError], unknown: Sequence[Unknown] = ()) -> Iterator[Finding]:
-    """Whether every variable parses, and every name is a variable's."""
+    """Check that every variable is valid, and every name is known."""
     for error in errors:
         yield failed("settings", str(error), "Correct it; `twistd sandbox --help` explains every variable.")
     for each in unknown:
         fix = "Correct the name, or take it out: the daemon ignores it. `twistd sandbox --help` has every variable."
         yield warning("settings", str(each), fix)
     if not errors:
-        yield ok("settings", f"all {len(variables())} variables are unset or as they should be")
+        yield ok("settings", f"all {len(variables())} variables are valid")
 
 
 def check_key(environment: Mapping[str, str], settings: Settings, key: str | None) -> Iterator[Finding]:
-    """Whether the service key and the other secrets are set and long enough."""
+    """Check that the service key and the other secrets are set and long enough."""
     own = environment.get(_KEY)
     found = own or key
     if found is None:

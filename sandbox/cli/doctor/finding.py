@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Findings of checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.settings import Settings
 
 
 class Level(enum.Enum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,10 +20,10 @@ class Level(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of a check.
 
-    :ivar check: what was looked at, in a word.
-    :ivar fix: what to do, where something is to be done.
+    :ivar check: short name of the check.
+    :ivar fix: suggested fix, if any.
     """
 
     check: str
@@ -34,12 +34,12 @@ class Finding:
 
 @attrs.frozen(kw_only=True)
 class Patient:
-    """What the checks look at.
+    """Subject of the checks.
 
     :ivar environment: the daemon's variables.
-    :ivar settings: what the daemon would make of them.
-    :ivar url: where clients look for the daemon.
-    :ivar key: the key that clients show it; ``None`` when there is none.
+    :ivar settings: the settings parsed from them.
+    :ivar url: URL of the daemon in the clients' configuration.
+    :ivar key: key in the clients' configuration, or ``None``.
     """
 
     environment: Mapping[str, str]
@@ -49,15 +49,15 @@ class Patient:
 
 
 def ok(check: str, message: str) -> Finding:
-    """Nothing is to be done."""
+    """The check passed."""
     return Finding(check=check, level=Level.OK, message=message)
 
 
 def warning(check: str, message: str, fix: str) -> Finding:
-    """It works, and should be better."""
+    """The daemon works, but should be improved."""
     return Finding(check=check, level=Level.WARNING, message=message, fix=fix)
 
 
 def failed(check: str, message: str, fix: str) -> Finding:
-    """It will not work like this."""
+    """The daemon will not work."""
     return Finding(check=check, level=Level.FAILED, message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""Versions, the database, permissions, the port, and the daemon itself."""
+"""Checks of versions, database, permissions, port and the daemon itself."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sandbox.client.configuration import configuration_path
 from sandbox.client.origin import parse_origin
 from sandbox.settings.kinds import is_loopback
 
-#: Bytes of free disk below which the database is in danger.
+#: Minimum free disk space for the database in bytes.
 _ROOM = 100 * 1024 * 1024
 _TIMEOUT = 5
 
 
 def check_versions(patient: Patient) -> Iterator[Finding]:
-    """What is installed, and whether ``twistd`` is there to start the daemon."""
+    """Report installed versions, and check that ``twistd`` is available."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("twisted", "docker"))
     yield ok("versions", f"sandbox {__version__}, Python {platform.python_version()}, {libraries}")
     beside = Path(sys.executable).with_name("twistd")
@@ -40,7 +40,7 @@ def check_versions(patient: Patient) -> Iterator[Finding]:
 
 
 def check_store(patient: Patient) -> Iterator[Finding]:
-    """Whether the database can be used."""
+    """Check the database."""
     url = patient.settings.database
     if url.startswith("sqlite:///"):
         yield from _sqlite(Path(patient.settings.state_directory, os.path.expanduser(url.removeprefix("sqlite:///"))))
@@ -60,7 +60,7 @@ def _sqlite(path: Path) -> Iterator[Finding]:
         yield ok("store", f"{path} is not there yet; the daemon makes it")
         return
     try:
-        # Nothing is written, so nothing is migrated either.
+        # Read-only: the check must not migrate the database.
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT)) as database:
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
@@ -81,14 +81,14 @@ def _postgres(url: str) -> Iterator[Finding]:
             "store", f"PostgreSQL: {reason}", "Start it, or correct DATABASE_URL: user, password, host, database."
         )
     except psycopg2.ProgrammingError:
-        # Its text would show the URL, and with it the password.
+        # The error's message would contain the URL, and so the password.
         yield failed("store", "DATABASE_URL does not parse", "postgresql://USER:PASSWORD@HOST/NAME, percent-encoded")
     else:
         yield ok("store", f"PostgreSQL {number // 10000}.{number % 10000} answers")
 
 
 def check_permissions(patient: Patient, environment_file: Path | None) -> Iterator[Finding]:
-    """Whether others can read what is secret."""
+    """Check that secret files are not accessible to other users."""
     secret = [configuration_path(patient.environment), *([environment_file] if environment_file else [])]
     database = patient.settings.database
     if database.startswith("sqlite:///"):
@@ -97,7 +97,7 @@ def check_permissions(patient: Patient, environment_file: Path | None) -> Iterat
     for path in open_to_others:
         yield warning("permissions", f"others may read {path}", f"chmod 600 {path}")
     if not open_to_others:
-        yield ok("permissions", "what is secret is the user's own")
+        yield ok("permissions", "secret files are private to this user")
 
 
 def _mode(path: Path) -> int:
@@ -108,7 +108,7 @@ def _mode(path: Path) -> int:
 
 
 def check_port(patient: Patient) -> Iterator[Finding]:
-    """Whether the daemon can listen, or does."""
+    """Check that the daemon can listen on its port, or already does."""
     host, port = patient.settings.host, patient.settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
@@ -124,7 +124,7 @@ def check_port(patient: Patient) -> Iterator[Finding]:
             yield failed("port", f"this user may not listen on {place}", fix)
         else:
             fix = "HOST has to be an address of this machine: 127.0.0.1, 0.0.0.0, ::"
-            yield failed("port", f"one cannot listen on {place}: {error.strerror}", fix)
+            yield failed("port", f"cannot listen on {place}: {error.strerror}", fix)
     else:
         yield ok("port", f"{place} is free")
     if patient.settings.internal_listen is None and not is_loopback(host):
@@ -138,7 +138,7 @@ def _whose(place: str, key: str | None) -> Finding:
     try:
         client.list_sessions(limit=1)
     except ApiError as error:
-        # Any answer in the contract's shape, also that the API is not on this port.
+        # Any error in the contract's shape identifies the daemon, even when this port does not serve the API.
         if error.code == "UNKNOWN":
             return failed("port", f"another program listens on {place}", "End it, or choose another PORT.")
     except ClientError:
@@ -147,7 +147,7 @@ def _whose(place: str, key: str | None) -> Finding:
 
 
 def check_daemon(patient: Patient) -> Iterator[Finding]:
-    """Whether clients reach the daemon, and are let in."""
+    """Check that clients reach the daemon, and that it accepts their key."""
     url = patient.url
     try:
         origin = parse_origin(url)
