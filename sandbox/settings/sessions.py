@@ -24,9 +24,6 @@ class Sessions:
         "false",
         "Serve containers of other installations on the same engine, too; else they count as none.",
     )
-    session_image: str = variable(
-        "SESSION_IMAGE", TEXT, "sandbox-session:latest", "The image of a session whose creation names none."
-    )
     session_image: str = variable("SESSION_IMAGE", TEXT, "sandbox-session:latest", "Default image of a session.")
     session_command: tuple[str, ...] = variable(
         "SESSION_COMMAND",

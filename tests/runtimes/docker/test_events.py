@@ -24,7 +24,6 @@ from sandbox.runtimes.docker.events import MESSAGE_LIMIT, EngineEvents, StreamGa
 from sandbox.runtimes.docker.informer import Informer
 from sandbox.runtimes.docker.inspection import INSTANCE_LABEL, SessionLabels
 from sandbox.scheduling.scheduler import Scheduler
-from tests.contracts.runtime_lifecycle import pause, until
 from tests.waiting import pause, until
 
 LABEL = "sandbox.session.id"

@@ -15,7 +15,6 @@ from sandbox.domain.errors import ContainerNotFound, EngineUnavailable
 from sandbox.domain.model import Container, ContainerSpec, ContainerState
 from sandbox.runtimes.docker.runtime import DockerRuntime
 from sandbox.scheduling.scheduler import Scheduler
-from tests.contracts.runtime_lifecycle import pause, until
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
