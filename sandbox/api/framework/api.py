@@ -103,9 +103,11 @@ class Api:
         try:
             name, in_path = self._app.url_map.bind("").match(path, request.method.decode("ascii"))
         except MethodNotAllowed as error:
+            self._check_length(request)
             allow = ", ".join(sorted(error.valid_methods or ())).encode("ascii")
             return Refuse(self._errors.refuse(405, "METHOD_NOT_ALLOWED", "Method not allowed", ((b"allow", allow),)))
         except HTTPException:
+            self._check_length(request)
             raise UnknownPath("No such endpoint") from None
         operation = self._operations[name]
         request.route = operation.path
@@ -113,9 +115,20 @@ class Api:
         body = operation.body
         if isinstance(body, Buffered):
             return Buffer(body.limit or self._body_limit, self._memory)
-        if body is not None and body.limit is not None and request.framing.length > body.limit:
+        if body is None:
+            # A body that the operation does not take is read, so that the connection can carry the next request.
+            return Buffer(self._body_limit, self._memory)
+        if body.limit is not None and request.framing.length > body.limit:
             raise BodyTooLarge(body.limit)
         return STREAM
+
+    def _check_length(self, request: Request) -> None:
+        """Refuse a body that is too large before its operation is known to be none (contract section 1).
+
+        :raises BodyTooLarge: by its Content-Length.
+        """
+        if request.framing.length > self._body_limit:
+            raise BodyTooLarge(self._body_limit)
 
     def _respond(
         self,
