@@ -17,7 +17,7 @@ from tests.api import conformity
 from tests.engine import BUSYBOX, ENGINE_URL
 
 KEY = "test-service-key-" + "k" * 16
-START_LIMIT, STOP_LIMIT = 30, 20
+START_LIMIT, STOP_LIMIT = 120, 60
 
 
 def twistd(

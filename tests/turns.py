@@ -48,7 +48,8 @@ class SteppedClock(Clock):
 
         :raises AssertionError: when it never does.
         """
+        end = self.seconds() + _AGE
         while not condition():
-            assert self.seconds() < _AGE, "it never came to hold"
+            assert self.seconds() < end, "it never came to hold"
             self.advance(step)
             await deferLater(reactor, 0.001)  # type: ignore[arg-type]

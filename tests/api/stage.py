@@ -71,7 +71,7 @@ class ApiCase(TestCase):
     :cvar environment: variables beside the key.
     """
 
-    timeout = 20
+    timeout = 120
     environment: ClassVar[Mapping[str, str]] = {}
 
     async def setUp(self) -> None:

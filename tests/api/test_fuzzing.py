@@ -12,6 +12,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.api.internal.api import description
@@ -28,6 +29,8 @@ def operations() -> list[set[str]]:
     return [set(item) - {"parameters"} for item in description()["paths"].values()]
 
 
+# Hundreds of requests one after the other take their time on a machine that does much else.
+@pytest.mark.timeout(900)
 class Fuzzing(SynchronousTestCase):
     def setUp(self) -> None:
         engine = client()
@@ -68,7 +71,7 @@ class Fuzzing(SynchronousTestCase):
             env={**os.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=850,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         tried = re.search(r"(\d+) generated, (\d+) passed", done.stdout)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 
 from tests.cli.command import PROGRAM, CommandCase, clean
+from tests.waiting import PATIENCE, until_seen
 
 
 class Exec(CommandCase):
@@ -75,12 +75,8 @@ class Exec(CommandCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        end = time.monotonic() + 20
-        while "sleep 4322" not in self.shell("ps") and time.monotonic() < end:
-            time.sleep(0.1)
+        until_seen(lambda: "sleep 4322" in self.shell("ps"))
         started.send_signal(signal.SIGINT)
-        _, complaint = started.communicate(timeout=20)
+        _, complaint = started.communicate(timeout=PATIENCE)
         self.assertEqual((started.returncode, complaint), (130, b"sandbox: interrupted\n"))
-        while "sleep 4322" in self.shell("ps") and time.monotonic() < end:
-            time.sleep(0.1)
-        self.assertNotIn("sleep 4322", self.shell("ps"))
+        until_seen(lambda: "sleep 4322" not in self.shell("ps"))

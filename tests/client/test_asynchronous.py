@@ -54,7 +54,7 @@ class Endpoints(_Face, ClientEndpointsMixin, ApiCase):
 
 
 class Wire(_Face, ClientWireMixin, TestCase):
-    timeout = 20
+    timeout = 120
 
     async def test_cancelling_closes_the_connection(self) -> None:
         for data in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"):

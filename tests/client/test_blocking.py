@@ -32,4 +32,4 @@ class Endpoints(_Face, ClientEndpointsMixin, ApiCase):
 
 
 class Wire(_Face, ClientWireMixin, TestCase):
-    timeout = 20
+    timeout = 120

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from sandbox.domain.model import Link
@@ -27,6 +26,7 @@ from tests.gateway.stage import GatewayCase, values
 from tests.http.wire import Answer, Wire
 from tests.policy.jwts import SECRET, attacks, token
 from tests.stores.aggregates import using
+from tests.turns import SteppedClock
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"UPGRADE")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -64,12 +64,21 @@ class AccessCase(GatewayCase):
     public_url = "http://public.example"
     trusted = TrustedProxies()
 
+    clock: SteppedClock
+
     async def setUp(self) -> None:  # type: ignore[override]
+        self.clock = SteppedClock()
+        # Dates are by the same clock, so that tests move both.
+        self.clock.advance(time.time())
         self.store: Any = await self.make_store()
         await self.store.open()
         await using(self.store).add(session("s1", user_id="alice"))
         self.access = Access(
-            reactor, self.store, Keys([SECRET], b"s" * 32), cookie_lifetime=self.cookie_lifetime, now=time.time
+            self.clock,
+            self.store,
+            Keys([SECRET], b"s" * 32),
+            cookie_lifetime=self.cookie_lifetime,
+            now=self.clock.seconds,
         )
         scheduler = Scheduler(reactor)
         scheduler.every(LOOK, "authorizations", self.access.end_expired)
@@ -91,7 +100,7 @@ class AccessCase(GatewayCase):
         return MemoryStore()
 
     async def make_link(self, *, seconds: float = 3600, id: str = "k" * 22, **changes: Any) -> Link:
-        ends = int(time.time() + seconds)
+        ends = int(self.clock.seconds() + seconds)
         made = link(id, **{"user_id": None, "expires_at": datetime.fromtimestamp(ends, UTC), **changes})
         await using(self.store).add_link(made)
         return made
@@ -367,7 +376,7 @@ class Visits(AccessCase):
             self.assertEqual((values(seen, b"cookie"), again.all(b"set-cookie")), ([], []))
 
     async def test_a_token_in_the_url_is_exchanged_in_the_same_way(self) -> None:
-        cookie, location = await self.visit(b"/deep/path?access_token=%b" % token(exp=int(time.time()) + 60))
+        cookie, location = await self.visit(b"/deep/path?access_token=%b" % token(exp=int(self.clock.seconds()) + 60))
         self.assertEqual(location, b"/previews/s1/deep/path")
         seen, _ = await self.seen(request(b"GET", b"/", (b"Cookie", cookie)))
         self.assertEqual(values(seen, b"x-sandbox-user"), [b"alice"])
@@ -445,20 +454,18 @@ class HttpsByNobody(AccessCase):
 class Renewal(AccessCase):
     """A cookie is renewed while it is used."""
 
-    cookie_lifetime = 4
-
     async def test_once_half_of_its_life_is_over(self) -> None:
         cookie, _ = await self.visit(self.link_path(await self.make_link()))
         _, answer = await self.seen(request(b"GET", b"/", (b"Cookie", cookie)))
         self.assertEqual(answer.all(b"set-cookie"), [])
-        await _pause(2.5)
+        await self.clock.pass_time(self.cookie_lifetime / 2 + 1, step=10)
         _, answer = await self.seen(
             request(b"GET", b"/", (b"Cookie", cookie)),
             b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n\r\nok",
         )
         theirs, ours = answer.all(b"set-cookie")
         self.assertEqual(theirs, b"a=1")
-        self.assertRegex(ours, rb"\Asandbox-preview=.*; Path=/previews/s1; Max-Age=4; HttpOnly; SameSite=Lax\Z")
+        self.assertRegex(ours, rb"\Asandbox-preview=.*; Path=/previews/s1; Max-Age=1800; HttpOnly; SameSite=Lax\Z")
         await self.seen(request(b"GET", b"/", (b"Cookie", ours.partition(b";")[0])))
 
 
@@ -539,10 +546,9 @@ class Remembered(AccessCase):
         self.assertTrue(seen.startswith(b"GET /?a=1 HTTP/1.1\r\n"), seen)
 
     async def test_it_ends_with_the_token(self) -> None:
-        ends = time.time() + 1.5
-        text = request(b"GET", b"/", bearer(token(exp=ends)))
+        text = request(b"GET", b"/", bearer(token(exp=self.clock.seconds() + 5)))
         await self.twice(text)
-        await _pause(ends - time.time() + 0.1)
+        await self.clock.pass_time(6)
         self.assertIn(EXPIRED.encode(), (await (await self.wire()).ask(text)).body)
 
     async def test_it_ends_with_the_link(self) -> None:
@@ -600,16 +606,20 @@ class Streams(AccessCase):
         return wire, peer
 
     async def assert_cut(self, wire: Wire, peer: Wire) -> None:
-        began = reactor.seconds()
-        await wire.until(lambda: True if wire.lost is not None else None, timeout=10)
-        await peer.until(lambda: True if peer.lost is not None else None, timeout=10)
-        self.assertLess(reactor.seconds() - began, 5)
+        await wire.closed()
+        await peer.closed()
         self.assertFalse(wire.received.endswith(b"0\r\n\r\n"), "it does not look complete")
 
-    async def test_when_the_token_expires(self) -> None:
-        wire, peer = await self.open(bearer(token(exp=time.time() + 1.5)))
+    async def assert_cut_at(self, end: float, wire: Wire, peer: Wire) -> None:
+        """It is, within 5 seconds of that time and not before."""
+        await self.clock.pass_time(end - self.clock.seconds() - 1)
         self.assertIsNone(wire.lost)
+        await self.clock.pass_time(6)
         await self.assert_cut(wire, peer)
+
+    async def test_when_the_token_expires(self) -> None:
+        end = self.clock.seconds() + 60
+        await self.assert_cut_at(end, *await self.open(bearer(token(exp=end))))
 
     async def test_when_the_link_is_revoked(self) -> None:
         made = await self.make_link()
@@ -620,8 +630,9 @@ class Streams(AccessCase):
         await self.assert_cut(wire, peer)
 
     async def test_when_the_link_ends(self) -> None:
-        cookie, _ = await self.visit(self.link_path(await self.make_link(seconds=2.9)))
-        await self.assert_cut(*await self.open((b"Cookie", cookie)))
+        made = await self.make_link(seconds=60)
+        cookie, _ = await self.visit(self.link_path(made))
+        await self.assert_cut_at(made.expires_at.timestamp(), *await self.open((b"Cookie", cookie)))
 
     async def test_when_the_session_is_deleted(self) -> None:
         wire, peer = await self.open(bearer(token()))
@@ -640,15 +651,9 @@ class Streams(AccessCase):
         wire, peer = await self.open(bearer(token()))
         self.access.link_revoked("s1", "k" * 22)
         self.access.session_changed("s2")
-        await _pause(1.5)
+        await self.clock.pass_time(30)
         peer.send(b"3\r\ntwo\r\n0\r\n\r\n")
         self.assertTrue((await wire.answer()).complete)
-
-
-async def _pause(seconds: float) -> None:
-    waiting: Deferred[None] = Deferred()
-    reactor.callLater(seconds, waiting.callback, None)
-    await waiting
 
 
 class Coverage(SynchronousTestCase):

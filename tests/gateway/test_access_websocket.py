@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import struct
-import time
 from functools import cached_property
-
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.websocket import WebSockets
@@ -26,7 +22,7 @@ class WebSocketAccessCase(AccessCase):
     @cached_property
     def upgrades(self) -> WebSockets:  # type: ignore[override]
         """Made when the pool is there."""
-        return WebSockets(reactor, self.pool, Timing(ping=0, pong=60, close=1, grace=0))  # type: ignore[arg-type]
+        return WebSockets(self.clock, self.pool, Timing(ping=0, grace=0))  # type: ignore[arg-type]
 
     async def tearDown(self) -> None:
         await super().tearDown()
@@ -47,14 +43,19 @@ class WebSocketAccessCase(AccessCase):
         return browser, application, seen, head
 
     async def assert_closed(self, browser: Wire, application: Wire) -> None:
-        """The browser is told 1008, and both connections end, within 5 seconds."""
-        began = time.monotonic()
-        await browser.until(lambda: True if len(browser.received) >= 4 else None, timeout=10)
+        """The browser is told 1008, and both connections end."""
+        await self.clock.pass_until(lambda: len(browser.received) >= 4)
         self.assertEqual(browser.received[0], 0x88)
         self.assertEqual(struct.unpack("!H", browser.received[2:4])[0], 1008)
-        self.assertLess(time.monotonic() - began, 5)
-        for wire in (browser, application):
-            await wire.until(lambda wire=wire: True if wire.lost is not None else None, timeout=10)
+        await self.clock.pass_until(lambda: browser.lost and application.lost)
+
+    async def assert_closed_at(self, end: float, browser: Wire, application: Wire) -> None:
+        """They are told within 5 seconds of that time, and not before."""
+        await self.clock.pass_time(end - self.clock.seconds() - 1)
+        self.assertEqual((browser.received, browser.lost), (b"", None))
+        await self.clock.pass_time(6)
+        await browser.until(lambda: True if len(browser.received) >= 4 else None)
+        await self.assert_closed(browser, application)
 
 
 class WebSocketAccess(WebSocketAccessCase):
@@ -100,9 +101,9 @@ class WebSocketAccess(WebSocketAccessCase):
             await self.assert_refused(request(b"UPGRADE", b"/", *fields), 401, message)
 
     async def test_it_is_closed_when_the_token_expires(self) -> None:
-        browser, application, _, _ = await self.opened(b"/", bearer(token(exp=time.time() + 1.5)))
-        self.assertEqual(browser.received, b"")
-        await self.assert_closed(browser, application)
+        end = self.clock.seconds() + 60
+        browser, application, _, _ = await self.opened(b"/", bearer(token(exp=end)))
+        await self.assert_closed_at(end, browser, application)
 
     async def test_it_is_closed_when_the_link_is_revoked(self) -> None:
         made = await self.make_link()
@@ -134,11 +135,10 @@ class WebSocketAccess(WebSocketAccessCase):
 class ShortLivedCookies(WebSocketAccessCase):
     """An open socket is in use: it ends with the link, not with the cookie that it was opened with."""
 
-    cookie_lifetime = 1
+    cookie_lifetime = 10
 
     async def test_it_outlives_the_cookie_and_ends_with_the_link(self) -> None:
-        cookie, _ = await self.visit(self.link_path(await self.make_link(seconds=3.9)))
+        made = await self.make_link(seconds=60)
+        cookie, _ = await self.visit(self.link_path(made))
         browser, application, _, _ = await self.opened(b"/", (b"Cookie", cookie))
-        await deferLater(reactor, 1.5, lambda: None)  # type: ignore[arg-type]
-        self.assertEqual((browser.received, browser.lost), (b"", None))
-        await self.assert_closed(browser, application)
+        await self.assert_closed_at(made.expires_at.timestamp(), browser, application)

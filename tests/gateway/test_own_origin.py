@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from twisted.internet import reactor
-
 from sandbox.gateway.bridge import Timing
 from sandbox.gateway.hosts import PreviewHosts
 from sandbox.gateway.websocket import WebSockets
@@ -44,7 +42,7 @@ class OriginCase(AccessCase):
     @cached_property
     def upgrades(self) -> WebSockets:  # type: ignore[override]
         """Made when the pool is there."""
-        return WebSockets(reactor, self.pool, Timing(ping=0, pong=60, close=1, grace=0))  # type: ignore[arg-type]
+        return WebSockets(self.clock, self.pool, Timing(ping=0, grace=0))  # type: ignore[arg-type]
 
     async def tearDown(self) -> None:
         await super().tearDown()

@@ -33,6 +33,7 @@ from sandbox.protocols.http1.headers import TrustedProxies
 from tests.contracts.client_wire import self_signed
 from tests.gateway.stage import GatewayCase, admit_all, fields_of, values
 from tests.http.wire import Wire
+from tests.turns import SteppedClock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAVIGATION = b"Accept: text/html,application/xhtml+xml\r\nSec-Fetch-Mode: navigate\r\n"
@@ -123,7 +124,7 @@ class Errors(GatewayCase):
         later = self.resolver.previews["s1"] = Deferred()
         wire = await self.wire()
         wire.send(b"POST /previews/s1/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
-        await self.pause(0.05)
+        await self.eventually(lambda: self.site.in_progress)
         later.callback(found)
         peer, _ = await self.application.request(end=b"abc")
         peer.send(OK)
@@ -134,7 +135,7 @@ class Errors(GatewayCase):
         self.resolver.previews["s1"] = Deferred(lambda _: gone.callback(None))
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/"))
-        await self.pause(0.05)
+        await self.eventually(lambda: self.site.in_progress)
         wire.abort()
         await gone
         self.assertEqual(self.application.peers, [])
@@ -342,7 +343,7 @@ class Health(GatewayCase):
         for wire in wires:
             wire.send(asking(b"/previews/s1/health"))
         peer, _ = await self.application.request()
-        await self.pause(0.05)
+        await self.eventually(lambda: self.site.in_progress == len(wires))
         # The one that asked first leaves; the others get their answer all the same.
         wires[0].abort()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -356,7 +357,11 @@ class Health(GatewayCase):
 class BriefHealth(GatewayCase):
     """What was found is kept for a while, and no longer."""
 
-    options = GatewayOptions(health_keep=0.2)
+    clock: SteppedClock
+
+    def setUp(self) -> None:
+        self.clock = SteppedClock()
+        super().setUp()
 
     async def test_f41_after_a_while_it_is_asked_again(self) -> None:
         for index in range(2):
@@ -365,7 +370,7 @@ class BriefHealth(GatewayCase):
             peer, _ = await self.application.request(index)
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             await wire.answer()
-            await self.pause(0.3)
+            await self.clock.pass_time(self.options.health_keep + 0.1)
 
 
 class FullHealth(GatewayCase):
@@ -552,6 +557,7 @@ class Doors(GatewayCase):
         self.resource._authorize = authorize
         wire = await self.wire()
         wire.send(asking(b"/previews/s1/", b"Content-Length: 6\r\nExpect: 100-continue\r\n", b"POST"))
+        await self.eventually(lambda: self.site.in_progress)
         await self.pause(0.1)
         self.assertEqual((wire.received, self.application.peers), (b"", []))
         asked.callback(passing[0])

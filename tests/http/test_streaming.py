@@ -15,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 from sandbox.http.replies import Reply
 from sandbox.http.site import Limits, Site
 from tests.http.wire import Wire, connect
+from tests.waiting import pause, until
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 #: Of 1 kB each: a long answer, and one that is more than the buffers of both sockets hold.
@@ -74,16 +75,10 @@ class Streaming(TestCase):
         self.wire.abort()
         await self.wire.closed()
         self.site.abort()
-        while self.site.counters.connections:
-            await self.pause(0.01)
+        await until(lambda: not self.site.counters.connections)
 
     async def connected(self) -> Wire:
         return await connect(self.port.getHost().port)
-
-    def pause(self, seconds: float) -> Deferred[None]:
-        pause: Deferred[None] = Deferred()
-        reactor.callLater(seconds, pause.callback, None)
-        return pause
 
     async def test_f39_each_piece_has_a_turn_of_its_own(self) -> None:
         answer = await self.wire.ask(GET % b"")
@@ -105,19 +100,18 @@ class Streaming(TestCase):
     async def test_a_client_that_reads_on_gets_the_rest(self) -> None:
         self.wire.transport.pauseProducing()
         self.wire.send(GET % b"")
-        await self.pause(0.1)
+        await until(lambda: self.resource.made)
         self.wire.transport.resumeProducing()
         self.assertEqual(json.loads((await self.wire.answer()).body)["last"], 1)
 
     async def test_a_client_that_leaves_ends_the_making(self) -> None:
         self.wire.transport.pauseProducing()
         self.wire.send(GET % b"many")
-        while not self.resource.made:
-            await self.pause(0.01)
+        await until(lambda: self.resource.made)
         self.wire.abort()
         await self.resource.over
         made = self.resource.made
-        await self.pause(0.1)
+        await pause()
         self.assertEqual(self.resource.made, made)
 
     async def test_before_http_1_1_the_connections_end_is_the_bodys(self) -> None:

@@ -19,6 +19,7 @@ from sandbox.settings.source import Source
 from tests.daemon import KEY, Daemon, twistd
 from tests.engine import Lab
 from tests.policy.jwts import token
+from tests.waiting import until_seen
 
 FIRST, SECOND = "first-key-" + "1" * 32, "second-key-" + "2" * 32
 
@@ -225,13 +226,11 @@ class Ending(SynchronousTestCase):
         self.addCleanup(busy.close)
         body = '{"command": "sleep 4321"}'
         busy.request("POST", f"/api/internal/sessions/{session}/exec", body, {"X-Internal-Service-Key": KEY})
-        end = time.monotonic() + 20
-        while not any("sleep 4321" in line for line in lab.processes(container)) and time.monotonic() < end:
-            time.sleep(0.05)
+        until_seen(lambda: any("sleep 4321" in line for line in lab.processes(container)))
         assert daemon.process is not None
         daemon.process.terminate()
         with contextlib.suppress(ConnectionRefusedError):
-            while time.monotonic() < end:
+            while True:
                 socket.create_connection(("127.0.0.1", daemon.port), 1).close()
                 time.sleep(0.05)
         self.assertIsNone(daemon.process.poll())

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from sandbox.stores.postgres.connection import Connection
+from tests.waiting import until
 
 reactor: Any = _reactor
 
@@ -47,24 +48,26 @@ class Server(Protocol):
     """Asked for encryption it says ``encryption`` and hangs up; asked without, ``answer``.
 
     A broken promise of encryption makes libpq try again without.
+
+    :ivar received: what it has not answered.
     """
 
     def __init__(self, encryption: bytes, answer: bytes, stay: bool) -> None:
         self._encryption, self._answer, self._stay = encryption, answer, stay
-        self._received = b""
+        self.received = b""
         self.lost: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
-        self._received += data
+        self.received += data
         transport: Any = self.transport
-        if self._received == SSL_REQUEST:
+        if self.received == SSL_REQUEST:
             transport.write(self._encryption)
             if self._encryption == REFUSE:
                 transport.abortConnection()
             else:
                 transport.loseConnection()
-        elif len(self._received) >= 8 and len(self._received) >= struct.unpack("!i", self._received[:4])[0]:
-            self._received = b""
+        elif len(self.received) >= 8 and len(self.received) >= struct.unpack("!i", self.received[:4])[0]:
+            self.received = b""
             transport.write(self._answer)
             if not self._stay:
                 transport.loseConnection()
@@ -74,7 +77,7 @@ class Server(Protocol):
 
 
 class Ends(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.servers: list[Server] = []
@@ -150,14 +153,12 @@ class Ends(TestCase):
         self.assertTrue(connection.usable)
         self.servers[-1].transport.loseConnection()  # type: ignore[union-attr]
         await self.servers[-1].lost
-        while connection.usable:
-            await deferLater(reactor, 0.01)
+        await until(lambda: not connection.usable)
         await self.assert_nothing_left()
 
     async def test_closed_while_it_connects(self) -> None:
         connection, connecting = await self.connecting(b"", stay=True)
-        while len(self.servers) < 2:
-            await deferLater(reactor, 0.01)
+        await until(lambda: len(self.servers) == 2)
         connection.close()
         await self.assertFailure(connecting, Exception)
         await self.assert_nothing_left()
@@ -165,9 +166,8 @@ class Ends(TestCase):
     async def test_closed_while_a_query_runs(self) -> None:
         connection, connecting = await self.connecting(WELCOME, stay=True)
         await connecting
-        self.servers[-1]._answer = b""
         asked = connection.runQuery("SELECT 1")
-        await deferLater(reactor, 0.05)
+        await until(lambda: self.servers[-1].received)
         connection.close()
         await self.assertFailure(asked, Exception)
         connection.close()
@@ -177,7 +177,7 @@ class Ends(TestCase):
         connection, connecting = await self.connecting(WELCOME, stay=True)
         await connecting
         asked = connection.runQuery("SELECT 1")
-        await deferLater(reactor, 0.05)
+        await until(lambda: self.servers[-1].received)
         self.servers[-1].transport.loseConnection()  # type: ignore[union-attr]
         await self.assertFailure(asked, psycopg2.Error)
         self.assertFalse(connection.usable)

@@ -25,6 +25,7 @@ from sandbox.stores.postgres.store import PostgresStore
 from tests.contracts.store import StoreContract, every_call, ids, session
 from tests.postgres import PostgresServer, server
 from tests.stores.aggregates import using
+from tests.waiting import until
 
 #: Seconds. Whatever blocks on these peers blocks for ever, or for the minutes of a TCP timeout.
 HANG = 10
@@ -111,6 +112,11 @@ class PostgresCase(TestCase):
         sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
         return int(self.execute(sql, (self.database,))[0][0])
 
+    def blocked(self) -> int:
+        """How many calls wait in the server for a lock of the sessions table."""
+        sql = "SELECT count(*) FROM pg_locks WHERE relation = 'sessions'::regclass AND NOT granted"
+        return int(self.execute(sql)[0][0])
+
     async def locked(self, store: PostgresStore) -> Any:
         """The connection of another program that locks the sessions table until it rolls back."""
         other = psycopg2.connect(self.server.url(self.database))
@@ -132,8 +138,7 @@ class PostgresPoolTests(PostgresCase):
         await gatherResults([using(store).get("s00") for _ in range(60)])
         self.assertLessEqual(self.connections(), 3)
         await store.close()
-        while self.connections():
-            await deferLater(reactor, 0.02)
+        await until(lambda: not self.connections())
 
     async def test_a_call_that_waits_for_a_lock_ends_in_time_on_both_sides(self) -> None:
         store = await self.opened(timeout=2, size=2)
@@ -142,8 +147,7 @@ class PostgresPoolTests(PostgresCase):
         for done, failure in outcomes:
             self.assertFalse(done)
             failure.trap(StoreUnavailable)
-        while self.execute("SELECT 1 FROM pg_locks WHERE relation = 'sessions'::regclass AND NOT granted"):
-            await deferLater(reactor, 0.05)
+        await until(lambda: not self.blocked())
         holder.rollback()
         await self.recovered(store.ping)
         self.assertIsNone(await using(store).get("s1"))
@@ -153,7 +157,7 @@ class PostgresPoolTests(PostgresCase):
         store = await self.opened(size=1)
         holder = await self.locked(store)
         calls = [using(store).add(session("first")), using(store).add(session("second"))]
-        await deferLater(reactor, 0.1)
+        await until(self.blocked)
         heartbeat = self.heartbeat()
         for call in calls:
             call.cancel()
@@ -327,7 +331,7 @@ class PostgresAwayTests(PostgresCase):
         for how in (signal.SIGQUIT, signal.SIGINT):
             holder = (await self.locked(store)).get_backend_pid()
             calls = [using(store).get("s1") for _ in range(8)]  # three in the server, five waiting
-            await deferLater(reactor, 0.2)
+            await until(lambda: self.blocked() == 3)
             heartbeat = self.heartbeat()
             os.kill(holder, signal.SIGSTOP)  # were it the first to die, its lock would be gone, and calls have answers
             stopped = deferToThread(self.server.stop, how)
@@ -354,7 +358,7 @@ class PostgresAwayTests(PostgresCase):
         await using(store).add(session())
         await self.locked(store)
         calls = [using(store).get("s1") for _ in range(8)]
-        await deferLater(reactor, 0.2)
+        await until(lambda: self.blocked() == 2)
         self.assertGreaterEqual(await deferToThread(self.server.kill_backends, self.database), 3)
         await self.cut_off(calls)
         # The server may take a new connection before it knows that it has to start anew.
@@ -388,7 +392,6 @@ class PostgresAwayTests(PostgresCase):
     async def test_while_it_is_away_few_attempts_are_made_and_few_lines_logged(self) -> None:
         store = await self.opened(size=4)
         await deferToThread(self.server.stop, signal.SIGQUIT)
-        await deferLater(reactor, 0.1)
         attempts: list[Any] = []
         connect = store._connections._resolved
 

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from typing import Any
 
 from twisted.internet import reactor
@@ -138,7 +137,7 @@ class SqliteFaultTests(TestCase):
         there: set[str] = set()
         gone: set[str] = set()
         instances: set[str] = set()
-        for turn in range(6):
+        for turn in range(4):
             output = await deferToThread(self._write_and_kill, turn)
             instances.add(output[0])
             for line in output[1:]:
@@ -163,8 +162,7 @@ class SqliteFaultTests(TestCase):
         )
         assert process.stdout is not None
         try:
-            lines = [process.stdout.readline()]
-            time.sleep(0.1 + 0.03 * turn)
+            lines = [process.stdout.readline() for _ in range(30 + 10 * turn)]
             process.send_signal(signal.SIGKILL)
             # The last line may have been cut by the kill; only a whole one is an acknowledgement.
             lines += [line for line in process.stdout if line.endswith("\n")]

@@ -26,6 +26,7 @@ from tests.documents import DOCS
 from tests.engine import Lab
 from tests.policy.jwts import SECRET, attacks, token
 from tests.test_prometheus_rules import rules
+from tests.waiting import until_seen
 
 ROOT = DOCS.parent
 #: Stands in everything that is secret.
@@ -437,9 +438,7 @@ class Elsewhere(SynchronousTestCase):
         daemon.wait_until_ready()
         moved = daemon.log.rename(f"{daemon.log}.1")
         process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 15
-        while time.monotonic() < end and not daemon.log.exists():
-            time.sleep(0.05)
+        until_seen(daemon.log.exists)
         daemon.call("GET", "sessions")
         self.assertEqual([line["path"] for line in lines(daemon.log) if "path" in line], ["/api/internal/sessions"])
         self.assertNotIn("/api/internal/sessions", moved.read_text())
@@ -450,9 +449,7 @@ class Elsewhere(SynchronousTestCase):
         with daemon.log.open("ab") as log:
             daemon.process = twistd(["-n", "--pidfile=", "sandbox"], daemon.environment, daemon.directory, stderr=log)
         self.addCleanup(daemon.stop)
-        end = time.monotonic() + 20
-        while time.monotonic() < end and "cannot open the store" not in daemon.log.read_text():
-            time.sleep(0.05)
+        until_seen(lambda: "cannot open the store" in daemon.log.read_text())
         found = re.search(r"Site starting on (\d+)", daemon.log.read_text())
         assert found is not None, daemon.log.read_text()
         daemon.port = int(found[1])

@@ -11,11 +11,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 
 from sandbox.domain.model import ContainerState, ExecResult
 from tests.api.stage import KEY, ApiCase
+from tests.waiting import until
 
 
 class Exec(ApiCase):
@@ -159,8 +159,8 @@ class Exec(ApiCase):
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         client.transport.abortConnection()
         await killed
-        await deferLater(reactor, 0.05)
-        told = [event for event in events if event["log_namespace"] == "sandbox.operations.execution"]
+        about = "sandbox.operations.execution"
+        told = await until(lambda: [event for event in events if event["log_namespace"] == about])
         self.assertEqual([(event["session"], event["command"]) for event in told], [("s1", "endless")])
 
     async def test_f44_commands_are_timed_by_the_daemon_whatever_the_container_says(self) -> None:

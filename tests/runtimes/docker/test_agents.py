@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from sandbox.domain.errors import ExecutionFailed
@@ -24,6 +23,7 @@ from sandbox.settings import parse
 from tests.contracts.runtime_exec import ExecContract, OutsideLinkContract
 from tests.contracts.runtime_files import FilesContract
 from tests.engine import BUSYBOX, ENGINE_URL, EngineTestCase
+from tests.waiting import until
 
 
 class HostScene:
@@ -114,12 +114,9 @@ class AgentsTestCase(EngineTestCase):
             user=found["Config"]["User"],
         )
 
-    async def until(self, condition: Any, seconds: float = 20) -> None:
-        """Wait for something to be true."""
-        deadline = reactor.seconds() + seconds
-        while not condition():
-            self.assertLess(reactor.seconds(), deadline, "it did not come true")
-            await deferLater(reactor, 0.1)
+    async def until(self, condition: Any) -> None:
+        """Wait for something to be true that the engine is asked for."""
+        await until(condition, interval=0.1)
 
     def processes(self, text: str) -> list[str]:
         """What runs in the container with this text in its command line."""

@@ -7,13 +7,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.task import deferLater
 
 from sandbox.domain.errors import ExecutionFailed, Overloaded
 from sandbox.domain.model import ExecResult, ExecSpec
 from tests.runtimes.docker.test_agents import AgentsTestCase
+from tests.waiting import until
 
 #: Over fifty processes that do not want to die: plain, in sessions of their own, orphaned, deaf to signals.
 TREE = """
@@ -239,12 +238,14 @@ class CostTests(CommandsTestCase):
         await self.shell("true")
         # Those that started the agent, and what earlier tests' pools have not let go of yet.
         before = set(threading.enumerate())
-        running = [self.shell("sleep 4; echo $$") for _ in range(300)]
-        await deferLater(reactor, 2)
+        self.lab.run(self.container_id, "mkfifo -m 666 /workspace/gate")
+        # Each waits to open the pipe until somebody opens its other end.
+        running = [self.shell("exec 0<gate; echo $$") for _ in range(300)]
+        await until(lambda: len(self.processes("exec 0<gate")) == 300, interval=0.5)
         self.assertEqual(set(threading.enumerate()) - before, set())
-        begun = reactor.seconds()
         await self.runtime.stat(self.container, b".")
-        self.assertLess(reactor.seconds() - begun, 2)
+        self.assertFalse(any(command.called for command in running))
+        self.lab.run(self.container_id, "exec 1>/workspace/gate; sleep 1")
         results = await gatherResults(running)
         self.assertEqual(len({result.stdout for result in results}), 300)
 
