@@ -17,7 +17,7 @@ class Contained(SynchronousTestCase):
     def setUpClass(cls) -> None:
         cls.server = server()
         # Another page may have put a daemon there, and sessions of it.
-        cls.server.run("systemctl disable --now --quiet sandbox.socket sandbox.service.application || true")
+        cls.server.run("systemctl disable --now --quiet sandbox.socket sandbox.service || true")
         cls.server.run("docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes")
         cls.server.run("docker tag sandbox-test-busybox:1 sandbox-session:latest")
 
