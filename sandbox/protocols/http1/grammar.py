@@ -22,11 +22,11 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)")
-_BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 #: The value of a Host field (RFC 9110 section 7.2).
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 _NAME = re.compile(_TOKEN)
+_LF = 0x0A
 
 # Maximum bytes of a cached field section: browsers, and programs that poll, repeat the same section.
 _MEMORABLE = 2048
@@ -199,15 +199,22 @@ def parse_trailers(data: bytes, max_fields: int = 200) -> Fields:
     return list(_read_fields(data)[0])
 
 
-def has_broken_line(data: bytes, searched: int = 0) -> bool:
+def has_broken_line(data: bytes | bytearray, searched: int = 0) -> bool:
     """Whether a head, or its beginning, contains NUL, or a line that does not end with CR LF.
 
     :param searched: number of bytes that were checked before; they are skipped.
     """
-    return _BROKEN_LINE.search(data, max(0, searched - 1)) is not None
+    # Counting is some twenty times quicker than a regular expression, and a head comes in as many pieces as its sender
+    # likes.
+    start = max(0, searched - 1)
+    ends = data.count(b"\r\n", start)
+    if start and data[start] == _LF:
+        start += 1  # Its CR is good, and in front of what is counted.
+    carriage_returns = data.count(b"\r", start) - data.endswith(b"\r", start)
+    return not (data.count(b"\n", start) == ends == carriage_returns) or data.find(b"\0", start) >= 0
 
 
-def check_partial_head(data: bytes, max_line: int, searched: int = 0) -> None:
+def check_partial_head(data: bytes | bytearray, max_line: int, searched: int = 0) -> None:
     """Refuse an incomplete head as early as possible.
 
     :param searched: number of bytes that were checked before.

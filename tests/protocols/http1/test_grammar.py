@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from sandbox.protocols.http1.framing import Coding, request_framing, response_fr
 from sandbox.protocols.http1.grammar import (
     Malformed,
     check_partial_head,
+    has_broken_line,
     parse_request_head,
     parse_response_head,
     parse_trailers,
@@ -238,6 +242,22 @@ class Partial(SynchronousTestCase):
             with self.assertRaises(Malformed) as caught:
                 check_partial_head(b"GET /" + b"a" * 1000 + end, 1000)
             self.assertEqual(caught.exception.status, 414)
+
+
+class BrokenLines(SynchronousTestCase):
+    """RFC 9112 section 2.2: what is no line's end in a head, wherever that was cut on its way."""
+
+    def test_f33_all_short_texts_are_judged_as_by_their_definition(self) -> None:
+        definition = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00", re.DOTALL)
+        for length in range(7):
+            for letters in itertools.product((b"\r", b"\n", b"\0", b"x"), repeat=length):
+                data = b"".join(letters)
+                broken = definition.search(data) is not None
+                self.assertIs(has_broken_line(data), broken, data)
+                self.assertIs(has_broken_line(bytearray(data)), broken, data)
+                for searched in range(1, length + 1):
+                    if definition.search(data[:searched]) is None:
+                        self.assertIs(has_broken_line(data, searched), broken, (data, searched))
 
 
 class Responses(SynchronousTestCase):
