@@ -9,11 +9,14 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from json.encoder import encode_basestring
 from typing import Any
 
 #: Bytes of a text, and approximately of an array, encoded at once. Their JSON may be six times as long.
 SLICE = 32 * 1024
+# Members of an array that are encoded together: each call of the encoder costs as much as two entries of a directory.
+_MEMBERS = 8
 
 
 def encode(payload: Mapping[str, Any] | Sequence[Any]) -> Iterator[bytes]:
@@ -68,7 +71,7 @@ def _text(value: bytes) -> Iterator[bytes]:
 def _array(values: Iterator[Any]) -> Iterator[bytes]:
     before = b""
     yield b"["
-    for value in values:
-        yield before + _whole(value)
+    while members := list(islice(values, _MEMBERS)):
+        yield before + _whole(members)[1:-1]
         before = b", "
     yield b"]"

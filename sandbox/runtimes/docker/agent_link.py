@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -27,8 +28,10 @@ _WORDS_LIMIT = 16 << 10
 #: Replies to nobody, and frames without a payload, that a link may see beside two for each request: one reply may cross
 #: the request's end on the way, and the list of an empty directory is empty. A flood of them is an attack.
 _STRAYS = 1000
-# Pieces of the stream and replies that are taken at once: about half a millisecond's work when they are tiny.
+# Pieces of the stream and replies that are taken at once, about half a millisecond's work when they are tiny, and
+# seconds after which no other is: a reply may bring a hundred entries of a directory.
 _PIECES = 256
+_SLICE = 0.001
 
 
 class LinkLost(Exception):
@@ -251,7 +254,7 @@ class AgentLink(Protocol):
         """Twisted's callback."""
         self._read_no_more()
         if not self._closed:
-            self._take(self._unread)
+            self._take()
         self.connected_now = False
         exchanges, self._exchanges = self._exchanges, {}
         self._outgoing.clear()
@@ -264,7 +267,7 @@ class AgentLink(Protocol):
         """Take some of what was read; the rest has its turn after others."""
         if self._closed:
             return
-        if self._take(islice(self._unread, _PIECES)) == _PIECES and not self._closed:
+        if self._take(_PIECES, self._run_queue.seconds() + _SLICE):
             if self._intake is None:
                 self._intake = Intake(self._run_queue, self.transport, self._catch_up)
             self._intake.fall_behind()
@@ -273,16 +276,23 @@ class AgentLink(Protocol):
         if self._intake is not None:
             self._intake.close()
 
-    def _take(self, steps: Iterator[None]) -> int:
-        """Take steps; how many there were."""
+    def _take(self, most: float = inf, end: float = inf) -> bool:
+        """Take what was read, piece by piece; whether there is more.
+
+        :param most: so many pieces.
+        :param end: none after that moment.
+        """
+        seconds = self._run_queue.seconds
         try:
-            return sum(1 for _ in steps)
+            for number, _ in enumerate(self._unread, 1):
+                if number >= most or seconds() >= end:
+                    return not self._closed
         except (FrameError, protocol.ProtocolError) as error:
             _log.warn("agent broke the protocol: {error}", error=str(error))
             self._words = b"the agent broke the protocol"
             self._unread = iter(())
             self.close()
-            return 0
+        return False
 
     def _read(self, data: bytes) -> Iterator[None]:
         """What has come, a step for each piece of the stream and for each reply."""

@@ -30,7 +30,8 @@ _HEADER = struct.Struct(">IIB")
 _METADATA = struct.Struct(">BQqi")
 _EXIT = struct.Struct(">BBBIQ")
 _FAILURE = struct.Struct(">BI")
-_NAME_SIZE = struct.Struct(">H")
+#: The same, and the length of the name that follows.
+_NAMED = struct.Struct(">BQqiH")
 _TYPES = dict(zip(b"fdlo", (EntryType.FILE, EntryType.DIRECTORY, EntryType.SYMLINK, EntryType.OTHER), strict=True))
 
 #: Pieces in which content is sent.
@@ -181,18 +182,22 @@ def parse_refusal(payload: bytes) -> Refusal:
     return Refusal(stage, error)
 
 
-def parse_metadata(payload: bytes, name: bytes = b"") -> Entry:
+def parse_metadata(payload: bytes) -> Entry:
     """METADATA's payload.
 
     :raises ProtocolError: when it is none.
     """
-    kind, size, seconds, nanoseconds = _unpack(_METADATA, payload)
-    if kind not in _TYPES:
+    return _entry(b"", *_unpack(_METADATA, payload))
+
+
+def _entry(name: bytes, kind: int, size: int, seconds: int, nanoseconds: int) -> Entry:
+    found = _TYPES.get(kind)
+    if found is None:
         raise ProtocolError("no type of an entry")
     _check("size", size, 0, _MAX_SIZE)
     # gVisor counts them back from the second for a time before 1970.
     _check("nanoseconds", nanoseconds, -(10**9) + 1, 10**9 - 1)
-    return Entry(name=name, type=_TYPES[kind], size=size, modified_ns=seconds * 10**9 + nanoseconds)
+    return Entry(name=name, type=found, size=size, modified_ns=seconds * 10**9 + nanoseconds)
 
 
 def parse_entries(payload: bytes) -> Iterator[Entry]:
@@ -202,14 +207,16 @@ def parse_entries(payload: bytes) -> Iterator[Entry]:
     """
     at = 0
     while at < len(payload):
-        fixed = payload[at : at + _METADATA.size]
-        at += _METADATA.size
-        (size,) = _unpack(_NAME_SIZE, payload[at : at + 2])
-        name = payload[at + 2 : at + 2 + size]
-        at += 2 + size
-        if not name or len(name) != size or b"/" in name or b"\0" in name or name in (b".", b".."):
+        try:
+            kind, size, seconds, nanoseconds, length = _NAMED.unpack_from(payload, at)
+        except struct.error:
+            raise ProtocolError("a field is cut short") from None
+        at += _NAMED.size
+        name = payload[at : at + length]
+        at += length
+        if not name or len(name) != length or b"/" in name or b"\0" in name or name in (b".", b".."):
             raise ProtocolError("no name of an entry")
-        yield parse_metadata(fixed, name)
+        yield _entry(name, kind, size, seconds, nanoseconds)
 
 
 def _check(field: str, value: int, least: int, most: int) -> None:
