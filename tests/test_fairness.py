@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.net.fairness import TURN, Intake, RunQueue
+from sandbox.net.fairness import PAUSE, TURN, Intake, Pacer, RunQueue, one_at_a_time
 from tests.turns import TurningClock
 
 
@@ -58,6 +58,61 @@ class Queue(SynchronousTestCase):
         self.assertEqual(self.turn(), "a")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_long_tasks_do_one_step_of_one_of_them_in_each_round(self) -> None:
+        cooperator = one_at_a_time(self.queue)
+        first = cooperator.cooperate(iter(self.done.append(name) for name in "abcd"))  # type: ignore[func-returns-value]
+        cooperator.cooperate(iter(self.done.append(name) for name in "xyz"))  # type: ignore[func-returns-value]
+        self.queue.add(self.step("1", times=3))
+        self.assertEqual([self.turn() for _ in range(4)], ["a1", "x1", "b1", "y"])
+        first.stop()
+        self.assertEqual([self.turn() for _ in range(3)], ["z", "", ""])
+        self.assertEqual((len(self.queue), self.clock.getDelayedCalls()), (0, []))
+
+    def test_f32_a_task_that_is_stopped_while_it_waits_does_nothing(self) -> None:
+        task = one_at_a_time(self.queue).cooperate(iter(self.done.append(name) for name in "ab"))  # type: ignore[func-returns-value]
+        task.stop()
+        self.assertEqual([self.turn() for _ in range(2)], ["", ""])
+
+
+class Pace(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = TurningClock()
+        self.pacer = Pacer(self.clock, pause=1.0, together=3)
+        self.done: list[int] = []
+
+    def add(self, *owners: int) -> None:
+        for owner in owners:
+            self.pacer.add(owner, lambda owner=owner: self.done.append(owner))  # type: ignore[misc]
+
+    def test_f32_after_each_pause_a_few_have_their_turn(self) -> None:
+        self.add(*range(7))
+        counts = []
+        for _ in range(4):
+            self.clock.advance(1.0)
+            counts.append(len(self.done))
+        self.assertEqual((counts, self.done), ([3, 6, 7, 7], list(range(7))))
+        self.assertEqual((len(self.pacer), self.clock.getDelayedCalls()), (0, []))
+
+    def test_one_that_is_gone_keeps_no_other_waiting(self) -> None:
+        self.add(*range(6))
+        for owner in range(3):
+            self.pacer.discard(owner)
+        self.clock.advance(1.0)
+        self.assertEqual(self.done, [3, 4, 5])
+
+    def test_f32_a_few_need_not_wait_where_none_waits(self) -> None:
+        self.assertEqual([self.pacer.take() for _ in range(5)], [True] * 3 + [False] * 2)
+        self.clock.advance(1.0)
+        self.assertTrue(self.pacer.take())
+        self.add(1)
+        self.assertFalse(self.pacer.take())
+
+    def test_one_that_fails_harms_no_other(self) -> None:
+        self.pacer.add(0, lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        self.add(1)
+        self.clock.advance(1.0)
+        self.assertEqual((self.done, len(self.flushLoggedErrors(ZeroDivisionError))), ([1], 1))
+
 
 class Reading(SynchronousTestCase):
     def setUp(self) -> None:
@@ -107,6 +162,39 @@ class Reading(SynchronousTestCase):
         self.assertEqual(self.state(), (False, 1))
         self.intake.resume()
         self.assertEqual(self.state(), (True, 1))
+
+    def test_f32_one_that_rests_is_read_again_after_a_pause(self) -> None:
+        self.intake.rest()
+        self.intake.rest()
+        self.assertEqual((self.read, self.intake.reading), (False, True))
+        self.clock.advance(PAUSE)
+        self.assertTrue(self.read)
+
+    def test_f32_one_that_rests_is_not_read_for_another_reason(self) -> None:
+        self.intake.rest()
+        self.intake.pause()
+        self.intake.resume()
+        self.left = 1
+        self.intake.fall_behind()
+        self.clock.turn()
+        self.assertEqual((self.read, self.left), (False, 0))
+        self.clock.advance(PAUSE)
+        self.assertTrue(self.read)
+
+    def test_f32_its_consumer_may_be_full_when_it_has_rested(self) -> None:
+        self.intake.rest()
+        self.intake.pause()
+        self.clock.advance(PAUSE)
+        self.assertFalse(self.read)
+        self.intake.resume()
+        self.assertTrue(self.read)
+
+    def test_f32_one_that_is_gone_rests_no_more(self) -> None:
+        self.intake.rest()
+        self.intake.close()
+        self.assertEqual(len(RunQueue.of(self.clock).pacer), 0)
+        self.clock.advance(PAUSE)
+        self.assertFalse(self.read)
 
     def test_when_the_connection_is_gone_the_transport_is_left_alone(self) -> None:
         self.left = 3

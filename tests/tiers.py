@@ -33,6 +33,7 @@ OUTSIDE: Mapping[str, str] = MappingProxyType({
     "tests.postgres": "a PostgreSQL server",
     "tests.private_engine": "a Docker engine of its own",
     "tests.session_image": "the session image",
+    "tests.small_disk": "a file system of its own",
 })  # fmt: skip
 #: What a unit test may start: this Python, and what Python's own library looks at the machine with.
 _PROGRAMS = frozenset({"python", "python3", Path(sys.executable).name, "ldconfig", "uname"})

@@ -8,6 +8,8 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.task import Clock, deferLater
 
+from sandbox.net.fairness import PAUSE
+
 #: What a test waits for comes before so much of its own time has passed, or never.
 _AGE = 100_000.0
 
@@ -28,12 +30,12 @@ class TurningClock(Clock):
 class SteppedClock(Clock):
     """Time that passes only where a test lets it, for deadlines beside real sockets.
 
-    What is due at once has the reactor's next turn, as ever: work that was put off goes on while the clock stands.
+    Deferred work continues while the clock stands: the run queue in the reactor's next turn, the pacer in real time.
     """
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> Any:
-        if delay <= 0:
-            return reactor.callLater(0, callable, *args, **kw)  # type: ignore[attr-defined]
+        if delay <= PAUSE:
+            return reactor.callLater(max(delay, 0), callable, *args, **kw)  # type: ignore[attr-defined]
         return super().callLater(delay, callable, *args, **kw)
 
     async def pass_time(self, seconds: float, step: float = 0.5) -> None:

@@ -32,10 +32,11 @@ from sandbox.protocols.websocket import may_be_frames
 if TYPE_CHECKING:
     from sandbox.http.request import Request
 
-# Bytes that are held for whoever is not ready for them before reading stops. Some reading goes on meanwhile, as it is
-# the only way to see that the client left.
+# Bytes that are buffered for a request in progress before reading stops: only reading shows that the client left.
 _HELD = 64 * 1024
-# Requests that are begun in one turn of the reactor, and seconds after which no other is.
+# Pieces of a head after which its client is read at a limited rate.
+_PIECES = 8
+# Requests that begin in one turn of the reactor, and seconds after which no other does.
 _REQUESTS = 8
 _SLICE = 0.001
 
@@ -51,7 +52,7 @@ class Connection(Writer):
     state = HEAD
     _request: Request | None = None
     _body: BodyReader | None = None
-    _buffer = b""
+    _buffer: bytes | bytearray = b""
     _intake: Intake
     _keep_alive = True
     _parsing = False
@@ -100,15 +101,13 @@ class Connection(Writer):
     def time_is_up(self, what: TimeUp) -> None:
         """The deadline of whatever it is at has passed."""
         if what is TimeUp.REFUSE_HEAD:
-            self._refuse(Malformed("The request's head took too long", 408, "REQUEST_TIMEOUT"), self._buffer)
+            self.refuse(Malformed("The request's head took too long", 408, "REQUEST_TIMEOUT"), self._buffer)
         elif what is TimeUp.FAIL_BODY and self._body is not None:
             self._body.fail(Malformed("The request's body stalled", 408, "UPLOAD_TIMEOUT"))
         elif what is TimeUp.CLOSE:
             self.loseConnection()
         else:
             self.transport.abortConnection()
-
-    # From the transport.
 
     def connectionMade(self) -> None:
         self._intake = Intake(self.site.run_queue, self.transport, self._catch_up)
@@ -118,13 +117,16 @@ class Connection(Writer):
 
     def dataReceived(self, data: bytes) -> None:
         if self.state is HEAD:
-            self._buffer = self._buffer + data if self._buffer else data
+            self._keep(data)
             if self._intake.reading:
                 self._begin_requests()
+                if self._heads.pieces > _PIECES:
+                    self._intake.rest()
         elif self.body_taken:
             self._receive(data)
         elif self.state is CLOSING:
             self.timer.renew()
+            self._intake.rest()
         else:
             self._hold(data)
 
@@ -148,8 +150,6 @@ class Connection(Writer):
         if request is not None:
             request.connectionLost(reason)
 
-    # Reading.
-
     def _catch_up(self) -> None:
         """Go on with what was read and left to a later turn."""
         self.timer.renew()
@@ -158,26 +158,34 @@ class Connection(Writer):
         elif self.body_taken:
             self._receive(b"")
 
-    def _hold(self, data: bytes) -> None:
+    def _keep(self, data: bytes) -> None:
+        """Append without copying each time."""
+        if not self._buffer:
+            self._buffer = data
+            return
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(self._buffer)
         self._buffer += data
+
+    def _hold(self, data: bytes) -> None:
+        self._keep(data)
         request = self._request
         if request is not None and request.upgrading and not may_be_frames(self._buffer):
             self._request = None
             error = bytes_after_upgrade()
             request.connectionLost(Failure(error))
-            self._refuse(error)
+            self.refuse(error)
         elif len(self._buffer) > _HELD and not self.paused:
             self._intake.pause()
             self.timer.renew()
-
-    # Heads.
 
     def _begin_requests(self) -> None:
         """Begin the requests whose turn has come, as many as one turn of the reactor has room for."""
         if self._parsing:
             return
         self._parsing = True
-        begun, end, head = 0, NEVER, b""
+        begun, end = 0, NEVER
+        taken: bytes | bytearray = b""
         try:
             while self._buffer and self.state is HEAD:
                 # Where others are behind, it gets no more than a client without pipelining needs.
@@ -185,8 +193,8 @@ class Connection(Writer):
                     self._intake.fall_behind()
                     self.timer.renew()
                     return
-                head, searched = self._buffer, self._heads.searched
-                head, self._buffer = self._heads.take(head)
+                taken, searched = self._buffer, self._heads.searched
+                head, self._buffer = self._heads.take(taken)
                 if not head:
                     if self._buffer and not searched:
                         self.timer.renew()
@@ -196,7 +204,7 @@ class Connection(Writer):
                 if begun == 1 and self._buffer:
                     end = self._seconds() + _SLICE
         except Malformed as error:
-            self._refuse(error, head)
+            self.site.refusals.refuse(self, error, taken)
         finally:
             self._parsing = False
 
@@ -206,20 +214,21 @@ class Connection(Writer):
         head = parse_request_head(data, self.site.limits.fields)
         framing = request_framing(head)
         self._keep_alive = keeps_alive(head)
-        if framing.coding is NONE:
-            self._enter(WAIT)
-        else:
-            self._body = BodyReader(framing)
-            self._enter(BODY)
+        self._body = None if framing.coding is NONE else BodyReader(framing)
+        self._enter(WAIT if self._body is None else BODY)
         request = self._request = self.site.requestFactory(self, head, framing, self.request_id)
         start(request, self.site.admit)
 
-    def _refuse(self, error: Malformed, head: bytes = b"") -> None:
-        """Answer what is no request."""
-        self.write(self.site.refusal(self, error, head))
-        self._linger()
+    def await_refusal(self) -> None:
+        """See :class:`sandbox.http.refusals.Refusing`."""
+        self._buffer = b""
+        self._intake.pause()
+        self.timer.renew()
 
-    # Bodies.
+    def refuse(self, error: Malformed, head: bytes | bytearray = b"") -> None:
+        """Answer a malformed request and close."""
+        self.write(self.site.refusals.response(self, error, bytes(head)))
+        self._linger()
 
     def deliver_body(self, sink: BodySink) -> None:
         """See :meth:`Request.stream_body`."""
@@ -227,7 +236,7 @@ class Connection(Writer):
             sink.body_ended([])
             return
         self._body.sink = sink
-        data, self._buffer = self._buffer, b""
+        data, self._buffer = bytes(self._buffer), b""
         self._intake.resume()
         self.timer.renew()
         if data:
@@ -258,13 +267,10 @@ class Connection(Writer):
             self._intake.resume()
             body.end()
 
-    # Responses.
-
     def persistent(self) -> bool:
         """Whether another request may follow.
 
-        Not behind a body that nobody took and that has not come by now, nor behind an upgrade that was refused after
-        the client went on as if it had been granted.
+        Not behind an incomplete body without a consumer, nor behind a refused upgrade with early data.
         """
         if self._body is not None and not self.body_taken:
             self.deliver_body(Discard())
@@ -278,8 +284,7 @@ class Connection(Writer):
         if request is not self._request:
             return
         self._request = None
-        if self._cork is not None:
-            self.uncork()
+        self.uncork()
         if self.state is BODY:
             self._linger()
         elif self.state is WAIT and self._keep_alive:
@@ -301,10 +306,9 @@ class Connection(Writer):
         else:
             self.loseConnection()
 
-    # Ends.
-
     def _stop(self) -> None:
         self._enter(CLOSING)
+        self.site.refusals.discard(self)
         self._body = None
         self._buffer = b""
 
@@ -315,19 +319,17 @@ class Connection(Writer):
         self.transport.loseConnection()
 
     def _linger(self) -> None:
-        """Close, but first give the client time to read the answer: closing on unread bytes resets the connection.
-
-        RFC 9112 section 9.6.
-        """
+        """Close after the client had time to read: closing on unread bytes resets (RFC 9112 section 9.6)."""
         self.timer.linger()
         self._intake.resume()
         self._stop()
+        self._intake.rest()
         self.transport.loseWriteConnection()
 
     def close_when_idle(self) -> None:
-        """Close if no request is under way; one that is closes the connection itself, see :meth:`persistent`.
+        """Close if no request is in progress; one that is closes the connection itself, see :meth:`persistent`.
 
-        A head that has begun is waited for. So is the first one of a new connection, for a moment: it is about to come.
+        A head that has begun is awaited, as is, briefly, the first head of a new connection.
         """
         if self.state is HEAD and not self._buffer and (self.bytes_in or self.timer.hurry()):
             self.loseConnection()
@@ -342,7 +344,7 @@ class Connection(Writer):
         self._request = None
         self._enter(UPGRADED)
         hand_over(self, protocol)
-        early, self._buffer = self._buffer, b""
+        early, self._buffer = bytes(self._buffer), b""
         self._intake.resume()
         if early:
             self.dataReceived(early)

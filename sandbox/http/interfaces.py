@@ -28,6 +28,19 @@ class Names(Protocol):
         """Return a request's id, and its head without the field of that id."""
 
 
+class Refuser(Protocol):
+    """Responses to malformed requests; see :class:`sandbox.http.refusals.Refusals`."""
+
+    def refuse(self, connection: Any, error: Malformed, head: bytes | bytearray) -> None:
+        """Refuse a malformed request, now or later."""
+
+    def discard(self, connection: Any) -> None:
+        """Drop the pending refusal of a connection that ended."""
+
+    def response(self, connection: Any, error: Malformed, head: bytes) -> bytes:
+        """Return the response to a malformed request; count and log it."""
+
+
 class Channel(Protocol):
     """What a request is made on; :class:`sandbox.http.connection.Connection` is one.
 
@@ -59,6 +72,9 @@ class ConnectionSite(Protocol):
     def run_queue(self) -> RunQueue: ...
 
     @property
+    def refusals(self) -> Refuser: ...
+
+    @property
     def ids(self) -> Names: ...
 
     def connection_opened(self, connection: Any) -> None:
@@ -66,6 +82,3 @@ class ConnectionSite(Protocol):
 
     def connection_lost(self, connection: Any) -> None:
         """Remove a lost connection."""
-
-    def refusal(self, connection: Peer, error: Malformed, head: bytes) -> bytes:
-        """Return the response to a malformed request; count and log it."""

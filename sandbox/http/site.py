@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import Site as TwistedSite
 
@@ -17,19 +16,13 @@ from sandbox.http.admission import Admission, Admit, Buffer
 from sandbox.http.connection import Connection
 from sandbox.http.connection_limiter import ConnectionLimiter
 from sandbox.http.identity import RequestIds
-from sandbox.http.interfaces import Peer
 from sandbox.http.limits import Limits
-from sandbox.http.replies import error_reply
+from sandbox.http.refusals import Refusals
 from sandbox.http.request import Request
-from sandbox.http.responses import JSON, reply_bytes
 from sandbox.http.traffic import Traffic
 from sandbox.net.deadlines import Deadlines
-from sandbox.net.fairness import RunQueue
-from sandbox.net.timers import one_step_a_turn
-from sandbox.protocols.http1.grammar import Malformed
-from sandbox.protocols.http1.headers import REQUEST_ID, TrustedProxies
-
-_log = Logger()
+from sandbox.net.fairness import RunQueue, one_at_a_time
+from sandbox.protocols.http1.headers import TrustedProxies
 
 
 @attrs.define
@@ -77,10 +70,11 @@ class Site(TwistedSite):
         self.admit = admit or self._buffer
         self.deadlines = Deadlines(reactor)
         self.run_queue = RunQueue.of(reactor)
+        self.cooperator = one_at_a_time(self.run_queue)
         self.counters = Counters()
         self.ids = ids or RequestIds(TrustedProxies())
         self.traffic = traffic or Traffic()
-        self.cooperator = one_step_a_turn(reactor)
+        self.refusals = Refusals(reactor, self.ids.new, self.traffic)
         self.limiter = limiter
         self.stopping = False
         self._observe = observe
@@ -147,27 +141,6 @@ class Site(TwistedSite):
         self.traffic.add(request, now - request.begun)
         if self._observe is not None:
             self._observe(request, now)
-
-    def refusal(self, connection: Peer, error: Malformed, head: bytes) -> bytes:
-        """Return the response to a malformed request.
-
-        Without content when it starts like a HEAD request (RFC 9110 section 9.3.2).
-        """
-        reply = error_reply(error.status, error.code, error.reason)
-        request_id = self.ids.new()
-        self.traffic.refused[reply.status] += 1
-        self.traffic.errors[reply.error] += 1
-        # Anybody can send such things, as many as they like: the count tells that it happens.
-        _log.debug(
-            "malformed request from {peer}: {status} {error}",
-            peer=connection.peer,
-            status=reply.status,
-            error=reply.error,
-            request_id=request_id.decode("ascii"),
-        )
-        fields = [*reply.headers, (REQUEST_ID, request_id), (b"content-type", JSON)]
-        head_only = head.lstrip(b"\r\n").startswith(b"HEAD ")
-        return reply_bytes(reply.status, fields, reply.body(), head_only=head_only, close=True)
 
     def startFactory(self) -> None:
         """Do not open the base class's log file; :attr:`observe` handles the access log."""

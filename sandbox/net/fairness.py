@@ -4,21 +4,32 @@ A read returns up to 64 KiB, which may contain thousands of tiny requests, chunk
 them (each protocol has its own limit), and its connection is not read again until the run queue has processed the rest.
 The queue runs round-robin for a few milliseconds per turn, which bounds the delay that any number of hostile
 connections can cause to others.
+
+A read may also return next to nothing and cost as much as one that returns a request: a head byte by byte, or input to
+a connection that is closing. Such connections are read at a limited rate (:class:`Pacer`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import Cooperator
 from twisted.logger import Logger
+
+from sandbox.net.timers import Timer
 
 _log = Logger()
 
-#: Seconds per turn for all deferred work. A request takes two or three turns.
-TURN = 0.002
+#: Seconds of a turn that go to all work that was put off. A new connection's request takes up to five turns.
+TURN = 0.001
+#: Seconds between two reads of a connection that is read at a pace, at least, and how many such connections are read
+#: together each time: what they send meanwhile comes in one piece.
+PAUSE, PACED = 0.005, 16
 
 
 class RunQueue:
@@ -27,13 +38,17 @@ class RunQueue:
     Bounded by the number of connections: each has at most one step in it.
 
     :param turn: seconds per turn after which no further step starts.
+    :ivar seconds: the clock's time.
+    :ivar pacer: for connections that are read at a limited rate.
     """
 
     def __init__(self, clock: IReactorTime, turn: float = TURN) -> None:
+        self.seconds = clock.seconds
         self._clock = clock
         self._turn = turn
         self._steps: deque[Callable[[], None]] = deque()
         self._call: IDelayedCall | None = None
+        self.pacer = Pacer(clock)
 
     @classmethod
     def of(cls, reactor: Any) -> RunQueue:
@@ -53,7 +68,7 @@ class RunQueue:
             self._call = self._clock.callLater(0, self._run)
 
     def _run(self) -> None:
-        steps, seconds = self._steps, self._clock.seconds
+        steps, seconds = self._steps, self.seconds
         end = seconds() + self._turn
         # A step that adds itself again runs after all others, and not before the next turn.
         for _ in range(len(steps)):
@@ -67,16 +82,97 @@ class RunQueue:
         self._call = self._clock.callLater(0, self._run) if steps else None
 
 
+class _Tick:
+    """A cooperator's next step, as a delayed call."""
+
+    def __init__(self, queue: RunQueue, step: Callable[[], None]) -> None:
+        self._step = step
+        queue.add(self._run)
+
+    def _run(self) -> None:
+        self._step()
+
+    def cancel(self) -> None:
+        """Do it no more."""
+        self._step = _nothing
+
+
+def _nothing() -> None:
+    pass
+
+
+def one_at_a_time(queue: RunQueue) -> Cooperator:
+    """Has long tasks of one kind done in the run queue: one step of one of them, and then others have their turn."""
+    # Of a delayed call a cooperator uses no more than a tick has.
+    return Cooperator(lambda: lambda: True, scheduler=partial(_Tick, queue))  # type: ignore[arg-type]
+
+
+class Pacer:
+    """Has steps be done at a pace: a few, then a pause, in the order in which they came.
+
+    So the time that all of them together take does not grow with their number; how long each one waits does.
+
+    :param pause: in seconds.
+    :param together: how many are done between two pauses.
+    """
+
+    def __init__(self, clock: IReactorTime, pause: float = PAUSE, together: int = PACED) -> None:
+        self._clock = clock
+        self._pause = pause
+        self._together = together
+        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self._timer = Timer(clock)
+        # The beginning of the last pause in which one did not have to wait, and how many such there were in it.
+        self._since, self._free = -pause, 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> bool:
+        """Whether one may be done at once, as there are few; counts it."""
+        now = self._clock.seconds()
+        if now >= self._since + self._pause:
+            self._since, self._free = now, self._together
+        if self._waiting or not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def add(self, owner: Hashable, step: Callable[[], None]) -> None:
+        """Call ``step`` after a pause, and after those that were there before; an owner has one at a time."""
+        self._waiting[owner] = step
+        if not self._timer.active:
+            self._timer.start(self._pause, self._run)
+
+    def discard(self, owner: Hashable) -> None:
+        """The owner is gone, and its step is not to be done any more."""
+        self._waiting.pop(owner, None)
+        if not self._waiting:
+            self._timer.stop()
+
+    def _run(self) -> None:
+        for owner in list(islice(self._waiting, self._together)):
+            step = self._waiting.pop(owner, None)
+            if step is not None:
+                try:
+                    step()
+                except Exception:
+                    _log.failure("work that waited for its turn failed")
+        if self._waiting and not self._timer.active:
+            self._timer.start(self._pause, self._run)
+
+
 class Account:
     """Reactor time consumed by one client while the reactor was overloaded.
 
     :ivar served: in seconds, added to a start value set by the reactor.
+    :ivar ready: the time since when the client has had an event to serve.
     """
 
-    __slots__ = ("served",)
+    __slots__ = ("ready", "served")
 
     def __init__(self) -> None:
-        self.served = 0.0
+        self.ready = self.served = 0.0
 
 
 def account_of(transport: Any) -> Account:
@@ -110,17 +206,17 @@ class Readable(Protocol):
 class Intake:
     """Flow control of a transport: reading pauses while the consumer is full, or while earlier input is unprocessed.
 
-    :param work: processes earlier input, and calls :meth:`fall_behind` again when some remains.
-    :ivar reading: whether the transport is read.
+    :param work: goes on with what was read, and calls :meth:`fall_behind` when some of that is left again.
+    :ivar reading: whether the transport is read, at its own pace or, after :meth:`rest`, at ours.
     """
 
-    __slots__ = ("_behind", "_closed", "_full", "_queue", "_queued", "_transport", "_work", "reading")
+    __slots__ = ("_behind", "_closed", "_full", "_queue", "_queued", "_resting", "_transport", "_work", "reading")
 
     def __init__(self, queue: RunQueue, transport: Readable, work: Callable[[], None]) -> None:
         self._queue = queue
         self._transport = transport
         self._work = work
-        self._full = self._behind = self._queued = self._closed = False
+        self._full = self._behind = self._queued = self._resting = self._closed = False
         self.reading = True
 
     def pause(self) -> None:
@@ -144,16 +240,31 @@ class Intake:
             self._transport.pauseProducing()
             self._go_on()
 
+    def rest(self) -> None:
+        """The last read brought little: the next one comes after a pause, with all that comes until then."""
+        if self.reading and not (self._closed or self._resting):
+            self._resting = True
+            self._transport.pauseProducing()
+            self._queue.pacer.add(self, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self.reading and not self._closed:
+            self._transport.resumeProducing()
+
     def close(self) -> None:
         """Stop controlling the transport; its owner processes or drops deferred work."""
         self._closed = True
+        if self._resting:
+            self._queue.pacer.discard(self)
 
     def _go_on(self) -> None:
         if self._full or self._closed:
             return
         if not self._behind:
             self.reading = True
-            self._transport.resumeProducing()
+            if not self._resting:
+                self._transport.resumeProducing()
         elif not self._queued:
             self._queued = True
             self._queue.add(self._step)

@@ -12,6 +12,8 @@ protocol's name. That prefix is unused here; at two events per request it would 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from math import inf
 from select import EPOLLIN
 from time import monotonic
 from typing import Any
@@ -22,7 +24,7 @@ from twisted.internet.main import installReactor
 from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
-from sandbox.net.fairness import RunQueue, account_of
+from sandbox.net.fairness import Account, RunQueue, account_of
 from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
@@ -31,7 +33,12 @@ _TOGETHER = 0.001
 # Maximum of events per poll, and seconds after which timed calls run before the remaining events: when thousands of
 # clients disconnect or send at the same time, the watchdog notification must not wait for all of them.
 _EVENTS = 256
-_TURN = 0.005
+_TURN = 0.003
+# Seconds that a client may take before others go first: what an honest request takes. Else one that has begun would
+# wait for all who come new, and there are clients that come anew for each request.
+_FREE = 0.002
+# More seconds than any clock shows: puts moments before all others.
+_BEFORE = 1e9
 
 
 class Reactor(EPollReactor):
@@ -67,10 +74,10 @@ class Reactor(EPollReactor):
             events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         except InterruptedError:
             return
-        if behind:
-            events.sort(key=self._place)
         self._behind = False
         begun = collected = now = monotonic()
+        if behind:
+            events.sort(key=self._place(now))
         for number, event in events:
             # Serving an earlier event may have closed this socket, or paused its reading.
             selectable = selectables.get(number)
@@ -79,9 +86,10 @@ class Reactor(EPollReactor):
             before = now
             self._serve(selectable, number, event)
             now = monotonic()
-            if behind:
+            if behind and not isinstance(selectable, Port):
                 account = account_of(selectable)
                 account.served = max(account.served, self._since) + now - before
+                account.ready = 0.0
             if now - begun >= _TURN:
                 # epoll is level-triggered: the next poll reports the remaining events again.
                 self._behind = True
@@ -97,12 +105,24 @@ class Reactor(EPollReactor):
 
     doIteration = doPoll
 
-    def _place(self, event: tuple[int, int]) -> float:
-        """Reactor time consumed by a socket; 0 for a listening one, whose new clients have consumed nothing."""
-        selectable = self._selectables.get(event[0])
-        if selectable is None or isinstance(selectable, Port):
-            return 0.0
-        return max(account_of(selectable).served, self._since)
+    def _place(self, now: float) -> Callable[[tuple[int, int]], float]:
+        """Where the socket of an event stands in the order of a turn that begins ``now``."""
+        selectables, since = self._selectables, self._since
+        free = since + _FREE
+
+        def place(event: tuple[int, int]) -> float:
+            selectable: Any = selectables.get(event[0])
+            try:
+                account: Account = selectable.account
+            except AttributeError:
+                if selectable is None or isinstance(selectable, Port):
+                    return -inf
+                account = account_of(selectable)
+            if account.ready < since:
+                account.ready = now
+            return account.served if account.served > free else account.ready - _BEFORE
+
+        return place
 
     def _serve(self, selectable: Any, number: int, event: int) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import Cooperator, deferLater  # noqa: TID251 - here is what others use instead
+from twisted.internet.task import deferLater  # noqa: TID251 - here is what others use instead
 
 
 class Timer:
@@ -50,8 +50,3 @@ def timer(clock: IReactorTime, delay: float, function: Callable[..., object], *a
 def sleep(clock: IReactorTime, seconds: float) -> Deferred[None]:
     """Fires after ``seconds``; 0 is the reactor's next turn. Cancelling ends the wait."""
     return deferLater(clock, seconds)
-
-
-def one_step_a_turn(clock: IReactorTime) -> Cooperator:
-    """Runs iterators: of all of them together one step in each turn of the reactor."""
-    return Cooperator(lambda: lambda: True, scheduler=lambda step: clock.callLater(0, step))

@@ -62,6 +62,9 @@ def _send_written(transport: Connection) -> None:
         transport._tempDataBuffer = []
         transport._tempDataLen = 0
         _send(transport, written[0] if len(written) == 1 else b"".join(written))
+        if transport.disconnecting and transport.producer is None and not unsent(transport):
+            # It was to be closed behind that: not in a later turn, which others may have to wait for.
+            close(transport)
 
 
 def write(transport: Any, data: bytes) -> None:

@@ -23,7 +23,7 @@ def workspace_path(text: str) -> bytes:
     b'.'
     >>> workspace_path("a/../b")
     Traceback (most recent call last):
-    sandbox.domain.errors.InvalidPath: Invalid path: it has a '..' segment
+    sandbox.domain.errors.requests.InvalidPath: Invalid path: it has a '..' segment
 
     :param text: from JSON or a query; bytes that are not UTF-8 are encoded as by :func:`display_name`.
     :raises InvalidPath: for the reasons that contract section 3 lists.

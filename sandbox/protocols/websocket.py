@@ -103,7 +103,7 @@ class FrameTracker:
         return rest
 
 
-def may_be_frames(data: bytes) -> bool:
+def may_be_frames(data: bytes | bytearray) -> bool:
     """Whether bytes after a WebSocket handshake can be a client's frames, and not another request.
 
     A client's frame has the mask bit (RFC 6455 section 5.1), which no byte of a request line has.

@@ -12,16 +12,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from sandbox.gateway.bridge import Bridge, Timing
 from sandbox.gateway.ends import EMPTY_FRAMES
 from sandbox.gateway.resource import PreviewResource
+from sandbox.gateway.upstream import connection
 from sandbox.gateway.upstream.pool import Pool
 from sandbox.http.admission import STREAM
 from sandbox.http.site import Site
 from sandbox.net.deadlines import Deadlines
-from sandbox.protocols.http1 import grammar
+from sandbox.net.fairness import PAUSE
 from sandbox.protocols.http1.framing import ChunkedDecoder
 from tests.gateway.stage import admit_all
 from tests.gateway.test_splitting import Resolver
 from tests.gateway.wires import CLOSE, TEXT, close_payload, frame
-from tests.http.test_budget import CHUNKED, READ, Client, Pattern
+from tests.http.test_budget import CHUNKED, READ, Client, LineEnds
 from tests.turns import TurningClock
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -132,15 +133,30 @@ class Applications(SynchronousTestCase):
         self.assertEqual([len(piece) for piece in ChunkedDecoder().feed(body)], [256, 256, 88])
 
     def test_f33_each_byte_of_a_head_is_looked_at_twice_at_most(self) -> None:
-        pattern = Pattern(grammar._BROKEN_LINE)
-        self.patch(grammar, "_BROKEN_LINE", pattern)
+        judge = LineEnds()
+        self.patch(connection, "has_broken_line", judge)
         upstream, _ = self.ask()
         head = b"HTTP/1.1 200 OK\r\nA: " + b"b" * 60_000
         for place in range(len(head)):
             upstream.dataReceived(head[place : place + 1])
-        self.assertLessEqual(pattern.bytes, 2 * len(head))
+        self.assertLessEqual(judge.bytes, 2 * len(head))
         upstream.dataReceived(b"\r\nContent-Length: 0\r\n\r\n")
         self.assertIn(b"HTTP/1.1 200", self.client.value())
+
+    def test_f33_a_head_that_comes_in_many_pieces_is_read_at_a_pace(self) -> None:
+        upstream, peer = self.ask()
+        for byte in HEAD[:9]:
+            self.assertTrue(peer.read)
+            upstream.dataReceived(bytes([byte]))
+        for byte in HEAD[9:20]:
+            self.assertFalse(peer.read)
+            self.reactor.advance(PAUSE)
+            self.assertTrue(peer.read)
+            upstream.dataReceived(bytes([byte]))
+        upstream.dataReceived(HEAD[20:] + TINY_CHUNK + b"0\r\n\r\n")
+        self.assertEqual((self.pieces(), self.pool.idle), ([b"x"], 1))
+        self.reactor.advance(PAUSE)
+        self.assertTrue(peer.read)
 
 
 class WebSockets(SynchronousTestCase):

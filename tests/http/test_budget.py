@@ -17,6 +17,7 @@ from sandbox.http.limits import Limits
 from sandbox.http.replies import Reply
 from sandbox.http.request import Request
 from sandbox.http.site import Site
+from sandbox.net.fairness import PAUSE
 from sandbox.protocols.http1 import grammar, heads
 from tests.turns import TurningClock
 
@@ -57,15 +58,24 @@ class Pattern:
         self._pattern = pattern
         self.bytes = 0
 
-    def search(self, data: bytes, start: int = 0) -> Any:
-        self.bytes += len(data) - start
-        return self._pattern.search(data, start)
-
     def match(self, data: bytes) -> Any:
-        self.bytes += len(data)
-        return self._pattern.match(data)
+        found = self._pattern.match(data)
+        self.bytes += len(data) if found is None else found.end()
+        return found
 
     fullmatch = match
+
+
+class LineEnds:
+    """``has_broken_line``, which counts the bytes it looks at."""
+
+    def __init__(self) -> None:
+        self._judge = grammar.has_broken_line
+        self.bytes = 0
+
+    def __call__(self, data: bytes, searched: int = 0) -> bool:
+        self.bytes += len(data) - max(0, searched - 1)
+        return self._judge(data, searched)
 
 
 class Bodies(Resource):
@@ -238,7 +248,7 @@ class EmptyLines(ServerCase):
         self.patch(heads, "_EMPTY_LINES", pattern)
         channel.dataReceived(b"\r\n" * (READ // 2))
         self.assertIn(b"HTTP/1.1 400", client.value())
-        self.assertEqual((client.ended, pattern.bytes), ("closed", READ))
+        self.assertEqual((client.ended, pattern.bytes), ("closed", 2 * 17))
 
     def test_f32_so_is_one_that_trickles(self) -> None:
         channel, client = self.client()
@@ -246,6 +256,66 @@ class EmptyLines(ServerCase):
             channel.dataReceived(b"\r\n")
         self.assertEqual(client.value().count(b"HTTP/1.1 400"), 1)
         self.assertEqual(client.ended, "closed")
+
+
+class Refusals(ServerCase):
+    """Clients that send what is no request, and come again for each answer."""
+
+    def refused(self) -> int:
+        """How many have their answer."""
+        return sum(b"HTTP/1.1 400" in client.value() for _, client in self.clients)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clients = [self.client() for _ in range(20)]
+
+    def test_f32_a_few_are_refused_at_once_and_the_others_at_a_pace(self) -> None:
+        for channel, _ in self.clients:
+            channel.dataReceived(b"\r\n" * 100)
+        counts = [self.refused()]
+        while counts[-1] < len(self.clients):
+            self.clock.advance(PAUSE)
+            counts.append(self.refused())
+        self.assertEqual(counts, [4, 8, 12, 16, 20])
+        self.assertEqual({client.ended for _, client in self.clients}, {"closed"})
+
+    def test_f32_while_they_wait_nothing_is_read_from_them_and_other_clients_are_served(self) -> None:
+        for channel, _ in self.clients:
+            channel.dataReceived(b"GET /\r\n\r\n")
+        self.assertEqual([client.read for _, client in self.clients], [False] * 20)
+        channel, client = self.client()
+        channel.dataReceived(TINY)
+        self.assertIn(b"HTTP/1.1 204", client.value())
+
+    def test_f32_one_that_leaves_has_no_answer_made_for_it(self) -> None:
+        for channel, _ in self.clients:
+            channel.dataReceived(b"GET /\r\n\r\n")
+            channel.connectionLost(Failure(ConnectionDone()))
+        self.clock.pump([PAUSE] * 10)
+        self.assertEqual((self.site.traffic.refused[400], len(self.site.refusals)), (4, 0))
+
+    def test_f32_what_they_go_on_to_send_is_read_at_a_pace(self) -> None:
+        """9.8 GB were read and dropped in 8 s."""
+        clients = self.clients[:3]
+        for channel, _ in clients:
+            channel.dataReceived(b"GET /\r\n\r\n")
+        reads = 0
+        for _ in range(10):
+            self.assertEqual([client.read for _, client in clients], [False] * 3)
+            self.clock.advance(PAUSE)
+            for channel, client in clients:
+                if client.read:
+                    reads += 1
+                    channel.dataReceived(b"x" * READ)
+        self.assertEqual(reads, 30)
+
+    def test_f32_one_that_waits_for_its_answer_is_not_answered_when_the_site_drains_first(self) -> None:
+        for channel, _ in self.clients:
+            channel.dataReceived(b"GET /\r\n\r\n")
+        self.site.drain(1.0)
+        before = self.refused()
+        self.clock.pump([PAUSE] * 10)
+        self.assertEqual(self.refused(), before)
 
 
 class TinyChunks(ServerCase):
@@ -301,7 +371,7 @@ class TinyChunks(ServerCase):
         self.admission = Buffer(1000)
         channel, client = self.client()
         channel.dataReceived(CHUNKED + self.body)
-        while not client.read:
+        while not client.ended:
             self.turn()
         self.assertIn(b"HTTP/1.1 413", client.value())
         self.assertEqual(client.ended, "closed")
@@ -310,8 +380,8 @@ class TinyChunks(ServerCase):
 class SlowHeads(ServerCase):
     def test_f33_each_byte_of_a_head_is_looked_at_once_or_twice(self) -> None:
         """60 kB, and then byte by byte: the whole head was searched again at each of them."""
-        patterns = [Pattern(grammar._BROKEN_LINE), Pattern(grammar._REQUEST_LINE), Pattern(grammar._NAME)]
-        for name, pattern in zip(("_BROKEN_LINE", "_REQUEST_LINE", "_NAME"), patterns, strict=True):
+        patterns = [LineEnds(), Pattern(grammar._REQUEST_LINE), Pattern(grammar._NAME)]
+        for name, pattern in zip(("has_broken_line", "_REQUEST_LINE", "_NAME"), patterns, strict=True):
             self.patch(grammar, name, pattern)
         line = b"GET /" + b"a" * 8000 + b" HTTP/1.1\r\n"
         fields = (b"A: " + b"b" * 497 + b"\r\n") * 100
@@ -328,14 +398,51 @@ class SlowHeads(ServerCase):
             # Two at each arrival, since the byte before may be a CR; the line once when it is whole, and the parsing.
             self.assertLess(sum(pattern.bytes for pattern in patterns), 4 * len(head))
 
+    def test_f33_a_head_that_comes_in_many_pieces_is_read_at_a_pace(self) -> None:
+        """128,000 bytes a second were read one by one."""
+        channel, client = self.client()
+        channel.dataReceived(TINY[:-2] + b"A: ")
+        for _ in range(8):
+            self.assertTrue(client.read)
+            channel.dataReceived(b"b")
+        for _ in range(5):
+            self.assertFalse(client.read)
+            self.clock.advance(PAUSE)
+            self.assertTrue(client.read)
+            channel.dataReceived(b"b")
+        self.clock.advance(PAUSE)
+        channel.dataReceived(b"\r\n\r\n" + TINY)
+        self.assertEqual((client.value().count(b"HTTP/1.1 204"), client.read), (2, True))
+
+    def test_f33_of_many_such_a_few_are_read_together(self) -> None:
+        clients = [self.client() for _ in range(40)]
+        for channel, _ in clients:
+            for byte in TINY[:20]:
+                channel.dataReceived(bytes([byte]))
+        counts = []
+        for _ in range(4):
+            self.clock.advance(PAUSE)
+            counts.append(sum(client.read for _, client in clients))
+        self.assertEqual(counts, [16, 32, 40, 40])
+
+    def test_f33_one_that_is_read_at_a_pace_has_no_more_time_than_others(self) -> None:
+        channel, client = self.client()
+        for _ in range(300):
+            if client.read and not client.value():
+                channel.dataReceived(TINY[:1] if channel.holding else TINY[:-2])
+            self.clock.advance(0.1)
+        self.assertIn(b"HTTP/1.1 408", client.value())
+
     def test_f33_what_is_wrong_is_found_wherever_the_head_is_cut(self) -> None:
         for head in (b"GET / HTTP/1.1\r\nHost: a\nB: c\r\n\r\n", b"GET / HTTP/1.1\r\nA\rB: c\r\n", b"GET / HT\0"):
             for place in range(1, len(head)):
                 channel, client = self.client()
                 channel.dataReceived(head[:place])
                 channel.dataReceived(head[place:])
+                self.clock.advance(PAUSE)
                 self.assertIn(b"HTTP/1.1 400", client.value(), (head, place))
             channel, client = self.client()
             for byte in head:
                 channel.dataReceived(bytes([byte]))
+            self.clock.advance(PAUSE)
             self.assertIn(b"HTTP/1.1 400", client.value(), head)

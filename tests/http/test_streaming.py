@@ -85,8 +85,8 @@ class Streaming(TestCase):
         self.assertEqual(len(json.loads(answer.body)["members"]), MEMBERS)
         self.assertEqual((answer.get(b"transfer-encoding"), answer.get(b"content-length")), (b"chunked", None))
         self.assertTrue(answer.complete)
-        # Some 4 MB, of which 32 KiB are made at once; only the first 64 KiB are made together.
-        self.assertGreater(len(self.resource.turns), 100)
+        # Some 4 MB, of which 32 to 40 KiB are made at once; only the first 64 KiB are made together.
+        self.assertGreater(len(self.resource.turns), 80)
         self.assertEqual(json.loads((await self.wire.ask(GET % b"short")).body), {"short": True})
 
     async def test_f38_a_client_that_does_not_read_has_no_more_made_than_fits_the_sockets(self) -> None:

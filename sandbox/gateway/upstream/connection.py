@@ -33,6 +33,8 @@ MAX_FIELDS = 500
 MAX_INTERIM = 32
 # Chunks of a body that are decoded in one turn of the reactor: about half a millisecond's work when they are tiny.
 _CHUNKS = 256
+# Pieces of a head that are read as they come.
+_PIECES = 8
 
 
 class Upstream(Protocol):
@@ -54,8 +56,9 @@ class Upstream(Protocol):
     _coding = NONE
     _left = 0
     _interim = 0
-    _buffer = b""
+    _buffer: bytes | bytearray = b""
     _searched = 0
+    _pieces = 0
     closing = False
     _intake: Intake | None = None
 
@@ -157,19 +160,21 @@ class Upstream(Protocol):
 
     # Reading.
 
-    def _read_heads(self, data: bytes) -> None:
+    def _read_heads(self, data: bytes | bytearray) -> None:
         """Parse heads up to the final one, then the first part of its body."""
         if self._buffer:
-            data = self._buffer + data
+            # Not copied each time: a head may come byte by byte.
+            self._buffer += data
+            data = self._buffer
         while self._exchange is not None:
             end = data.find(b"\r\n\r\n", self._searched - 3 if self._searched > 3 else 0)
             if end < 0:
                 if len(data) > MAX_HEAD or not _may_be_http(data, self._searched):
                     raise Malformed("The response's head is too large, or none")
-                self._buffer, self._searched = data, len(data)
+                self._keep(data)
                 return
-            self._buffer, self._searched = b"", 0
-            head_bytes, data = data[: end + 4], data[end + 4 :]
+            self._buffer, self._searched, self._pieces = b"", 0, 0
+            head_bytes, data = bytes(data[: end + 4]), bytes(data[end + 4 :])
             if len(head_bytes) > MAX_HEAD:
                 raise Malformed("The response's head is too large")
             head = parse_response_head(head_bytes, MAX_FIELDS)
@@ -179,6 +184,14 @@ class Upstream(Protocol):
             self._take_interim(head, data)
             if not data:
                 return
+
+    def _keep(self, data: bytes | bytearray) -> None:
+        """Keep what has come of a head. One that comes in many pieces is read at a pace."""
+        self._buffer = data if isinstance(data, bytearray) else bytearray(data)
+        self._searched = len(data)
+        self._pieces += 1
+        if self._pieces > _PIECES:
+            self._made_intake().rest()
 
     def _take_interim(self, head: ResponseHead, rest: bytes) -> None:
         exchange = self._exchange
@@ -283,6 +296,6 @@ class Upstream(Protocol):
             exchange.broken(error)
 
 
-def _may_be_http(data: bytes, searched: int = 0) -> bool:
+def _may_be_http(data: bytes | bytearray, searched: int = 0) -> bool:
     begins_well = data.startswith(b"HTTP/1.") if len(data) >= 7 else b"HTTP/1.".startswith(data)
     return begins_well and not has_broken_line(data, searched)
