@@ -32,6 +32,7 @@ MEANT = {
     daemon.ContainerWithoutAddress("x"): errors.ContainerError,
     daemon.PreviewRefused("x", "y"): errors.PreviewRefused,
     daemon.EngineUnavailable("x"): errors.EngineUnavailable,
+    daemon.ContainerUnresponsive("x"): errors.EngineUnavailable,
     daemon.StoreUnavailable("x"): errors.StoreUnavailable,
     daemon.AccessUnavailable(): errors.Unavailable,
     daemon.Overloaded("x"): errors.Unavailable,
