@@ -510,7 +510,7 @@ class PostgresNetworkTests(PostgresCase):
             error = await self.assertFailure(store.open(), StoreUnavailable)
             self.assertNotIn("verysecret", error.message)
         said = [formatEvent(event) for event in events]
-        self.assertTrue(any("PostgreSQL does not answer" in text for text in said))
+        self.assertTrue(any("PostgreSQL is unavailable" in text for text in said))
         self.assertNotIn("verysecret", "".join(said) + repr(events))
 
     async def test_encryption_checks_the_name_of_the_url(self) -> None:
