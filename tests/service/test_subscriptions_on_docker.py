@@ -9,6 +9,7 @@ from sandbox.domain.events import ContainerEnded
 from sandbox.domain.model import Container, ContainerSpec, ExecSpec
 from sandbox.events.bus import EventBus
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from sandbox.service.engine import EngineSubsystem
 from sandbox.settings import Settings
 from tests.engine import BUSYBOX
@@ -20,7 +21,7 @@ class OnAnEngine(SiteTestCase):
 
     async def opened(self, settings: Settings | None = None, instance: str | None = None) -> DockerRuntime:
         """A runtime that the subsystem is to open."""
-        return DockerRuntime(reactor, self.settings, self.site.instance)
+        return DockerRuntime(reactor, self.settings, self.site.instance, Scheduler(reactor))
 
     async def setUp(self) -> None:
         await super().setUp()

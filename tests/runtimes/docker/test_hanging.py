@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from sandbox.domain.errors import ContainerUnresponsive, EngineError, EngineUnavailable
 from sandbox.domain.model import Container, ContainerSpec, ContainerState, ExecSpec
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from tests.contracts.runtime_lifecycle import until
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
@@ -64,7 +65,7 @@ class HangingTests(TestCase):
         self.settings = self.site.settings(
             SESSION_NETWORK="none", AGENT_START_TIMEOUT="2", ENGINE_TIMEOUT="30", ENGINE_THREADS="2"
         )
-        self.runtime = DockerRuntime(reactor, self.settings, self.site.instance)
+        self.runtime = DockerRuntime(reactor, self.settings, self.site.instance, Scheduler(reactor))
         self.addCleanup(self.runtime.close)
         await self.runtime.open()
 
@@ -150,6 +151,7 @@ class HangingTests(TestCase):
             reactor,
             self.site.settings(SESSION_NETWORK="none", ENGINE_TIMEOUT="1", ENGINE_HEARTBEAT="1"),
             self.site.instance,
+            Scheduler(reactor),
         )
         self.addCleanup(runtime.close)
         await runtime.open()

@@ -25,7 +25,7 @@ ACL = acl((1, 6, 2**32 - 1), (2, 6, 1234), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1)
 class InPlaceTests(WorkspaceTestCase):
     """A file that the user may write is written, also where it cannot be replaced (F10, F11)."""
 
-    def made(self, path: str, mode: int = 0o666) -> Path:
+    def made_file(self, path: str, mode: int = 0o666) -> Path:
         """A file of root's."""
         made = self.host(path)
         made.write_bytes(b"a longer old text")
@@ -51,18 +51,18 @@ class InPlaceTests(WorkspaceTestCase):
 
     async def test_f10_in_a_directory_that_may_not_be_changed(self) -> None:
         self.host("kept").mkdir(mode=0o755)
-        await self.written(self.made("kept/file"), b"kept/file")
+        await self.written(self.made_file("kept/file"), b"kept/file")
         await self.refused(self.write(b"kept/other", b"x"), "PERMISSION_DENIED")
-        self.made("kept/foreign", 0o644)
+        self.made_file("kept/foreign", 0o644)
         await self.refused(self.write(b"kept/foreign", b"x"), "PERMISSION_DENIED")
 
     async def test_f10_in_a_sticky_directory(self) -> None:
         self.host("sticky").mkdir()
         self.host("sticky").chmod(0o1777)
         for mode in (0o666, 0o622):
-            await self.written(self.made(f"sticky/{mode}", mode), f"sticky/{mode}".encode())
+            await self.written(self.made_file(f"sticky/{mode}", mode), f"sticky/{mode}".encode())
         # One of the user's own is replaced.
-        mine = self.made("sticky/mine")
+        mine = self.made_file("sticky/mine")
         os.chown(mine, 1000, 1000)
         before = mine.stat().st_ino
         await self.write(b"sticky/mine", b"new")
@@ -70,7 +70,7 @@ class InPlaceTests(WorkspaceTestCase):
 
     async def test_f10_through_a_link(self) -> None:
         self.host("kept").mkdir(mode=0o755)
-        made = self.made("kept/file")
+        made = self.made_file("kept/file")
         self.scene.link(b"link", b"kept/file")
         await self.written(made, b"link")
 
@@ -78,7 +78,7 @@ class InPlaceTests(WorkspaceTestCase):
         container = self.described(
             self.lab.container(user="session", binds=[f"{self.scene.root}:/workspace"], cap_drop=["ALL"])
         )
-        await self.written(self.made("file"), b"file", container=container)
+        await self.written(self.made_file("file"), b"file", container=container)
 
     async def test_f10_a_full_disk_leaves_the_old_content(self) -> None:
         container_id = self.lab.container(user="session", tmpfs={"/workspace": "size=1m,mode=755"})
@@ -93,7 +93,7 @@ class InPlaceTests(WorkspaceTestCase):
 
     async def test_f10_set_id_bits_go_here_too(self) -> None:
         self.host("kept").mkdir(mode=0o755)
-        path = self.made("kept/file", 0o6777)
+        path = self.made_file("kept/file", 0o6777)
         await self.write(b"kept/file", b"new")
         self.assertEqual((stat.S_IMODE(path.stat().st_mode), path.read_bytes()), (0o777, b"new"))
 

@@ -141,7 +141,7 @@ class FollowingTests(TestCase):
         self.assertEqual(await self.runtime.route(session_id), known)
         await self.fails(lambda: self.runtime.find(session_id))
         # Whatever the informer knows by then: the address may be another's from the engine's first answer on.
-        self.runtime._follower._delay = 60
+        self.runtime._informer._delay = 60
         await deferToThread(self.engine.start)
         await deferToThread(self.site.engine.remove_container, container.id, force=True)
         with self.assertRaises(ContainerNotFound):
@@ -171,7 +171,7 @@ class FollowingTests(TestCase):
 
     async def test_f47_what_was_not_certain_is_not_gone_on_with(self) -> None:
         container = await self.create()
-        self.runtime._follower._picture.claim(container.id, container.session_id)
+        self.runtime._informer._cache.mark_dirty(container.id, container.session_id)
         await deferToThread(self.engine.stop, signal.SIGKILL)
         await self.fails(lambda: self.runtime.route(container.session_id))
 
@@ -215,7 +215,7 @@ class LiveRestoreTests(TestCase):
         site = Site(engine.url)
         self.addCleanup(deferToThread, site.close)
         settings = site.settings(SESSION_NETWORK="none", ENGINE_HEARTBEAT="0.5", ENGINE_RETRY_MAX="0.2")
-        runtime = DockerRuntime(reactor, settings, site.instance)
+        runtime = DockerRuntime(reactor, settings, site.instance, Scheduler(reactor))
         self.addCleanup(runtime.close)
         await runtime.open()
         container = await runtime.create(ContainerSpec(session_id=site.session_id(), image=BUSYBOX))

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from sandbox.domain.model import ContainerSpec, ExecSpec
 from sandbox.runtimes.docker.runtime import DockerRuntime
+from sandbox.scheduling.scheduler import Scheduler
 from tests.engine import BUSYBOX
 from tests.private_engine import PrivateEngine
 from tests.runtimes.docker.site import Site
@@ -57,7 +58,7 @@ class InternalNetworkTests(TestCase):
 
     async def look_up(self, **settings: str) -> Any:
         """Have a session look a name up."""
-        runtime = DockerRuntime(reactor, self.site.settings(**settings), self.site.instance)
+        runtime = DockerRuntime(reactor, self.site.settings(**settings), self.site.instance, Scheduler(reactor))
         self.addCleanup(runtime.close)
         await runtime.open()
         container = await runtime.create(ContainerSpec(session_id=self.site.session_id(), image=BUSYBOX))
