@@ -59,7 +59,7 @@ class Crowd(SynchronousTestCase):
 
 class Unit(SynchronousTestCase):
     def test_f38_the_units_limits_leave_room_for_the_budget(self) -> None:
-        unit = Path(__file__).parents[1].joinpath("etc", "sandbox.service.application").read_text("utf-8")
+        unit = Path(__file__).parents[1].joinpath("etc", "sandbox.service").read_text("utf-8")
         found = dict(re.findall(r"^Memory(High|Max)=(\d+[MG])$", unit, re.MULTILINE))
         sizes = {name: int(text[:-1]) * {"M": MIB, "G": MIB << 10}[text[-1]] for name, text in found.items()}
         budget = parse({"INTERNAL_SERVICE_KEY": "k"}).answer_memory

@@ -120,11 +120,14 @@ class AgentStarter:
         self._rescue = rescue
         self._lease = lease
         self._guard = StartGuard(reactor, calls, rescue, timeout=timeout)
+        self._waits: set[Deferred[None]] = set()
 
     def close(self) -> None:
         """Give up the starts that hang, and look after none any more."""
         self._rescue.close()
         self._guard.close()
+        for wait in list(self._waits):
+            wait.cancel()
 
     async def open(self, container: Container, new_link: Callable[[], AgentLink]) -> AgentLink:
         """Start an agent in a running container and greet it; installs it first where it is missing.
@@ -203,8 +206,16 @@ class AgentStarter:
         """
         for delay in _LOOKS:
             if delay:
-                await sleep(self._reactor, delay)
+                await self._wait(delay)
             await self.state(container, allowed=("running",))
+
+    async def _wait(self, seconds: float) -> None:
+        wait = sleep(self._reactor, seconds)
+        self._waits.add(wait)
+        try:
+            await wait
+        finally:
+            self._waits.discard(wait)
 
     async def state(self, container: Container, allowed: Sequence[str]) -> str:
         """What the engine says that the container is; in the same life as ``container`` shows.
