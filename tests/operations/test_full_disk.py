@@ -48,7 +48,7 @@ class SharedDiskTests(TestCase):
         await self.runtime.open()
         subsystem = SessionsSubsystem(Scheduler(reactor), settings, self.runtime, self.store, EventBus())
         self.addCleanup(lambda: Deferred.fromCoroutine(subsystem.close()))
-        self.sessions = subsystem.sessions
+        self.sessions, self.reconcile = subsystem.sessions, subsystem._reconciliation.run
 
     async def create(self) -> Session:
         """A session."""
@@ -85,7 +85,7 @@ class SharedDiskTests(TestCase):
             self.assertEqual(await deferToThread(self.site.traces, session.id), [])
             with self.assertRaises(SessionNotFound):
                 await self.sessions.get(ROOT, session.id)
-        await self.reconciliation.run()
+        await self.reconcile()
         for session in (neighbour, hog):
             await self.gone(session)
         await self.store.ping()
