@@ -12,10 +12,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
+
 from bench import machine
 from bench.measurement import Failed, Result, Scale, Workload, measure
 from bench.peers import Peer
-from bench.peers.gateway import GATEWAYS
+from bench.peers.gateway import BEFORE, GATEWAYS
 from bench.peers.native import NATIVE
 from bench.peers.nodes import install_packages, node_peers, nodes
 from bench.peers.stock import STOCK
@@ -36,6 +38,8 @@ STATE = ROOT / ".bench"
 WORKLOADS = (*HTTP, *CROWD, *TRANSFERS, *WEBSOCKETS, *ENGINE, *SCALE, *HOSTILE)
 #: Subjects that are no peers.
 NAMES = {"direct": "without a proxy", "api": "this API", "docker-py": "docker-py", "docker-cli": "docker command"}
+#: Workloads that compare with an earlier commit.
+BEFORE_AFTER = ("http-100b", "http-heads", "echo-64", "exec-1b")
 FULL = Scale(rounds=5, seconds=1.0, quick=False)
 QUICK = Scale(rounds=1, seconds=0.2, quick=True)
 
@@ -54,12 +58,25 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         help="where results and report go (default: bench/results and docs/performance, of all workloads or of all "
         "hostile ones; else .bench/latest)",
     )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="CHECKOUT",
+        help="compare with the daemon of another commit, and nothing else; results in .bench/latest",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="only write the report of an earlier run anew")
     return parser.parse_args(arguments)
 
 
 def choose(asked: argparse.Namespace) -> list[Workload]:
     """What is to be run: all that belongs to a whole run, or what is named."""
+    if asked.before:
+        # The load reaches either of them the same way, in turn.
+        return [
+            attrs.evolve(each, subjects=(each.ours, BEFORE.name), compared=True, rounds=None)
+            for each in WORKLOADS
+            if each.ours in each.subjects and any(name in each.name for name in asked.only or BEFORE_AFTER)
+        ]
     if not asked.only:
         return [each for each in WORKLOADS if (each.whole_quick if asked.quick else each.whole)]
     return [each for each in WORKLOADS if any(name in each.name for name in asked.only)]
@@ -72,13 +89,20 @@ def seconds(workload: Workload, scale: Scale, subjects: Sequence[str]) -> float:
 
 
 def perform(
-    chosen: Sequence[Workload], scale: Scale, peers: dict[str, Peer], scratch: Path, results: list[Result]
+    chosen: Sequence[Workload],
+    scale: Scale,
+    peers: dict[str, Peer],
+    scratch: Path,
+    results: list[Result],
+    *,
+    before: Path | None = None,
 ) -> None:
     """Run what was chosen, and say so.
 
     :param results: gets each as soon as it is there.
+    :param before: checkout of an earlier commit to compare with.
     """
-    with Stage(scratch, peers, 0 if scale.quick else 1.0) as stage:
+    with Stage(scratch, peers, 0 if scale.quick else 1.0, before) as stage:
         for number, workload in enumerate(chosen, 1):
             subjects = present(workload, peers)
             expected = seconds(workload, scale, subjects)
@@ -106,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     if not chosen:
         raise Failed("no workload has that in its name; see bench/run --list")
     found = nodes()
-    peers = {peer.name: peer for peer in (*NATIVE, STOCK, *GATEWAYS, *node_peers(found, STATE / "node"))}
+    peers = {peer.name: peer for peer in (*NATIVE, STOCK, *GATEWAYS, BEFORE, *node_peers(found, STATE / "node"))}
     expected = sum(seconds(each, scale, present(each, peers)) for each in chosen) + (5 if scale.quick else 60)
     if asked.list:
         for each in chosen:
@@ -123,8 +147,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             Path(name).chmod(0o755)
-            perform(chosen, scale, peers, Path(name), results)
-        whole = not asked.quick and any(chosen == list(each) for each in (choose(options([])), HOSTILE))
+            before = asked.before.resolve() if asked.before else None
+            perform(chosen, scale, peers, Path(name), results, before=before)
+        whole = (
+            not asked.quick
+            and not asked.before
+            and any(chosen == list(each) for each in (choose(options([])), HOSTILE))
+        )
     finally:
         # What was measured before something went wrong is not lost.
         facts["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"

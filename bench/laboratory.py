@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import attrs
 import docker
@@ -21,6 +22,7 @@ from bench.peers.gateway import KEY, daemon
 #: Above the default, so that 100 MB of output come whole.
 _SETTINGS = {"EXEC_OUTPUT_LIMIT": str(128 << 20)}
 _SESSION_LABEL = "sandbox.session.id"
+_ROOT = Path(__file__).parents[1]
 
 
 @attrs.frozen
@@ -45,23 +47,31 @@ def laboratory(place: Place) -> Iterator[object]:
     try:
         with _everywhere():
             SessionImage(engine.url, DEFAULT_IMAGE, screen, dict(os.environ), place.scratch).ensure()
-        with daemon(place, settings, ["twistd", "--nodaemon", "--pidfile=", "sandbox"]) as (_, port, _):
-            api = Api(port, KEY, f"bench-{token}", token)
-            session = api.call("POST", "", {"userId": "bench", "id": api.session})
-            container = session["containerId"]
-            api.execute("true")  # starts the agent, which "create to first command" measures
-            yield Laboratory(
-                {
-                    "api": api,
-                    "docker-py": DockerPy(engine.url, container, DEFAULT_IMAGE, token),
-                    "docker-cli": Cli(engine.url, container, DEFAULT_IMAGE, token),
-                }
-            )
-            api.remove(api.session)
+        with ExitStack() as stack:
+            api, container = _api(stack, place, settings, token, _ROOT)
+            hands: dict[str, Hands] = {
+                "api": api,
+                "docker-py": DockerPy(engine.url, container, DEFAULT_IMAGE, token),
+                "docker-cli": Cli(engine.url, container, DEFAULT_IMAGE, token),
+            }
+            if place.before is not None:
+                hands["before"], _ = _api(stack, place, settings, f"{token}-before", place.before)
+            yield Laboratory(hands)
     finally:
         _remove(client, token)
         client.close()
         engine.stop()
+
+
+def _api(stack: ExitStack, place: Place, settings: Mapping[str, str], token: str, checkout: Path) -> tuple[Api, str]:
+    """A daemon and one session of it; gives the id of its container, too."""
+    command = ["twistd", "--nodaemon", "--pidfile=", "sandbox"]
+    _, port, _ = stack.enter_context(daemon(place, settings, command, checkout))
+    api = Api(port, KEY, f"bench-{token}", token)
+    session = api.call("POST", "", {"userId": "bench", "id": api.session})
+    stack.callback(api.remove, api.session)
+    api.execute("true")  # starts the agent, which "create to first command" measures
+    return api, session["containerId"]
 
 
 @contextmanager

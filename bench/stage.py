@@ -31,12 +31,14 @@ class Stage:
 
     :param peers: by name.
     :param warm_up: seconds of load for a proxy that was just started, so that what is compiled late is compiled.
+    :param before: checkout of an earlier commit to compare with, if any.
     """
 
-    def __init__(self, scratch: Path, peers: Mapping[str, Peer], warm_up: float) -> None:
+    def __init__(self, scratch: Path, peers: Mapping[str, Peer], warm_up: float, before: Path | None = None) -> None:
         self.scratch = scratch
         self.peers = peers
         self._warm_up = warm_up
+        self._before = before
         self._stack = ExitStack()
         self._running: dict[str, Proxy] = {}
         self._kept: dict[str, object] = {}
@@ -125,7 +127,8 @@ class Stage:
     @cached_property
     def place(self) -> Place:
         """Where proxies are started."""
-        return Place(self.scratch, self.routes, self._stack.enter_context(self.engine(len(self.routes))))
+        socket = self._stack.enter_context(self.engine(len(self.routes)))
+        return Place(self.scratch, self.routes, socket, self._before)
 
     @cached_property
     def direct(self) -> Proxy:

@@ -16,11 +16,13 @@ class Place:
     :ivar scratch: a directory for what it needs, readable by all.
     :ivar routes: the port of 127.0.0.1 that each session's application listens on.
     :ivar engine: the simulated engine's socket.
+    :ivar before: checkout of an earlier commit to compare with, if any.
     """
 
     scratch: Path
     routes: Mapping[str, int]
     engine: Path
+    before: Path | None = None
 
 
 @attrs.frozen

@@ -45,11 +45,15 @@ def call(port: int, path: str, body: object = None, *, method: str = "POST") -> 
 
 @contextmanager
 def daemon(
-    place: Place, settings: Mapping[str, str], program: Sequence[str] = ("python", "-m", "bench.daemon")
+    place: Place,
+    settings: Mapping[str, str],
+    program: Sequence[str] = ("python", "-m", "bench.daemon"),
+    checkout: Path = _ROOT,
 ) -> Iterator[tuple[int, int, Path]]:
     """Run the daemon with some settings; gives its process id, its port and its state directory once it is ready.
 
     :param program: what is run, from this environment's programs.
+    :param checkout: whose daemon is run.
     """
     port = free_port()
     state = Path(tempfile.mkdtemp(prefix="state-", dir=place.scratch))
@@ -59,12 +63,12 @@ def daemon(
         "PORT": str(port),
         "DOCKER_HOST": f"unix://{place.engine}",
         "STATE_DIRECTORY": str(state),
-        "PYTHONPATH": str(_ROOT),
+        "PYTHONPATH": str(checkout),
         **settings,
     }
     command = [str(Path(sys.executable).with_name(program[0])), *program[1:]]
     log = place.scratch / f"daemon-{port}.log"
-    with running(command, core=MEASURED, log=log, port=port, directory=_ROOT, environment=environment) as pid:
+    with running(command, core=MEASURED, log=log, port=port, directory=checkout, environment=environment) as pid:
         wait_until_ready(port)
         yield pid, port, state
 
@@ -117,6 +121,16 @@ def _gateway(settings: Mapping[str, str], place: Place) -> Iterator[Proxy]:
         yield Proxy.single(pid, port, place, headers)
 
 
+@contextmanager
+def _before(place: Place) -> Iterator[Proxy]:
+    assert place.before is not None
+    with daemon(place, _SETTINGS, checkout=place.before) as (pid, port, _):
+        register(port, place.routes)
+        yield Proxy.single(pid, port, place)
+
+
+#: The daemon of an earlier commit.
+BEFORE = Peer("before", "gateway, before", _before)
 GATEWAYS = (
     Peer("gateway", "gateway", partial(_gateway, {})),
     Peer("gateway-access", "gateway, access control", partial(_gateway, ACCESS)),
