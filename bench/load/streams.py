@@ -100,8 +100,8 @@ class Streams:
         return client, application
 
 
-def read_until(connection: socket.socket, mark: bytes) -> None:
-    """Read up to a mark, when nothing comes behind it.
+def read_until(connection: socket.socket, mark: bytes) -> bytes:
+    """Read up to a mark, when nothing comes behind it; gives what was read.
 
     :raises Failed: when the connection ends before.
     """
@@ -111,3 +111,4 @@ def read_until(connection: socket.socket, mark: bytes) -> None:
         if not piece:
             raise Failed(f"a connection was ended: {data[:200]!r}")
         data += piece
+    return data
