@@ -91,13 +91,25 @@ class Streams:
 
     def _open(self, proxy: Proxy, stack: ExitStack) -> tuple[socket.socket, socket.socket]:
         client = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port("events")), timeout=20))
-        client.sendall(request(proxy.path("events", "/"), proxy.headers))
-        application = stack.enter_context(self._listener.accept()[0])
-        application.settimeout(20)
-        read_until(application, b"\r\n\r\n")
+        client.sendall(request(proxy.path("events", "/"), [*proxy.headers, "Accept: text/event-stream"]))
+        application = accepted(self._listener, b"\r\naccept: text/event-stream\r\n", stack)
         application.sendall(_HEAD)
         read_until(client, b": hi\n\n")
         return client, application
+
+
+def accepted(listener: socket.socket, field: bytes, stack: ExitStack) -> socket.socket:
+    """An application's socket of a request with a field; requests without it, which probe the application, get a 200.
+
+    :param field: in lower case.
+    """
+    while True:
+        connection = listener.accept()[0]
+        connection.settimeout(20)
+        if field in read_until(connection, b"\r\n\r\n").lower():
+            return stack.enter_context(connection)
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 def read_until(connection: socket.socket, mark: bytes) -> bytes:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from bench.load.streams import read_until
+from bench.load.streams import accepted, read_until
 from bench.measurement import Failed
 from bench.peers import Proxy
 
@@ -112,22 +112,12 @@ class WebSockets:
         clients = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(number)]
         for client in clients:
             client.sendall(request)
-        applications = [self._accept(stack) for _ in clients]
+        applications = [accepted(self._listener, b"\r\nupgrade: websocket\r\n", stack) for _ in clients]
         for application in applications:
             application.sendall(_GRANTED)
         for client in clients:
             read_until(client, b"\r\n\r\n")
         return list(zip(clients, applications, strict=True))
-
-    def _accept(self, stack: ExitStack) -> socket.socket:
-        """The application's socket of an upgrade; requests that probe the application get a 200."""
-        while True:
-            connection = self._listener.accept()[0]
-            connection.settimeout(20)
-            if b"\r\nupgrade:" in read_until(connection, b"\r\n\r\n").lower():
-                return stack.enter_context(connection)
-            with connection:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def connect(self, proxy: Proxy, at_once: int, seconds: float) -> int:
         """Open WebSockets and close them again, so many at once, for a while; their number."""
