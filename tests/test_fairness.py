@@ -52,6 +52,24 @@ class Queue(SynchronousTestCase):
             self.queue.add(self.step(name, times=2, takes=TURN / 2))
         self.assertEqual([self.turn() for _ in range(5)], ["ab", "cd", "ea", "bc", "de"])
 
+    def test_f32_what_may_be_put_off_is_done_at_once_while_the_turn_has_time(self) -> None:
+        for name in "abcd":
+            self.queue.soon(self.step(name, takes=TURN / 2))
+        self.assertEqual(("".join(self.done), self.queue.spent), ("ab", True))
+        self.assertEqual([self.turn() for _ in range(2)], ["cd", ""])
+        self.queue.soon(self.step("e"))
+        self.assertEqual(self.done, ["e"])
+
+    def test_f32_what_is_done_at_once_may_fail_and_its_time_counts(self) -> None:
+        def fails() -> None:
+            self.clock.rightNow += TURN
+            raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, self.queue.soon, fails)
+        self.queue.soon(self.step("a"))
+        self.assertEqual(self.done, [])
+        self.assertEqual(self.turn(), "a")
+
     def test_one_that_fails_harms_no_other(self) -> None:
         self.queue.add(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
         self.queue.add(self.step("a"))

@@ -27,8 +27,8 @@ class Buffered(Protocol):
     on_over: Any
     errors: ErrorEncoder
 
-    def process(self) -> None:
-        """Find the resource and render it."""
+    def process_in_turn(self) -> None:
+        """Find the resource and render it, when there is time."""
 
     def respond(self, reply: Reply) -> None:
         """Respond with a complete reply."""
@@ -85,7 +85,7 @@ class BufferedBody:
 
     def body_ended(self, trailers: Fields) -> None:
         self._request.content.seek(0)
-        self._request.process()
+        self._request.process_in_turn()
 
     def body_failed(self, error: Malformed) -> None:
         self._request.respond(self._request.errors.refuse(error.status, error.code, error.reason))

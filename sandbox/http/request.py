@@ -141,6 +141,17 @@ class Request(TwistedRequest):
         except BaseException:
             self.processingFailed(Failure())
 
+    def process_in_turn(self) -> None:
+        """Process it now or, where this turn of the reactor has no time left, in the run queue.
+
+        What needs a whole body, a call of the API, takes several times as long as the beginning of a preview's request.
+        """
+        self.site.run_queue.soon(self._process_if_awaited)
+
+    def _process_if_awaited(self) -> None:
+        if not self.gone:
+            self.process()
+
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer an error that nobody foresaw, in the request's shape; the encoder logs it."""
         reply = self.errors.encode(reason)

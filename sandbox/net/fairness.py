@@ -48,6 +48,8 @@ class RunQueue:
         self._turn = turn
         self._steps: deque[Callable[[], None]] = deque()
         self._call: IDelayedCall | None = None
+        # Seconds of this turn that have gone to what might have been put off.
+        self._spent = 0.0
         self.pacer = Pacer(clock)
 
     @classmethod
@@ -64,11 +66,37 @@ class RunQueue:
     def add(self, step: Callable[[], None]) -> None:
         """Call ``step`` in a later turn, after the steps already queued."""
         self._steps.append(step)
+        self._run_later()
+
+    @property
+    def spent(self) -> bool:
+        """Whether this turn has no time left for what may as well be put off."""
+        return bool(self._steps) or self._spent >= self._turn
+
+    def soon(self, step: Callable[[], None]) -> None:
+        """Call ``step`` now, if the turn has time left for it; else in a later one."""
+        if self.spent:
+            self.add(step)
+        else:
+            self.spend(step)
+
+    def spend(self, step: Callable[[], None]) -> None:
+        """Call ``step`` now, and count its time."""
+        begun = self.seconds()
+        try:
+            step()
+        finally:
+            self._spent += self.seconds() - begun
+            if self._spent:
+                self._run_later()
+
+    def _run_later(self) -> None:
         if self._call is None:
             self._call = self._clock.callLater(0, self._run)
 
     def _run(self) -> None:
         steps, seconds = self._steps, self.seconds
+        self._spent = 0.0
         end = seconds() + self._turn
         # A step that adds itself again runs after all others, and not before the next turn.
         for _ in range(len(steps)):
@@ -231,6 +259,13 @@ class Intake:
         if self._full:
             self._full = False
             self._go_on()
+
+    def begin(self) -> None:
+        """Something was read: work on it now, if the turn has time left for it; else in the run queue."""
+        if self._queue.spent:
+            self.fall_behind()
+        else:
+            self._queue.spend(self._work)
 
     def fall_behind(self) -> None:
         """Input remains unprocessed at the end of the turn's budget: continue in a later turn."""

@@ -55,7 +55,8 @@ class Engine:
         "ENGINE_CONTAINER_BACKOFF",
         SECONDS,
         "30",
-        "Seconds for which calls about a container fail at once after one did not come back while the engine answers.",
+        "Seconds for which calls about a container fail at once after one did not come back while the engine answers, "
+        "or after its agent broke the protocol.",
     )
     reconcile_interval: float = variable(
         "RECONCILE_INTERVAL",

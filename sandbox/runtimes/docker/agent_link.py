@@ -38,11 +38,13 @@ class LinkLost(Exception):
     """The connection to the agent ended before the reply.
 
     :ivar words: what the engine or the agent said last, if anything.
+    :ivar broken: whether the agent broke the protocol, so that nothing else is to be asked for the reason.
     """
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, *, broken: bool = False) -> None:
         super().__init__(words)
         self.words = words
+        self.broken = broken
 
 
 class SharedResult(Generic[T]):
@@ -123,6 +125,7 @@ class AgentLink(Protocol):
     :param stalled: called each time that the agent does not take what is sent at once.
     :ivar paused: whether it does not just now.
     :ivar pauses: how often it did not.
+    :ivar broken: whether it was ended because the agent broke the protocol.
     """
 
     transport: Any
@@ -152,6 +155,7 @@ class AgentLink(Protocol):
         self._spoke = False
         self._closed = False
         self.connected_now = False
+        self.broken = False
 
     def connectionMade(self) -> None:
         """Twisted's callback."""
@@ -189,7 +193,7 @@ class AgentLink(Protocol):
         pieces = iter(frames(request_id))
         first = next(pieces)
         if not self.connected_now:
-            exchange.finish(Failure(LinkLost(self._last_words())))
+            exchange.finish(Failure(self._lost()))
             return request_id
         self._exchanges[request_id] = exchange  # type: ignore[assignment]
         self._unsent.add(request_id)
@@ -248,7 +252,9 @@ class AgentLink(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Twisted's callback. Nothing that comes here is trusted."""
         self._unread = chain(self._unread, self._read(data))
-        self._catch_up()
+        if self._intake is None:
+            self._intake = Intake(self._run_queue, self.transport, self._catch_up)
+        self._intake.begin()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted's callback."""
@@ -261,15 +267,13 @@ class AgentLink(Protocol):
         self._unsent.clear()
         self._ended(self)
         for exchange in exchanges.values():
-            exchange.finish(Failure(LinkLost(self._last_words())))
+            exchange.finish(Failure(self._lost()))
 
     def _catch_up(self) -> None:
         """Take some of what was read; the rest has its turn after others."""
         if self._closed:
             return
-        if self._take(_PIECES, self._run_queue.seconds() + _SLICE):
-            if self._intake is None:
-                self._intake = Intake(self._run_queue, self.transport, self._catch_up)
+        if self._take(_PIECES, self._run_queue.seconds() + _SLICE) and self._intake is not None:
             self._intake.fall_behind()
 
     def _read_no_more(self) -> None:
@@ -290,6 +294,7 @@ class AgentLink(Protocol):
         except (FrameError, protocol.ProtocolError) as error:
             _log.warn("agent broke the protocol: {error}", error=str(error))
             self._words = b"the agent broke the protocol"
+            self.broken = True
             self._unread = iter(())
             self.close()
         return False
@@ -331,5 +336,5 @@ class AgentLink(Protocol):
             if self._last_id not in self._exchanges:
                 return self._last_id
 
-    def _last_words(self) -> str:
-        return self._words.decode("utf-8", "replace").strip()
+    def _lost(self) -> LinkLost:
+        return LinkLost(self._words.decode("utf-8", "replace").strip(), broken=self.broken)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sandbox.domain.errors import ContainerNotRunning, EngineUnavailable, Overloaded
+from sandbox.domain.errors import ContainerNotRunning, EngineError, EngineUnavailable, Overloaded
 from sandbox.domain.model import Container
 from sandbox.net.fairness import RunQueue
 from sandbox.net.timers import Timer
@@ -71,16 +71,20 @@ class AgentPool:
 
     :param idle: seconds after which an unused link is closed; 0 keeps it.
     :param limit: operations at once in one container, waiting ones included.
+    :param backoff: seconds for which a container whose agent broke the protocol gets no other.
     :ivar stalled: called with a link whose agent does not take what is sent.
     """
 
-    def __init__(self, reactor: Any, starter: AgentStarter, *, idle: float, limit: int) -> None:
+    def __init__(self, reactor: Any, starter: AgentStarter, *, idle: float, limit: int, backoff: float) -> None:
         self.stalled: Callable[[AgentSlot, AgentLink], None] = lambda slot, link: None
         self._reactor = reactor
         self._starter = starter
         self._idle = idle
         self._limit = limit
+        self._backoff = backoff
         self._slots: dict[str, AgentSlot] = {}
+        # Until when containers get no other agent: starting one costs several engine calls, breaking it nothing.
+        self._broken: dict[str, float] = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -128,6 +132,10 @@ class AgentPool:
             raise _closed()
         slot = self._slots.get(container.id)
         if slot is None:
+            if self._broken.get(container.id, 0.0) > self._reactor.seconds():
+                raise EngineError(
+                    "the container's agent broke the protocol a short while ago", code="AGENT_UNAVAILABLE"
+                )
             slot = self._slots[container.id] = AgentSlot(container, Timer(self._reactor))
             Deferred.fromCoroutine(self._open(slot)).addErrback(self._failed, slot)
         return slot
@@ -160,6 +168,10 @@ class AgentPool:
         slot.opened.finish(failure)
 
     def _ended(self, slot: AgentSlot, link: AgentLink) -> None:
+        if link.broken:
+            now = self._reactor.seconds()
+            self._broken = {one: until for one, until in self._broken.items() if until > now}
+            self._broken[slot.container.id] = now + self._backoff
         if slot.attempt is link:
             slot.stay_open()
             # A greeting that is still awaited fails by itself, and another attempt may follow.

@@ -153,7 +153,8 @@ class AgentStarter:
                 await self._install(container)
                 installed = True
                 continue
-            await self.explain(container)
+            if not link.broken:
+                await self.explain(container)
             raise unavailable(_plain(refusal) or "it ended without a word")
 
     async def _try(

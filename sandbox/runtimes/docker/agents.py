@@ -93,7 +93,11 @@ class Agents:
             timeout=start_timeout,
         )
         self._pool = AgentPool(
-            reactor, self._starter, idle=settings.agent_idle_timeout, limit=settings.max_container_requests
+            reactor,
+            self._starter,
+            idle=settings.agent_idle_timeout,
+            limit=settings.max_container_requests,
+            backoff=settings.engine_container_backoff,
         )
         patience = settings.exec_kill_timeout + _SLACK
         self._watch = LinkWatch(reactor, self._pool, rescue.state, patience=patience)
@@ -216,10 +220,10 @@ class Agents:
             # Time is up and nothing was heard: the container was frozen, or is too busy to say.
             await self._starter.state(container, allowed=("running", "paused"))
             return running.command.result_unconfirmed(self._elapsed_ms(begun))
-        except LinkLost:
+        except LinkLost as lost:
             if self._closing:
                 raise _stopping() from None
-            await self._explain(container, slot)
+            await self._explain(container, slot, lost)
             raise _lost("so the command's end cannot be known") from None
         finally:
             self._commands.discard(running)
@@ -250,8 +254,8 @@ class Agents:
         request_id = link.begin(exchange, frames)
         try:
             return await exchange.wait().addTimeout(self._settings.file_timeout, self._reactor)
-        except LinkLost:
-            await self._explain(container, slot)
+        except LinkLost as lost:
+            await self._explain(container, slot, lost)
             raise EngineError("the container's agent ended", code="AGENT_LOST") from None
         except TimeoutError:
             self._watch.kill(slot, link, request_id)
@@ -261,10 +265,11 @@ class Agents:
             self._watch.kill(slot, link, request_id)
             raise
 
-    async def _explain(self, container: Container, slot: AgentSlot) -> None:
+    async def _explain(self, container: Container, slot: AgentSlot, lost: LinkLost) -> None:
         if slot.dropped:
             raise ContainerNotRunning(container.session_id)
-        await self._starter.explain(container)
+        if not lost.broken:
+            await self._starter.explain(container)
 
 
 class _Running:

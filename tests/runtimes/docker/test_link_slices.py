@@ -7,7 +7,7 @@ import struct
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from sandbox.net.fairness import RunQueue
+from sandbox.net.fairness import TURN, RunQueue
 from sandbox.protocols.docker_stream import STDOUT
 from sandbox.runtimes.docker import protocol
 from sandbox.runtimes.docker.agent_link import AgentLink, Exchange
@@ -44,3 +44,18 @@ class Slices(SynchronousTestCase):
                 clock.turn()
                 counts.append(exchange.taken - sum(counts))
             self.assertLessEqual(max(counts), most)
+
+    def test_f32_agents_together_are_taken_from_for_a_turn_at_most(self) -> None:
+        clock = TurningClock()
+        queue = RunQueue.of(clock)
+        found = [(AgentLink(lambda link: None, queue), Slow(clock, TURN / 2)) for _ in range(6)]
+        for link, exchange in found:
+            link.makeConnection(StringTransport())
+            number = link.begin(exchange, lambda number: [protocol.frame(number, protocol.LIST)])
+            reply = protocol.frame(number, protocol.ENTRIES, b"x")
+            link.dataReceived(struct.pack(">BxxxI", STDOUT, len(reply)) + reply)
+        counts = []
+        while sum(counts) < len(found):
+            counts.append(sum(exchange.taken for _, exchange in found) - sum(counts))
+            clock.turn()
+        self.assertEqual(counts, [2, 2, 2])
