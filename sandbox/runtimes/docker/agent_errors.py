@@ -1,4 +1,4 @@
-"""What the agent's refusals mean in the domain's words."""
+"""Maps the agent's refusals to domain errors."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ _EXHAUSTED = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def words(error: int) -> str:
-    """An error in the words of the system, or ours where it has none."""
+    """The description of an error number: the system's, or this module's where the system has none."""
     return _OWN_WORDS.get(error) or os.strerror(error)
 
 
 def file_error(refusal: Refusal) -> SandboxError:
-    """Why a file operation failed."""
+    """The domain error for a refused file operation."""
     if refusal.error == OUTSIDE:
         return InvalidPath("a symbolic link leads out of /workspace")
     if refusal.stage == STAGE_PROCESS and refusal.error in _EXHAUSTED:
@@ -83,7 +83,7 @@ def file_error(refusal: Refusal) -> SandboxError:
 
 
 def execution_error(refusal: Refusal, spec: ExecSpec) -> SandboxError:
-    """Why a command could not be run."""
+    """The domain error for a command that could not be run."""
     error, stage = refusal.error, refusal.stage
     if stage == STAGE_DIRECTORY and error == OUTSIDE:
         return InvalidPath("a symbolic link leads out of /workspace")

@@ -1,4 +1,4 @@
-"""Ends the links of agents that do not do what they have to: confirm that a request was killed, take what is sent."""
+"""Closes the links of unresponsive agents: those that do not confirm a kill or do not read what is sent to them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _log = Logger()
 
 
 class LinkWatch:
-    """Gives agents a time, and looks then whether it is their fault: a paused container does nothing until it goes on,
-    and while the engine is away nothing comes through.
+    """Gives each agent a deadline. An expired deadline closes the link unless the container is paused or the engine is
+    unavailable; then the deadline starts anew.
 
-    :param state: a container's state by the engine, without waiting for the container.
-    :param patience: seconds that an agent has.
+    :param state: reads a container's state from the engine without waiting for the container's lock.
+    :param patience: the deadline, in seconds.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class LinkWatch:
         self._closed = False
 
     def kill(self, slot: AgentSlot, link: AgentLink, request_id: int) -> None:
-        """End a request that nothing waits for any more; keep nothing more of it."""
+        """Kill a request that has no waiting caller left, and discard its output."""
         link.kill(request_id)
         if link.pending(request_id):
             self._later(slot, link, "does not confirm a kill", lambda: link.pending(request_id))
 
     def stalled(self, slot: AgentSlot, link: AgentLink) -> None:
-        """The agent does not take what is sent to it just now."""
+        """The link's send buffer is full: close the link if that lasts until the deadline."""
         pauses = link.pauses
         self._later(slot, link, "takes nothing", lambda: link.paused and link.pauses == pauses)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop all deadlines."""
         self._closed = True
         for due in self._timers:
             due.stop()
@@ -57,7 +57,7 @@ class LinkWatch:
             self._timers.discard(due)
             if persists():
                 looking = Deferred.fromCoroutine(self._look(slot, link, fault, persists))
-                looking.addErrback(lambda failure: _log.failure("a link could not be looked after", failure))
+                looking.addErrback(lambda failure: _log.failure("the check of an agent's link failed", failure))
 
         if not self._closed:
             due = timer(self._reactor, self._patience, look)
@@ -74,7 +74,7 @@ class LinkWatch:
             self._later(slot, link, fault, persists)
             return
         _log.warn(
-            "container={container}: its agent {fault}, and is let go", container=slot.container.id[:12], fault=fault
+            "container={container}: its agent {fault}: link closed", container=slot.container.id[:12], fault=fault
         )
         self._links.abandon(slot)
         link.close()

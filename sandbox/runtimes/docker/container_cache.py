@@ -1,9 +1,8 @@
-"""The table of session containers that the event stream keeps true. Pure: no I/O, no clock.
+"""Cache of session containers, kept current by the event stream. Pure: no I/O, no clock.
 
-Each change that the engine reports marks the session dirty, until an inspection that began after it. Meanwhile the
-session has no container that could be trusted (:meth:`ContainerCache.cached` answers ``None``), so nothing is ever sent
-to an address that may be another container's by now. Listeners learn at once of
-what ends a container's reachability.
+Each event of the engine marks the session dirty until an inspection that began after the event. A dirty session has no
+trusted container (:meth:`ContainerCache.cached` returns ``None``), so nothing is sent to an address that the engine may
+have given to another container. Listeners are called at once when a container becomes unreachable.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from sandbox.domain.model import Container, ContainerState
 from sandbox.policy.containers import choose
 from sandbox.runtimes.docker.inspection import SessionLabels
 
-#: The events that change what a container is or where it is reached, and the one that says that it lacks memory.
+#: The events that change a container's state or address, and the out-of-memory event.
 CONTAINER_EVENTS = ("create", "start", "die", "oom", "pause", "unpause", "rename", "destroy")
 NETWORK_EVENTS = ("connect", "disconnect")
 
 
 @attrs.frozen
 class Event:
-    """One event of the engine's.
+    """One event of the engine.
 
-    :ivar session_id: the session label's value; ``None`` on what is told about networks.
+    :ivar session_id: the session label's value; ``None`` on network events.
     :ivar time_ns: when it happened by the engine's clock, in nanoseconds since the epoch.
     """
 
@@ -37,7 +36,7 @@ class Event:
 
 
 def event_from(message: Mapping[str, Any], labels: SessionLabels) -> Event | None:
-    """The event of one message of ``GET /events`` (API 1.41), or ``None`` when it is not about a session here.
+    """The event of one message of ``GET /events`` (API 1.41), or ``None`` when it is not about a served session.
 
     :raises KeyError, TypeError, AttributeError: when the message is not one that an engine sends.
     """
@@ -53,7 +52,7 @@ def event_from(message: Mapping[str, Any], labels: SessionLabels) -> Event | Non
 
 
 class ContainerCache:
-    """Session containers by id and by session, with what is claimed and not yet settled."""
+    """Session containers by id and by session, with the dirty ones and the number of each one's newest claim."""
 
     def __init__(self) -> None:
         #: The number of the newest claim.
@@ -66,16 +65,16 @@ class ContainerCache:
         self._chosen: dict[str, Container] = {}
 
     def cached(self, session_id: str) -> Container | None:
-        """The session's container, unless it has none or something about it is not settled. A dictionary look-up."""
+        """The session's container; ``None`` when it has none or is dirty. A dictionary look-up."""
         return self._chosen.get(session_id)
 
     def latest(self, session_id: str) -> Container | None:
-        """The session's container as far as it is known, settled or not."""
+        """The session's last known container, dirty or not."""
         ids = self._by_session.get(session_id, ())
         return choose(self._known[one] for one in ids if one in self._known)
 
     def mark(self, session_id: str) -> int:
-        """The number of the newest claim about the session, 0 without containers: another one after each event."""
+        """The number of the newest claim about the session, 0 without containers; each event changes it."""
         return max((self._latest_claim[one] for one in self._by_session.get(session_id, ())), default=0)
 
     def sessions(self) -> set[str]:
@@ -87,7 +86,10 @@ class ContainerCache:
         return len(self._by_session.get(session_id, ()))
 
     def apply(self, event: Event) -> str | None:
-        """Take in an event; gives the session about which something changed or is now to be settled."""
+        """Apply an event.
+
+        :returns: the session that changed or became dirty.
+        """
         container_id = event.container_id
         session_id = event.session_id or self._session_of.get(container_id)
         if session_id is None:
@@ -104,7 +106,7 @@ class ContainerCache:
         return session_id
 
     def mark_dirty(self, container_id: str, session_id: str) -> None:
-        """Note that something about a container has to be looked up."""
+        """Mark a container dirty: it needs an inspection."""
         self._session_of[container_id] = session_id
         self._by_session.setdefault(session_id, set()).add(container_id)
         self.claimed += 1
@@ -112,7 +114,7 @@ class ContainerCache:
         self._chosen.pop(session_id, None)
 
     def retain(self, container_ids: Iterable[str], before: int) -> set[str]:
-        """Forget every container that a listing did not have, unless something about it came up after that began.
+        """Forget every container that is missing from a listing, unless it was claimed after the listing began.
 
         :param before: :attr:`claimed` when the listing began.
         :returns: the sessions that lost one.
@@ -125,14 +127,14 @@ class ContainerCache:
         return sessions
 
     def unsettled(self) -> Mapping[str, int]:
-        """Container ids and the newest claim about each."""
+        """Ids of the dirty containers, with the newest claim about each."""
         return self._claims
 
     def refresh(self, container_id: str, claim: int, found: Container | None) -> str | None:
-        """Take in an inspection that began when ``claim`` was the newest; one that was overtaken changes nothing.
+        """Apply an inspection that began when ``claim`` was the newest; an overtaken inspection changes nothing.
 
-        :param found: what it found; ``None`` when there is no such container.
-        :returns: the session that is settled by it as far as this container goes, or ``None``.
+        :param found: its result; ``None`` when there is no such container.
+        :returns: the session of the container, which is no longer dirty; ``None`` when nothing changed.
         """
         if self._claims.get(container_id) != claim:
             return None

@@ -1,8 +1,8 @@
-"""At most one engine call at a time about a container, and none for a while about one that does not come back.
+"""Per-container mutex for engine calls, with a backoff for containers whose calls time out.
 
-The engine locks a container while it works on it. Code in a container can make that last for ever (it stops the
-engine's ``runc init`` while a command is started), and every further call about the container then costs a thread for
-as long as calls may take.
+The engine locks a container while it works on it. Code in a container can hold that lock for ever (it stops the
+engine's ``runc init`` while a command is started); every further call about the container then occupies a thread until
+its timeout.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _log = Logger()
 
 
 class ContainerCalls:
-    """Mutexes by container, and which containers are left alone.
+    """Mutexes by container, and the containers in backoff.
 
-    A removal does not ask here: it is what ends such a container, and must not wait for it.
+    Removals bypass it: a removal ends an unresponsive container and must not wait for it.
 
-    :param ping: tells whether the engine answers at all. A call that failed with it away is no fault of a container's.
-    :param backoff: seconds for which calls fail at once after one about the container did not come back.
-    :param limit: calls about one container that may wait for each other.
+    :param ping: pings the engine. A call that timed out while the engine was away puts no container in backoff.
+    :param backoff: seconds for which calls fail at once after a call about the container timed out.
+    :param limit: calls that may wait for one container's mutex.
     """
 
     def __init__(self, clock: IReactorTime, ping: Callable[[], Deferred[None]], *, backoff: float, limit: int) -> None:
@@ -42,18 +42,19 @@ class ContainerCalls:
         self._closed = False
 
     def close(self) -> None:
-        """Find out no more whose fault it is that a call does not come back."""
+        """Cancel the pings that follow timed-out calls."""
         self._closed = True
         for ping in list(self._pings):
             ping.cancel()
 
     def run(self, container_id: str, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
-        """Do ``work`` when no other call about the container is under way.
+        """Run ``work`` while holding the container's mutex.
 
-        Cancelling takes back what still waits; what has begun goes on unseen, and the next call waits for its end.
+        Cancelling withdraws a waiting call; a running call continues with its result dropped, and the next call waits
+        for its end.
 
-        :raises ContainerUnresponsive: when a call about the container did not come back a short while ago.
-        :raises Overloaded: when too many wait already.
+        :raises ContainerUnresponsive: when the container is in backoff.
+        :raises Overloaded: when too many calls wait already.
         """
         begun = False
 
@@ -91,17 +92,17 @@ class ContainerCalls:
         return outcome
 
     def leave_alone(self, container_id: str) -> None:
-        """A call about the container does not come back: let others fail at once for a while."""
+        """Put the container in backoff: further calls about it fail at once."""
         now = self._clock.seconds()
         self._unresponsive = {one: until for one, until in self._unresponsive.items() if until > now}
         self._unresponsive[container_id] = now + self._backoff
 
     def forget(self, container_id: str) -> None:
-        """The call did come back: the container may be asked about again."""
+        """End the container's backoff."""
         self._unresponsive.pop(container_id, None)
 
     def _suspect(self, container_id: str) -> None:
-        """A call about the container did not come back, for which the engine as a whole may have been the reason."""
+        """A call about the container timed out: put it in backoff, unless a ping shows that the engine is away."""
         if self._closed:
             return
         self.leave_alone(container_id)

@@ -1,4 +1,4 @@
-"""The life of session containers on the engine: made whole or not at all, started, stopped, removed."""
+"""Lifecycle of session containers on the engine: create (with rollback), start, stop, remove."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _log = Logger()
 
 
 class Installer(Protocol):
-    """What puts the agent into a container that was created and not yet started."""
+    """Installs the agent in a container that was created and not yet started."""
 
     def install(self, container_id: str) -> Deferred[None]:
         """Copy the agent into it."""
 
     def drop(self, container_id: str) -> None:
-        """Forget it: it stopped, or is about to go."""
+        """Forget the container: it stopped, or is being removed."""
 
 
 class Containers:
     """Changes to the session containers of one engine.
 
     :param control: runs the calls.
-    :param lookup: how a changed container is described.
-    :param calls: keeps calls about one container apart; a removal does not wait for others.
+    :param lookup: describes a changed container.
+    :param calls: serialises calls about one container; removals bypass it.
     :param command: the main process of a new container.
     """
 
@@ -73,8 +73,8 @@ class Containers:
         self._network = DeferredLock()
         self._creating: set[str] = set()
         self._changes = 0
-        # An operation has one call at a time: with no more of them than this, none is refused half way, or while it
-        # takes back what it did.
+        # An operation makes one call at a time: with at most this many operations the engine's queue never refuses a
+        # call half way or during a rollback.
         self._changes_limit = settings.engine_threads + settings.engine_queue
 
     async def create(self, spec: ContainerSpec) -> Container:
@@ -84,7 +84,7 @@ class Containers:
             try:
                 return await self._make(spec, user)
             except EngineUnavailable:
-                # What it made it cannot be asked to remove now: reconciliation finds a container without a row.
+                # No rollback while the engine is away: reconciliation finds the container without a row.
                 raise
             except Exception as error:
                 await delay_cancellation(Deferred.fromCoroutine(self._take_back(spec.session_id, error)))
@@ -157,7 +157,10 @@ class Containers:
         return container
 
     async def _check(self, spec: ContainerSpec) -> str:
-        """Everything that can be refused before anything is made; gives the image's user."""
+        """Check all preconditions before anything is created.
+
+        :returns: the image's user.
+        """
         name = isolation.resource_name(self._instance, spec.session_id)
 
         def work(client: docker.APIClient) -> str:
@@ -166,14 +169,14 @@ class Containers:
             except docker.errors.NullResource as error:
                 raise ImageUnknown(spec.image) from error
             except docker.errors.APIError as error:
-                # 404 for one that is missing, 400 for a name that no image can have.
+                # 404: no such image; 400: an invalid image name.
                 if error.response is not None and error.response.status_code in (400, 404):
                     raise ImageUnknown(spec.image) from error
                 raise
             if self._lookup.labelled(client, spec.session_id):
                 raise SessionExists(spec.session_id)
-            # Without a container it is a leftover of a deletion that did not come to its end: no session may find
-            # another's files.
+            # A volume without a container is left over from an interrupted deletion: a new session must not see
+            # another session's files.
             if not self._remove_volume(client, name):
                 raise EngineError(f"volume {name} is there, and does not carry our labels: remove it")
             return (image.get("Config") or {}).get("User") or ""
@@ -185,7 +188,7 @@ class Containers:
         name = isolation.resource_name(instance, spec.session_id)
         internal = False
         if settings.session_network != "none":
-            # One of us at a time; of other daemons on the engine it takes care itself.
+            # The lock covers this process; ensure_network handles races with other daemons on the engine.
             look = partial(safe_network, settings=settings, instance=instance)
             network = await delay_cancellation(self._network.run(self._do, look, "look at network"))
             internal = bool(network.get("Internal"))
@@ -201,10 +204,10 @@ class Containers:
             except docker.errors.APIError as error:
                 if error.response is None or error.response.status_code != 409:
                     raise
-                # The name is taken, by a container that does not carry our labels.
+                # A container without our labels has the name.
                 raise SessionExists(spec.session_id) from error
-            # Another installation on this engine may have made one since we looked. Whoever comes second sees both,
-            # and steps back; when they come at once, both do.
+            # Another installation on this engine may have created one since the check. The second creator sees both
+            # containers and rolls back; with simultaneous creations both roll back.
             if len(self._lookup.labelled(client, spec.session_id)) > 1:
                 raise SessionExists(spec.session_id)
             return created
@@ -213,7 +216,7 @@ class Containers:
             container_id = await self._do(create, "create")
         except EngineRefused as error:
             if error.status == 400 and spec.cpus is not None and "CPU" in error.message:
-                # Within our maximum, and more than the engine's machine has.
+                # Within SESSION_CPUS_MAX but above the number of CPUs of the engine's machine.
                 raise InvalidRequest(f"Request body field 'cpus' is refused by the engine: {error.message}") from error
             if settings.session_disk_mb and ("quota" in error.message or "storage-opt" in error.message):
                 raise EngineError(f"SESSION_DISK_MB: the engine cannot limit disk space: {error.message}") from error
@@ -268,7 +271,10 @@ class Containers:
             self._agents.drop(container_id)
 
     def _remove_volume(self, client: docker.APIClient, name: str) -> bool:
-        """Remove it if it is ours; whether it is gone."""
+        """Remove the volume if it carries our label.
+
+        :returns: whether no such volume is left.
+        """
         with suppress(docker.errors.NotFound):
             labels = client.inspect_volume(name)["Labels"] or {}
             if labels.get(INSTANCE_LABEL) != self._instance:
@@ -285,6 +291,6 @@ def _remove_container(client: docker.APIClient, container_id: str) -> None:
     except docker.errors.APIError as error:
         if error.response is None or error.response.status_code != 409:
             raise
-        # Somebody else is removing it already.
+        # Another removal is in progress.
         with suppress(docker.errors.NotFound):
             client.wait(container_id, timeout=client.timeout, condition="removed")

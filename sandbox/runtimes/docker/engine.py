@@ -1,4 +1,4 @@
-"""The engine's control calls: docker-py in threads of our own, bounded in number, in queue and in time."""
+"""The engine's control calls: docker-py in a dedicated thread pool with bounded threads, queue and call time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sandbox.net.instruments import CallStats, PoolUsage
 
 T = TypeVar("T")
 
-#: The version of the engine's API that we speak (Docker 20.10); newer engines may ask for a newer one at the least.
+#: The engine API version that is used (Docker 20.10), unless the engine's minimum is newer.
 API_VERSION = "1.41"
 
 
@@ -46,7 +46,7 @@ class Engine:
     :param threads: calls at once.
     :param queue: calls that may wait for a thread before more are refused with ``Overloaded``.
     :param timeout: seconds until a call that gets no answer fails with ``EngineUnavailable``.
-    :param calls: where calls are counted, by what they do; several engines may count into the same.
+    :param calls: call statistics by operation; several engines may share them.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Engine:
         self._open = True
 
     def close(self) -> Deferred[None]:
-        """Take no more calls, wait for those that run and end the pool."""
+        """Refuse new calls, wait for the running ones and stop the pool."""
         finished: Deferred[None] = Deferred()
         if not self._open:
             self._asking.close()
@@ -91,13 +91,13 @@ class Engine:
                 client.close()
             self._reactor.callFromThread(finished.callback, None)
 
-        # ThreadPool.stop joins its threads: it must not be the reactor that waits for a slow engine.
+        # ThreadPool.stop joins its threads: the reactor must not block on a slow engine.
         threading.Thread(target=stop, name="engine-close", daemon=True).start()
         return finished
 
     @property
     def workers(self) -> PoolUsage:
-        """How much of its threads is in use."""
+        """Usage of the thread pool."""
         busy = min(self._pending, self._threads)
         return PoolUsage(self._threads, busy, self._pending - busy)
 
@@ -107,7 +107,7 @@ class Engine:
         Cancelling does not interrupt the call; its outcome is then dropped, so callers that create things wait
         for it with :func:`sandbox.net.cancellation.delay_cancellation`.
 
-        :param operation: what it does, one of few words, for the count.
+        :param operation: the call's name in the statistics, from a small fixed set.
         :raises Overloaded: when too many calls wait already.
         :raises EngineRefused: when the engine answers with an error.
         :raises EngineUnavailable: when it does not answer.
@@ -119,11 +119,11 @@ class Engine:
             calls.errors["too many"] += 1
             return fail(Overloaded("The engine has too many calls waiting", code="ENGINE_BUSY"))
         self._pending += 1
-        # The count is of threads' work, so it must not end when a caller stops waiting: that one gets its own Deferred.
+        # Pending counts threads in use; a cancelled caller must not decrease it: each gets a Deferred of its own.
         begun: list[float] = []
 
         def work_in_thread() -> T:
-            begun.append(monotonic())  # the wait for a thread is not the engine's
+            begun.append(monotonic())  # excludes the wait for a thread
             return work(self._ready())
 
         running: Deferred[T] = deferToThreadPool(self._reactor, self._pool, work_in_thread)
@@ -136,7 +136,7 @@ class Engine:
                 result = _translate(result)
                 calls.errors[_kind(result)] += 1
                 if result.check(EngineUnavailable):
-                    # It may come back as another version.
+                    # The engine may return as another version: negotiate anew.
                     self._client = None
             if not outcome.called:
                 outcome.callback(result)
@@ -145,7 +145,7 @@ class Engine:
         return outcome
 
     def _ready(self) -> docker.APIClient:
-        """A client that speaks a version which the engine speaks; blocks when it has to ask."""
+        """The client, for an API version that the engine supports; the first call asks the engine and blocks."""
         client = self._client
         if client is None:
             oldest = self._asking.version(api_version=False).get("MinAPIVersion") or API_VERSION

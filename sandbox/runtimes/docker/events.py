@@ -1,4 +1,4 @@
-"""The engine's event stream, ``GET /events``, read by the reactor: no thread waits for what may not happen for days."""
+"""The engine's event stream, ``GET /events``, read by the reactor: an idle stream occupies no thread."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from sandbox.net.instruments import CallStats
 #: Bytes of one message; labels are part of it, and an engine takes labels of any length.
 MESSAGE_LIMIT = 1 << 20
 
-# Without a version: what we look at is the same in all, and an engine may no longer speak the older ones.
+# Without a version: the fields used are the same in all, and an engine may have dropped the older ones.
 _BASE = b"http://engine"
 
 
 class StreamGarbled(Exception):
-    """A message that was too long or not JSON: what it said is lost, so the picture must be taken anew."""
+    """A message was too long or not JSON: an event is lost, so the containers must be listed anew."""
 
 
 @implementer(IAgentEndpointFactory)
 class EngineEndpoints:
-    """Leads every request to one engine.
+    """Connects every request to one engine.
 
     :param url: ``unix:///PATH`` or ``tcp://HOST:PORT``.
     """
@@ -56,7 +56,7 @@ class EngineEndpoints:
 @implementer(IStreamClientEndpoint)
 @attrs.frozen
 class _Quiet:
-    """An endpoint that does not log each connection: the signs of life would fill the log."""
+    """Endpoint decorator without a log line per connection: pings would fill the log."""
 
     endpoint: IStreamClientEndpoint
 
@@ -67,10 +67,10 @@ class _Quiet:
 
 
 class EngineEvents:
-    """Signs of life and events of one engine.
+    """Pings one engine and opens its event stream.
 
-    :param timeout: seconds to wait for a sign of life, and for the head of the event stream.
-    :param pings: where signs of life are counted.
+    :param timeout: seconds to wait for a ping's answer, and for the head of the event stream.
+    :param pings: call statistics of the pings.
     """
 
     def __init__(self, reactor: IReactorTime, url: str, *, timeout: float, pings: CallStats | None = None) -> None:
@@ -80,9 +80,10 @@ class EngineEvents:
         self._agent = Agent.usingEndpointFactory(reactor, EngineEndpoints(reactor, url))
 
     def ping(self) -> Deferred[float]:
-        """The engine's clock, in seconds since the epoch, rounded down.
+        """Ping the engine.
 
-        :raises EngineUnavailable: when no good answer comes in time.
+        :returns: the engine's clock, in seconds since the epoch, rounded down.
+        :raises EngineUnavailable: when the engine does not answer 200 in time.
         """
 
         async def ask() -> float:
@@ -105,7 +106,7 @@ class EngineEvents:
     def stream(
         self, filters: Mapping[str, Any], since: str, receive: Callable[[dict[str, Any]], None]
     ) -> Deferred[Reading]:
-        """Open the stream; fires when its head has come, and messages follow.
+        """Open the stream; fires when the response's head has arrived.
 
         :param since: seconds since the epoch by the engine's clock, with a fraction.
         """
@@ -134,15 +135,15 @@ def _moment(dates: Sequence[bytes] | None) -> float:
     try:
         return parsedate_to_datetime((dates or [b""])[0].decode("latin-1")).timestamp()
     except (ValueError, TypeError):
-        # Something in between took it away. Asked for events since the beginning, an engine gives the few it keeps.
+        # A proxy removed the Date header: ask for all events that the engine still keeps (the newest few).
         return 1.0
 
 
 class _Ignored(Protocol):
-    """A body that says nothing, and is not waited for."""
+    """Discards a response body."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Nobody minds."""
+        """Ignore the end of the body."""
 
 
 class Reading(Protocol):
@@ -163,7 +164,7 @@ class Reading(Protocol):
         self._garbled: str | None = None
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass on each complete line."""
+        """Decode each complete line and deliver it to the receiver."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         try:
             for line in lines:
@@ -185,7 +186,7 @@ class Reading(Protocol):
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Tell that it is over."""
+        """Fire :attr:`ended` and :attr:`closed`."""
         if self._garbled is not None:
             self.ended.errback(StreamGarbled(self._garbled))
         else:

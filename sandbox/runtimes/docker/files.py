@@ -1,4 +1,4 @@
-"""Files: what the agent's replies to READ, LIST, STAT and WRITE add up to."""
+"""File operations on an agent's link: collects the replies to READ, LIST, STAT and WRITE."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class FileExchange(Exchange[T]):
-    """One file operation; a refusal becomes the domain's error.
+    """One file operation; a refusal becomes a domain error.
 
-    :cvar last: the type of the last reply when all goes well.
+    :cvar last: the type of the last reply of a successful operation.
     """
 
     last = protocol.DONE
@@ -37,11 +37,14 @@ class FileExchange(Exchange[T]):
         return kind in (protocol.FAILURE, self.last)
 
     def refused(self, refusal: protocol.Refusal) -> None:
-        """The agent refuses."""
+        """Fail the operation with the refusal's domain error."""
         self.finish(Failure(file_error(refusal)))
 
     def fits(self, growth: Growth, size: int) -> bool:
-        """Whether what has come may be held. Where the share has not enough left, that is how the operation ends."""
+        """Charge a reply to the memory share; an exhausted share fails the operation.
+
+        :returns: whether the reply may be kept.
+        """
         if not self.over and growth.fits(size):
             return True
         self.finish(Failure(AnswerMemoryExhausted()))
@@ -49,11 +52,14 @@ class FileExchange(Exchange[T]):
 
     @abstractmethod
     def took(self, kind: int, payload: bytes) -> bool:
-        """Take a reply in; whether it has a place here."""
+        """Process a reply.
+
+        :returns: whether its type belongs to this operation.
+        """
 
 
 class Stat(FileExchange[Entry | None]):
-    """STAT: ``None`` when nothing is there."""
+    """STAT: ``None`` when the path does not exist."""
 
     last = protocol.METADATA
 
@@ -72,7 +78,7 @@ class Stat(FileExchange[Entry | None]):
 
 
 class Read(FileExchange[FileContent]):
-    """READ, of at most ``limit`` bytes, which the share holds."""
+    """READ of at most ``limit`` bytes, charged to the share."""
 
     def __init__(self, limit: int, share: Share | None = None) -> None:
         super().__init__()
@@ -106,7 +112,7 @@ class Read(FileExchange[FileContent]):
 
 
 class Listing(FileExchange[Sequence[Entry]]):
-    """LIST, of at most ``limit`` entries, which the share holds."""
+    """LIST of at most ``limit`` entries, charged to the share."""
 
     def __init__(self, limit: int, share: Share | None = None) -> None:
         super().__init__()

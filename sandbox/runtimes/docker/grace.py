@@ -1,4 +1,4 @@
-"""How long previews go on while the engine is away: containers run without it, and keep their addresses meanwhile."""
+"""Grace period of previews while the engine is away: containers run without it and keep their addresses."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sandbox.domain.errors import EngineUnavailable
 from sandbox.net.timers import timer
 from sandbox.runtimes.docker.agent_link import SharedResult
 
-#: Seconds within which an engine that works answers a ping. One that is unanswered for longer stays open: its answer is
-#: the first thing that a frozen engine which goes on does.
+#: Seconds within which a working engine answers a ping. A ping that takes longer stays open: a frozen engine that
+#: resumes answers it before anything else, which ends the grace.
 _PROMPT = 0.25
 
 
 class Grace:
-    """Tells whether what was certain when the engine went away may still be used.
+    """Decides whether containers cached before the engine went away may still be used.
 
-    An engine that answers may have given a container's address to another one, so from its first answer on nothing
-    holds until its containers were listed. It is asked anew each time.
+    An engine that answers may have given a container's address to another one, so its first answer ends the grace; the
+    cache is trusted again after the next listing. Each use pings the engine.
 
-    :param ping: asks the engine.
-    :param seconds: how long the grace is; 0 for none.
+    :param ping: pings the engine.
+    :param seconds: the grace period; 0 disables it.
     """
 
     def __init__(self, clock: IReactorTime, ping: Callable[[], Deferred[None]], seconds: float) -> None:
@@ -36,20 +36,20 @@ class Grace:
         self._unanswered = False
 
     def begin(self) -> None:
-        """The engine is away, and was followed until now."""
+        """The engine went away while the cache was trusted: begin the grace period."""
         self._until = self._clock.seconds() + self._seconds
 
     def end(self) -> None:
-        """The engine answers."""
+        """The engine answers: end the grace period."""
         self._until = None
 
     @property
     def current(self) -> bool:
-        """Whether the grace has begun and not ended, as far as is known."""
+        """Whether the grace period runs, without a ping."""
         return self._until is not None and self._clock.seconds() < self._until
 
     async def holds(self) -> bool:
-        """Whether the engine is away still."""
+        """Whether the grace period runs and a ping goes unanswered; concurrent calls share the ping."""
         if not self.current:
             return False
         if self._asking is None:

@@ -1,4 +1,4 @@
-"""Keeps the picture of session containers true: stream, stock-taking, inspections, and telling who wants to know."""
+"""Keeps the cache of session containers current: event stream, listing, inspections; notifies listeners."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ L = TypeVar("L")
 _log = Logger()
 
 _FILTERS = {"type": ["container", "network"], "event": [*CONTAINER_EVENTS, *NETWORK_EVENTS]}
-#: Seconds before the first new attempt after the stream broke; it doubles up to the setting.
+#: Seconds before the first reconnect after the stream broke; doubles up to the setting.
 _FIRST_RETRY = 0.1
 
 
 class Source(Protocol):
-    """What the informer asks of the engine beside its events."""
+    """The engine calls that the informer makes besides reading events."""
 
     def summaries(self) -> Deferred[Sequence[ContainerSummary]]:
         """All containers that carry the label."""
@@ -43,11 +43,11 @@ class Source(Protocol):
 
 
 class StreamCounts:
-    """How the event stream has been.
+    """Statistics of the event stream.
 
-    :ivar since: the clock's time since which the picture is trusted; ``None`` while it is not.
-    :ivar events: messages that came.
-    :ivar breaks: how often the stream ended, or could not be had.
+    :ivar since: the clock's time since which the cache is trusted; ``None`` while it is not.
+    :ivar events: messages received.
+    :ivar breaks: how often the stream ended or could not be opened.
     """
 
     def __init__(self) -> None:
@@ -57,21 +57,20 @@ class StreamCounts:
 
 
 class Informer:
-    """Follows one engine for as long as it is open, through every absence of it.
+    """Follows one engine's events from :meth:`open` to :meth:`close`; reconnects after each loss of the engine.
 
-    The stream is opened first, with ``since``: the engine sends the head before it subscribes, and what happens in
-    between would be lost. Then stock is taken, so nothing that happened while we were away, or while the engine
-    was, is missed. The picture is trusted from then until the stream breaks, about every container that has been
-    inspected by then.
+    The informer opens the stream first, with ``since``: the engine sends the head before it subscribes, and events in
+    between would be lost. Then it lists the containers, which covers changes while the daemon or the engine was away.
+    The cache is trusted from then until the stream breaks, for every container that has been inspected by then.
 
-    :param labels: decides which containers are sessions here.
+    :param labels: decides which containers are served sessions.
     :param ended: called with the id of each container that died or was destroyed.
-    :param inspections: inspections at once.
-    :param heartbeat: seconds between signs of life, without one of which the stream is given up; also how long
-        inspections are waited for when stock is taken.
-    :param retry_max: seconds at most between attempts.
-    :param grace: is told when the engine goes away and when it answers again.
-    :ivar counts: how the stream has been.
+    :param inspections: maximum of concurrent inspections.
+    :param heartbeat: seconds between pings; a failed ping closes the stream. Also the timeout for the inspections
+        after a listing.
+    :param retry_max: maximum delay between reconnects, in seconds.
+    :param grace: the grace period, begun when the engine goes away and ended when it answers.
+    :ivar counts: statistics of the stream.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class Informer:
         self._delay = _FIRST_RETRY
 
     def open(self) -> Deferred[None]:
-        """Begin; fires when the picture is trusted, or the first attempt failed."""
+        """Start; fires when the cache is trusted or the first attempt failed."""
         opened: Deferred[None] = Deferred()
         self._opening.append(opened)
         self._closing = False
@@ -124,7 +123,7 @@ class Informer:
         return opened
 
     def close(self) -> Deferred[None]:
-        """End following; fires when the stream is closed."""
+        """Stop; fires when the stream is closed."""
         self._closing = True
         running, self._running = self._running, None
         self._inspections.close()
@@ -136,22 +135,22 @@ class Informer:
         return running
 
     def cached(self, session_id: str) -> Container | None:
-        """The session's container, when the picture can be trusted about it now."""
+        """The session's container, when the cache is trusted and the session not dirty."""
         return self._cache.cached(session_id) if self._trusted else None
 
     async def remembered(self, session_id: str) -> Container | None:
-        """The session's container, when it was certain before the engine went away, which it still is."""
+        """The session's container from before the engine went away, while the grace period holds."""
         before = self._cache.cached(session_id)
         if before is None or self._trusted or not await self._grace.holds():
             return None
         return before if self._cache.cached(session_id) is before else None
 
     def sessions(self) -> int:
-        """How many sessions have containers, as far as is known."""
+        """The number of sessions with containers in the cache."""
         return len(self._cache.sessions())
 
     def mark(self, session_id: str) -> int:
-        """A number that is another one after each event about the session."""
+        """A version number that each event about the session changes."""
         return self._cache.mark(session_id)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
@@ -168,7 +167,7 @@ class Informer:
         while True:
             try:
                 await self._follow()
-                _log.warn("the engine ended its event stream")
+                _log.warn("the engine closed its event stream")
             except StreamGarbled as error:
                 self._last_event_ns = None
                 _log.error("the engine's event stream is garbled: {error}", error=error)
@@ -177,7 +176,7 @@ class Informer:
                     _log.warn("the engine cannot be followed: {error}", error=error.message)
                 self._complaint = error.message
             if self._closing:
-                # Cancelled while it asked the engine something, or let go of the stream: neither says so.
+                # Closing cancels the running call or stops the stream; neither raises CancelledError here.
                 return
             self._was_away = True
             self.counts.breaks += 1
@@ -187,7 +186,7 @@ class Informer:
 
     def _died(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            _log.failure("following the engine ended by a fault of ours", failure)
+            _log.failure("the informer of the engine's events failed", failure)
         self._open_done()
 
     async def _follow(self) -> None:
@@ -211,7 +210,7 @@ class Informer:
             await delay_cancellation(reading.closed)
 
     def _since(self, engine_clock: float) -> str:
-        # The engine's own clock, never ours. An event told twice costs an inspection, a lost one the truth.
+        # By the engine's clock, not ours. A repeated event costs one inspection; a lost event leaves the cache wrong.
         moment = (int(engine_clock) - 1) * 10**9
         if self._last_event_ns is not None:
             moment = min(moment, self._last_event_ns)
@@ -231,7 +230,7 @@ class Informer:
             return
         self._last_event_ns = event.time_ns
         if event.action == "oom":
-            # It changes nothing about the container: when its main process was the one that was killed, "die" follows.
+            # The container's state is unchanged: if the kernel killed its main process, "die" follows.
             self._memory.killed(event.session_id or "")
             return
         session_id = self._cache.apply(event)
@@ -249,8 +248,7 @@ class Informer:
             self._tell(session_id)
         for one in found:
             self._cache.mark_dirty(one.id, one.session_id)
-        # One container that the engine does not get round to must not keep the others waiting: what is not settled is
-        # not in the picture yet.
+        # One container with a slow inspection must not delay the others: dirty containers are not trusted anyway.
         with suppress(TimeoutError):
             await self._inspections.settled().addTimeout(self._heartbeat, self._clock)
         self._trusted = True
@@ -267,10 +265,10 @@ class Informer:
 
     def _no_stock(self, failure: Failure, reading: Reading) -> None:
         if not failure.check(CancelledError):
-            _log.warn("no stock could be taken of the engine: {error}", error=failure.getErrorMessage())
+            _log.warn("the engine's containers could not be listed: {error}", error=failure.getErrorMessage())
         reading.stop()
 
-    # -- telling ---------------------------------------------------------------------------------------------------
+    # -- notification ----------------------------------------------------------------------------------------------
 
     def _tell(self, session_id: str, *, always: bool = False) -> None:
         container = self._cache.latest(session_id)
@@ -301,7 +299,7 @@ class Informer:
     def _open_done(self) -> None:
         opening, self._opening = self._opening, []
         for waiting in opening:
-            # In a turn of its own: whoever waits may close us, and this may be called from deep inside.
+            # Fire in a reactor turn of its own: a callback may close the informer, and the call stack may be inside it.
             timer(self._clock, 0, waiting.callback, None)
 
 

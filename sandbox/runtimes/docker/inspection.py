@@ -1,4 +1,4 @@
-"""What the engine's descriptions of containers mean to us. Pure."""
+"""Converts the engine's descriptions of containers to the domain's. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSTANCE_LABEL = "sandbox.instance"
 
 @attrs.frozen
 class SessionLabels:
-    """Decides by labels which containers are sessions here, and whose they are (contract section 1).
+    """Decides by labels which containers are served sessions, and which installation manages them (contract section 1).
 
     :param name: the session label's name.
     :param instance: the installation whose containers are managed.
@@ -29,7 +29,7 @@ class SessionLabels:
     serve_foreign: bool = False
 
     def session_id(self, labels: Mapping[str, str] | None) -> str | None:
-        """The session of a container with these labels; ``None`` when it is no session here.
+        """The session of a container with these labels; ``None`` when it is not a served session.
 
         A container without an instance label was made by another program, and is served. Empty labels count as none.
         """
@@ -40,15 +40,15 @@ class SessionLabels:
         return found.get(self.name) or None
 
     def managed(self, labels: Mapping[str, str] | None) -> bool:
-        """Whether this installation made what carries these labels."""
+        """Whether this installation created the object with these labels."""
         return (labels or {}).get(INSTANCE_LABEL) == self.instance
 
 
 def container_from(described: Mapping[str, Any], *, labels: SessionLabels, network: str) -> Container | None:
-    """The container of an inspection, or ``None`` when it is no session here.
+    """The container of an inspection, or ``None`` when it is not a served session.
 
-    :param labels: decides that.
-    :param network: the network on which its address is looked for first.
+    :param labels: decides which containers are served.
+    :param network: the preferred network for its address.
     """
     config, state = described["Config"], described["State"]
     session_id = labels.session_id(config.get("Labels"))
@@ -70,7 +70,7 @@ def container_from(described: Mapping[str, Any], *, labels: SessionLabels, netwo
 
 
 def summary_from(row: Mapping[str, Any], *, labels: SessionLabels) -> ContainerSummary | None:
-    """The same of a row in the engine's list of containers, which says less."""
+    """The summary of a row in the engine's list of containers, or ``None`` when it is not a served session."""
     session_id = labels.session_id(row.get("Labels"))
     if session_id is None:
         return None
@@ -87,7 +87,7 @@ def _state(word: object) -> ContainerState:
     try:
         return ContainerState(word)
     except ValueError:
-        # A word that engines may come to use; what we cannot be sure of does not run.
+        # A state that a future engine may introduce: treat it as not running.
         return ContainerState.DEAD
 
 
@@ -100,10 +100,10 @@ def _refusal(host: Mapping[str, Any]) -> str | None:
 
 
 def address(networks: Mapping[str, Mapping[str, Any] | None], preferred: str) -> str | None:
-    """The address to reach a container by: on the preferred network, else on the first by name; IPv4 before IPv6.
+    """A container's address: on the preferred network, else on the first by name; IPv4 before IPv6.
 
-    An address that would lead to the daemon's own machine or to nobody (loopback, unspecified, link-local,
-    multicast) counts as none.
+    Addresses that reach the daemon's own machine or no single host (loopback, unspecified, link-local, multicast) are
+    ignored.
     """
     for name in sorted(networks, key=lambda name: (name != preferred, name)):
         endpoint = networks[name] or {}

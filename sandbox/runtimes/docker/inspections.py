@@ -1,4 +1,4 @@
-"""Settles what events claimed: few inspections at once, one for many events, and again those that failed."""
+"""Refreshes the dirty containers of a cache: bounded concurrency, one inspection for many events, retries."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RETRY = 1.0
 
 
 class Inspections:
-    """Looks up the unsettled containers of a cache.
+    """Inspects the dirty containers of a cache.
 
-    :param inspect: gives a container, or ``None`` when it is gone.
-    :param tell: called with the id of each session of which something was settled.
-    :param at_once: inspections that run at a time.
+    :param inspect: returns a container, or ``None`` when it is gone.
+    :param tell: called with the id of each session that an inspection refreshed.
+    :param at_once: maximum of concurrent inspections.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Inspections:
         self._closed = False
 
     def look_at(self, container_id: str) -> None:
-        """Something about a container is to be settled, perhaps."""
+        """Queue a container for inspection if it is dirty."""
         if container_id in self._cache.unsettled():
             self._queue[container_id] = None
         self._pump()
 
     def settled(self) -> Deferred[None]:
-        """Look at all that is unsettled; fires when nothing is any more."""
+        """Inspect all dirty containers; fires when none is left."""
         waiting: Deferred[None] = Deferred(lambda _: self._waiting.remove(waiting))
         self._waiting.append(waiting)
         self._queue.update(dict.fromkeys(self._cache.unsettled()))
@@ -63,7 +63,7 @@ class Inspections:
         return waiting
 
     def close(self) -> None:
-        """Begin no more."""
+        """Start no further inspections."""
         self._closed = True
         self._queue.clear()
         self._retry.stop()
@@ -82,7 +82,7 @@ class Inspections:
                     self._not_inspected,
                     callbackArgs=(container_id, claim),
                     errbackArgs=(container_id,),
-                ).addErrback(lambda failure: _log.failure("an inspection failed by a fault of ours", failure))
+                ).addErrback(lambda failure: _log.failure("processing of an inspection failed", failure))
         if not self._cache.unsettled():
             waiting, self._waiting = self._waiting, []
             for one in waiting:
@@ -103,14 +103,14 @@ class Inspections:
         if self._closed:
             return
         if container_id not in self._logged:
-            # Once, not at each try: an engine may be unable to tell for long.
+            # Log the first failure only: retries may go on for long.
             self._logged = {one for one in self._logged if one in self._cache.unsettled()} | {container_id}
             _log.warn(
                 "container={container} could not be inspected: {error}",
                 container=container_id[:12],
                 error=failure.getErrorMessage(),
             )
-        # Not straight into the queue: an engine that is busy refuses at once, and would be asked for ever.
+        # Retry after a delay: a busy engine refuses at once, so an immediate retry would loop.
         self._failed[container_id] = None
         if not self._retry.active:
             self._retry.start(_RETRY, self._try_again)

@@ -1,4 +1,4 @@
-"""What a session's container may do: the engine's create call. Pure; see docs/sessions.md."""
+"""Isolation of session containers: builds the body of the engine's create call. Pure; see docs/sessions.md."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sandbox.settings import Settings
 
 WORKSPACE = "/workspace"
 
-#: What is left of Docker's fourteen default capabilities. The agent needs the first eight to act as the container's
-#: user, to own and reach files for it and to end processes; the last lets a server have port 80. Not here: NET_RAW
-#: (forged packets), MKNOD, SYS_CHROOT, SETPCAP, SETFCAP and AUDIT_WRITE, which no session has a use for.
+#: The capabilities kept of Docker's fourteen defaults. The agent needs the first eight to act as the container's user,
+#: to own and reach files for it and to end processes; the last lets a server bind port 80. Dropped: NET_RAW (forged
+#: packets), MKNOD, SYS_CHROOT, SETPCAP, SETFCAP and AUDIT_WRITE, which no session needs.
 CAPABILITIES = (
     "CHOWN",
     "DAC_OVERRIDE",
@@ -27,17 +27,17 @@ CAPABILITIES = (
 )
 
 
-#: A resolver that nobody can run (RFC 5737), for networks without a way out. Left to itself, the engine asks the host's
-#: resolver for a container where that one is on loopback, from outside of the container's network (CVE-2024-29018).
+#: An unreachable resolver (RFC 5737) for internal networks. By default the engine forwards a container's queries to the
+#: host's resolver when that one is on loopback, from outside the container's network (CVE-2024-29018).
 NO_RESOLVER = "192.0.2.1"
 
 
 def resource_name(instance: str, session_id: str) -> str:
     """The name of a session's container, and of its volume.
 
-    Docker's DNS tells every container its neighbours' names, by reverse look-ups of the subnet too. A session's id
-    may be all that protects its preview, so the name holds a digest of it; the label, which only the engine's API
-    shows, has the id.
+    Docker's DNS discloses the names of neighbouring containers, also by reverse look-ups of the subnet. A session's id
+    may be the only secret that protects its preview, so the name contains a digest of it; the id itself is in the
+    label, which only the engine's API shows.
     """
     return f"sandbox-{instance[:6]}-{hashlib.sha256(session_id.encode()).hexdigest()[:20]}"
 
@@ -58,7 +58,7 @@ def container_config(
 ) -> dict[str, Any]:
     """The body of the engine's ``POST /containers/create`` (API 1.41) for a session.
 
-    :param internal: whether its network has no way out.
+    :param internal: whether its network is internal (no route to the outside).
     """
     labels = labels_of(settings, instance, spec.session_id)
     memory = (spec.memory_mb if spec.memory_mb is not None else settings.session_memory_mb) << 20
@@ -72,7 +72,7 @@ def container_config(
         "Labels": labels,
         "Hostname": "sandbox",
         "WorkingDir": WORKSPACE,
-        # The image's own would be meant for the image's own command.
+        # The image's stop signal and health check are meant for the image's own command.
         "StopSignal": "SIGTERM",
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
@@ -81,8 +81,8 @@ def container_config(
                     "Type": "volume",
                     "Source": volume,
                     "Target": WORKSPACE,
-                    # The engine makes it together with the container: at no time is it one that nobody uses, which a
-                    # pruning would take away.
+                    # The engine creates the volume together with the container, so it is never unused: a prune would
+                    # remove an unused one.
                     "VolumeOptions": {
                         "Labels": labels,
                         "DriverConfig": {"Name": "local", **({"Options": size} if size else {})},

@@ -1,4 +1,4 @@
-"""What is there: session containers and workspaces as the engine describes them."""
+"""Read-only queries: session containers and workspaces as the engine describes them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sandbox.settings import Settings
 
 
 class Lookup:
-    """Questions to one engine that change nothing.
+    """Read-only queries to one engine.
 
-    :param engine: runs the calls; one of its own, so that slow changes do not hold them up.
-    :param calls: keeps calls about one container apart.
-    :param labels: decides which containers are sessions here.
+    :param engine: runs the calls; has threads of its own, so that slow changes do not delay queries.
+    :param calls: serialises calls about one container.
+    :param labels: decides which containers are served sessions.
     """
 
     def __init__(self, engine: Engine, calls: ContainerCalls, settings: Settings, labels: SessionLabels) -> None:
@@ -31,7 +31,7 @@ class Lookup:
         self._labels = labels
 
     def inspect(self, container_id: str) -> Deferred[Container | None]:
-        """The container by its id; ``None`` when it is gone or no session here."""
+        """The container by its id; ``None`` when it is gone or not a served session."""
 
         def inspect() -> Deferred[Container | None]:
             return self._engine.call(lambda client: self.inspection(client, container_id), "inspect")
@@ -69,12 +69,12 @@ class Lookup:
         return self._engine.call(work, "list workspaces")
 
     def labelled(self, client: docker.APIClient, session_id: str) -> Sequence[str]:
-        """The ids of the containers that are a session's here, with a client at hand, in a thread."""
+        """The ids of a session's served containers; blocks."""
         rows = client.containers(all=True, filters={"label": f"{self._labels.name}={session_id}"})
         return [row["Id"] for row in rows if self._labels.session_id(row.get("Labels")) is not None]
 
     def inspection(self, client: docker.APIClient, container_id: str) -> Container | None:
-        """As :meth:`inspect`, with a client at hand, in a thread."""
+        """As :meth:`inspect`; blocks."""
         try:
             described = client.inspect_container(container_id)
         except docker.errors.NotFound:

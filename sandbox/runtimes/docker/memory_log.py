@@ -1,4 +1,4 @@
-"""What the log says of containers that run out of memory: one line a session and minute, however often it happens."""
+"""Logs out-of-memory kills in containers: at most one line per session and minute."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _WINDOW = 60.0
 
 
 class MemoryLog:
-    """Counts out-of-memory kills by session. A session's first is logged at once, the others with their count when its
-    window of a minute ends; a session costs memory only while its window is open.
+    """Counts out-of-memory kills by session. The first kill of a session is logged at once and opens a window of a
+    minute; the window's end logs the count of the others. Only open windows occupy memory.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -24,7 +24,7 @@ class MemoryLog:
         self._timers: dict[str, Timer] = {}
 
     def killed(self, session_id: str) -> None:
-        """The kernel killed a process of a session's for lack of memory."""
+        """Record that the kernel killed a process of a session for lack of memory."""
         if session_id in self._counts:
             self._counts[session_id] += 1
             return
@@ -32,7 +32,7 @@ class MemoryLog:
         self._open(session_id)
 
     def close(self) -> None:
-        """Log the counts that are due later, and count no more."""
+        """Log the pending counts and stop all windows."""
         for session_id in list(self._timers):
             self._timers.pop(session_id).stop()
             self._say(session_id, self._counts.pop(session_id))

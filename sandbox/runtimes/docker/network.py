@@ -1,4 +1,4 @@
-"""The network of session containers: what it must be like, and how it is made once. See docs/sessions.md."""
+"""The network of session containers: options, creation, and checks of an existing one. See docs/sessions.md."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sandbox.settings import Settings
 ICC_OPTION = "com.docker.network.bridge.enable_icc"
 BRIDGE_OPTION = "com.docker.network.bridge.name"
 
-#: Seconds between two looks for a network that somebody else is making.
+#: Seconds between two looks for a network that another daemon is creating.
 _LOOK = 0.1
 
 
 def network_options(settings: Settings, instance: str, engine_id: str) -> dict[str, Any]:
     """The session network's options, as docker-py's ``create_network`` takes them.
 
-    Its bridge has a name that follows from the network's: firewall rules stay true when it is made anew, and of
-    several daemons that make it at the same time one succeeds. (Engines before 25 let networks share a name; no
-    engine lets them share a bridge.)
+    The bridge's name is derived from the network's: firewall rules stay valid when the network is created anew, and of
+    several daemons that create it concurrently one succeeds. (Engines before 25 let networks share a name; no engine
+    lets them share a bridge.)
 
-    :param engine_id: keeps the bridges of two engines on one machine apart.
+    :param engine_id: distinguishes the bridges of two engines on one machine.
     """
     digest = hashlib.sha256(f"{engine_id} {settings.session_network}".encode()).hexdigest()
     return {
@@ -41,7 +41,7 @@ def network_options(settings: Settings, instance: str, engine_id: str) -> dict[s
 
 
 def network_fault(described: Mapping[str, Any], settings: Settings) -> str | None:
-    """Why sessions must not be put on an existing network, or ``None``."""
+    """The reason why an existing network is unsafe for sessions, or ``None``."""
     options = described.get("Options") or {}
     name = settings.session_network
     if not settings.session_network_shared and options.get(ICC_OPTION) != "false":
@@ -60,10 +60,10 @@ def bridge_of(described: Mapping[str, Any]) -> str:
 
 
 def ensure_network(client: docker.APIClient, settings: Settings, instance: str) -> dict[str, Any]:
-    """The session network as the engine describes it, made if it is not there. Blocks.
+    """The session network as the engine describes it, created if it does not exist. Blocks.
 
-    :raises docker.errors.APIError: the engine cannot make it, or another daemon was about to and it did not come
-        within ``ENGINE_TIMEOUT``.
+    :raises docker.errors.APIError: when the engine cannot create it, or when another daemon's creation of it did not
+        finish within ``ENGINE_TIMEOUT``.
     """
     until = time.monotonic() + settings.engine_timeout
     while True:
@@ -78,13 +78,13 @@ def ensure_network(client: docker.APIClient, settings: Settings, instance: str) 
         except docker.errors.APIError as error:
             if not _made_by_another(error) or time.monotonic() >= until:
                 raise
-            time.sleep(_LOOK)  # noqa: TID251 - in a thread of the engine's
+            time.sleep(_LOOK)  # noqa: TID251 - runs in a thread of the engine's pool
 
 
 def safe_network(client: docker.APIClient, settings: Settings, instance: str) -> dict[str, Any]:
-    """The same, when sessions may be put on it. Blocks.
+    """As :func:`ensure_network`, and checks that the network is safe for sessions. Blocks.
 
-    :raises EngineError: with NETWORK_UNSAFE when they must not.
+    :raises EngineError: with NETWORK_UNSAFE when it is not.
     """
     described = ensure_network(client, settings, instance)
     fault = network_fault(described, settings)
@@ -94,12 +94,13 @@ def safe_network(client: docker.APIClient, settings: Settings, instance: str) ->
 
 
 def reconnect(client: docker.APIClient, described: Mapping[str, Any], settings: Settings, instance: str) -> bool:
-    """Put a container that does not run on the session network that there is now; whether there was reason to. Blocks.
+    """Reconnect a stopped container to the current session network if that one was created anew. Blocks.
 
-    The engine notes networks by their ids: once the one that a container was on is removed, it does not start again,
-    not even when there is another of the same name.
+    A container refers to its network by id: once that network is removed, the container does not start again, even if
+    another network has the same name.
 
     :param described: the container's inspection.
+    :returns: whether the container was reconnected.
     """
     container_id, name = described["Id"], settings.session_network
     ours = (described["Config"]["Labels"] or {}).get(INSTANCE_LABEL) == instance

@@ -1,4 +1,4 @@
-"""The agent's program: where it lies in a container, and how it gets there."""
+"""The agent's program: its path in a container and its installation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import docker
 
 from sandbox.domain.errors import EngineError
 
-#: The engine's names of architectures, by what the binaries are called.
+#: The binaries' architecture names, by the engine's names.
 ARCHITECTURES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 
 
 @cache
 def program(machine: str) -> bytes:
-    """The static binary for ``"x86_64"`` or ``"aarch64"``; ``agent/build.py`` makes it."""
+    """The static binary for ``"x86_64"`` or ``"aarch64"``, built by ``agent/build.py``."""
     return resources.files(__package__).joinpath("agent", "bin", f"agent-{machine}").read_bytes()
 
 
 @cache
 def path() -> str:
-    """Where the program lies in a container: the name tells its version, so that versions live side by side."""
+    """The program's path in a container; the name contains its version, so that versions coexist."""
     digest = hashlib.sha256()
     for machine in sorted(set(ARCHITECTURES.values())):
         digest.update(program(machine))
@@ -32,7 +32,7 @@ def path() -> str:
 
 
 def idle_command() -> tuple[str, str]:
-    """A main process for a container that only waits for ``SIGTERM``; any image has it once the agent is installed."""
+    """The main process of a container: waits for ``SIGTERM``; the agent's program provides it in any image."""
     return path(), "idle"
 
 
@@ -41,7 +41,7 @@ def install(client: docker.APIClient, container_id: str) -> None:
 
     :raises EngineError: with AGENT_UNAVAILABLE when there is no program for the engine's machine.
     """
-    # By the machine, not by the image: a static program of the host's kind runs in every image.
+    # By the machine's architecture, not the image's: the host runs a static program in every image.
     architecture = client.version()["Arch"]
     if architecture not in ARCHITECTURES:
         raise EngineError(f"there is no agent for the engine's machine, {architecture}", code="AGENT_UNAVAILABLE")
@@ -49,7 +49,7 @@ def install(client: docker.APIClient, container_id: str) -> None:
 
 
 def _archive(content: bytes) -> bytes:
-    # Never compressed: engines before the fix of CVE-2026-41567 unpack with the container's own programs, as root.
+    # Never compressed: engines before the fix of CVE-2026-41567 decompress with the container's own programs, as root.
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         entry = tarfile.TarInfo(path().lstrip("/"))

@@ -1,4 +1,4 @@
-"""The few engine calls that help when others do not come back: by the reactor, so that no busy thread delays them."""
+"""Engine calls for recovery from hung ones: made by the reactor, so that a full thread pool does not delay them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BODY_LIMIT = 1 << 20
 
 
 class _Body(Protocol):
-    """Takes an answer's body in.
+    """Collects a response body.
 
-    :ivar complete: fires with it, also when it was cut off: what is then no JSON says so.
+    :ivar complete: fires with the body, also with a truncated one: the JSON decoder rejects that.
     """
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class _Body(Protocol):
         self._content = bytearray()
 
     def dataReceived(self, data: bytes) -> None:
-        """Keep it, up to the limit."""
+        """Buffer the data, up to the limit."""
         self._content += data[: _BODY_LIMIT - len(self._content)]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """That was all."""
+        """Fire :attr:`complete`."""
         if not self.complete.called:
             self.complete.callback(bytes(self._content))
 
 
 class ReactorCalls:
-    """Calls that work although the engine has locked a container: none of them waits for that lock but :meth:`kill`,
-    which an exec that hangs does not hold up.
+    """Calls that work while the engine holds a container's lock: only :meth:`kill` takes that lock, and a hung exec
+    does not block it.
 
     :param timeout: seconds that a call may take.
     """
@@ -58,15 +58,15 @@ class ReactorCalls:
         self._closed = False
 
     def close(self) -> None:
-        """Give up the calls that run, and make no more."""
+        """Cancel the running calls and refuse new ones."""
         self._closed = True
         for call in list(self._running):
             call.cancel()
 
     def ping(self) -> Deferred[None]:
-        """Whether the engine answers.
+        """Ping the engine.
 
-        :raises EngineUnavailable: when it does not.
+        :raises EngineUnavailable: when the engine does not answer.
         """
 
         async def run() -> None:
@@ -75,7 +75,7 @@ class ReactorCalls:
         return self._bounded(run())
 
     def state(self, container_id: str) -> Deferred[str | None]:
-        """A container's state in the engine's word, as the list of containers tells it; ``None`` when it is gone.
+        """A container's state as the engine's list of containers names it; ``None`` when the container is gone.
 
         :raises EngineUnavailable: when the engine does not answer.
         """
@@ -88,7 +88,7 @@ class ReactorCalls:
         return self._bounded(run())
 
     def kill(self, container_id: str) -> Deferred[None]:
-        """Kill all that runs in a container; nothing happens when it does not run or is gone.
+        """Kill a container; no effect when it does not run or is gone.
 
         :raises EngineUnavailable: when the engine does not answer.
         """

@@ -1,4 +1,4 @@
-"""Sessions' containers on a Docker engine: the parts of this package, put together behind the seam."""
+"""The Docker runtime: assembles the parts of this package behind ``IRuntime``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sandbox.runtimes.interface import IRuntime, Listener
 from sandbox.scheduling.scheduler import Scheduler
 from sandbox.settings import Settings
 
-#: How often a container is looked up at most while events about it keep coming.
+#: Maximum of look-ups of a container while events about it keep arriving.
 _FIND_ATTEMPTS = 3
 
 
@@ -35,10 +35,10 @@ class DockerRuntime:
     """One Docker engine, as ``IRuntime`` describes it.
 
     :param reactor: provides time, threads and connections.
-    :param instance: the installation's name, from the store; what it labels is managed by us, what no
-        installation has labelled is only served, and what another one has is served only if the settings say so.
+    :param instance: the installation's name, from the store. Containers with its label are managed; containers without
+        an installation's label are served; those of other installations are served only if the settings allow it.
     :param scheduler: runs the engine's heartbeat.
-    :ivar calls: the engine's calls, by what they do.
+    :ivar calls: statistics of the engine's calls, by operation.
     """
 
     def __init__(self, reactor: Any, settings: Settings, instance: str, scheduler: Scheduler) -> None:
@@ -79,7 +79,7 @@ class DockerRuntime:
             self._lookup,
             labels=labels,
             ended=self._agents.drop,
-            # The other half of the threads is for those who wait for an answer.
+            # The other half of the threads remains for requests that wait for an answer.
             inspections=max(1, settings.engine_query_threads // 2),
             heartbeat=settings.engine_heartbeat,
             retry_max=settings.engine_retry_max,
@@ -88,7 +88,7 @@ class DockerRuntime:
 
     @property
     def workers(self) -> Mapping[str, PoolUsage]:
-        """How much is in use of the threads for changes, of those for questions, and of those that start agents."""
+        """Usage of the thread pools for changes, for queries and for starts of agents."""
         return {
             "engine changes": self._control.workers,
             "engine queries": self._queries.workers,
@@ -97,17 +97,17 @@ class DockerRuntime:
 
     @property
     def stream(self) -> StreamCounts:
-        """How the engine's event stream has been."""
+        """Statistics of the engine's event stream."""
         return self._informer.counts
 
     @property
     def links(self) -> int:
-        """Links to containers' agents that are open or being opened."""
+        """The number of links to agents that are open or being opened."""
         return self._agents.links
 
     @property
     def sessions(self) -> int:
-        """How many sessions have containers, as far as is known."""
+        """The number of sessions with containers in the cache."""
         return self._informer.sessions()
 
     def open(self) -> Deferred[None]:
@@ -137,7 +137,7 @@ class DockerRuntime:
         return self._informer.cached(session_id)
 
     def find(self, session_id: str) -> Deferred[Container]:
-        """As ``IContainers.find``. An answer that an event overtook is requested again: its address may be stale."""
+        """As ``IContainers.find``. Retries an answer that an event overtook: its address may be stale."""
 
         async def run() -> Container:
             for _ in range(_FIND_ATTEMPTS - 1):

@@ -1,9 +1,9 @@
 """Starting an agent in a container that may make the engine hang.
 
-Code that is root in a container can stop the engine's ``runc init`` while an agent is started. The engine then holds
-its lock on that container, and an inspection that comes to it makes this final: not even a removal gets through any
-more. So a start has a time, during which there is no other call about the container but a removal; when the time is up
-the container is killed before anything else is asked about it, which opens the lock.
+Root in a container can stop the engine's ``runc init`` while an agent is started. The engine then holds its lock on
+that container, and an inspection during that time makes the deadlock permanent: even a removal blocks. So a start has a
+timeout, during which removals are the only other calls about the container; after the timeout the guard kills the
+container before any other call about it, which releases the lock.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from sandbox.runtimes.docker.reactor_calls import ReactorCalls
 T = TypeVar("T")
 _log = Logger()
 
-#: Seconds in which a start that hung comes to its end after all: the whole engine was away until just now, or the
-#: container was killed.
+#: Seconds within which a hung start ends once the engine is back or the container was killed.
 _MOMENT = 1.0
 
 
 class StartGuard:
-    """Bounds starts.
+    """Bounds the starts of agents.
 
-    :param calls: keeps calls about one container apart.
-    :param rescue: makes the calls that end a start which hangs.
-    :param timeout: seconds that a start may take.
+    :param calls: serialises calls about one container.
+    :param rescue: makes the calls that end a hung start.
+    :param timeout: the timeout of a start, in seconds.
     """
 
     def __init__(self, reactor: Any, calls: ContainerCalls, rescue: ReactorCalls, *, timeout: float) -> None:
@@ -51,12 +50,11 @@ class StartGuard:
         attempt: Callable[[Callable[[], None]], Awaitable[T]],
         give_up: Callable[[], None],
     ) -> Deferred[T]:
-        """What comes of ``attempt``, in time.
+        """The result of ``attempt``, within the timeout.
 
-        :param attempt: starts an agent; calls what it is given when its time is to begin: the wait for a thread is not
-            the container's fault.
-        :param give_up: ends the attempt; called when what comes of it is of no use any more.
-        :raises EngineError: with AGENT_UNAVAILABLE when it hung, and the container was killed.
+        :param attempt: starts an agent; calls its argument to begin the timeout, which excludes the wait for a thread.
+        :param give_up: ends the attempt; called when its result is no longer needed.
+        :raises EngineError: with AGENT_UNAVAILABLE when it hung and the container was killed.
         :raises EngineUnavailable: when the engine as a whole does not answer; the container is then left as it is.
         :raises ContainerNotRunning: when the container was paused meanwhile.
         """
@@ -86,12 +84,12 @@ class StartGuard:
         return answer.wait()
 
     def close(self) -> None:
-        """Give up what hangs."""
+        """Give up the hung starts."""
         for give_up in list(self._hanging):
             give_up()
 
     async def _end(self, container: Container, outcome: SharedResult[T], answer: SharedResult[T]) -> None:
-        """Wait until a start that hangs does so no longer, for as long as the engine may hold its lock."""
+        """End a hung start: hold the container's mutex and kill the container until the start returns."""
         while True:
             self._calls.leave_alone(container.id)
             try:
@@ -100,7 +98,7 @@ class StartGuard:
                     return
                 state = await self._rescue.state(container.id)
                 if state == "running":
-                    # Before the engine tells of the container's end, which would be the answer else.
+                    # Answer before the kill: the engine's event of the container's end would set another answer.
                     answer.finish(Failure(self._hung(container)))
                     await self._rescue.kill(container.id)
                     await self._comes(outcome, _MOMENT)
@@ -109,7 +107,7 @@ class StartGuard:
                 answer.finish(Failure(gone if state is None else ContainerNotRunning(container.session_id, state)))
                 if state != "paused":
                     return
-                # What is paused starts nothing until it goes on.
+                # A paused container starts nothing until it is resumed: wait.
             except EngineUnavailable:
                 answer.finish(Failure())
             if await self._comes(outcome, self._timeout):
@@ -135,5 +133,5 @@ async def _awaited(work: Awaitable[T]) -> T:
 
 
 def unavailable(reason: str) -> EngineError:
-    """The container gives the agent nothing to work with."""
+    """The error of a container in which no agent can run."""
     return EngineError(f"the container gives the agent nothing to work with: {reason}", code="AGENT_UNAVAILABLE")

@@ -1,6 +1,6 @@
 """A new container's workspace: checked before the first start, then given to the image's user; blocking calls.
 
-Who that user is, the agent decides, by the same rule that it runs commands by.
+The agent resolves the user's ids, by the same rule as for commands.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from sandbox.domain.errors import EngineError, ImageUnusable
 from sandbox.runtimes.docker import agent_errors, program
 from sandbox.runtimes.docker.isolation import WORKSPACE
 
-#: What the root directory calls it.
+#: Its name in the root directory.
 _NAME = WORKSPACE.lstrip("/")
 
 
 def is_root(user: str) -> bool:
-    """Whether an image's ``Config.User`` is root: nothing has to be given to it then."""
+    """Whether an image's ``Config.User`` is root, which owns the workspace already."""
     return user.partition(":")[0] in ("", "0", "root")
 
 
 def check(client: docker.APIClient, container_id: str, image: str) -> None:
-    """Look at ``/workspace`` in a container that was created.
+    """Check ``/workspace`` in a container that was created and not yet started.
 
-    :raises ImageUnusable: when it is a symbolic link: the volume would be elsewhere, and the agent does not follow it.
+    :raises ImageUnusable: when it is a symbolic link: the engine would mount the volume at its target, and the agent
+        does not follow links.
     """
     url = client._url("/containers/{0}/archive", container_id)
     answer = client.head(url, params={"path": WORKSPACE}, timeout=client.timeout)
@@ -38,17 +39,17 @@ def check(client: docker.APIClient, container_id: str, image: str) -> None:
 
 
 def open_to_all(client: docker.APIClient, container_id: str) -> None:
-    """Let any user write to the workspace of a container that was created, until :func:`give`.
+    """Let any user write to the workspace of a created container, until :func:`give`.
 
-    A main process of the session's own may write as soon as the container starts, which :func:`give` cannot precede.
+    A main process set by ``SESSION_COMMAND`` may write as soon as the container starts, before :func:`give` can run.
     """
     client.put_archive(container_id, "/", directory_archive(_NAME, 0o777))
 
 
 def give(client: docker.APIClient, container_id: str, user: str) -> None:
-    """Make the image's user the owner of the workspace of a container that runs.
+    """Make the image's user the owner of the workspace of a running container.
 
-    :raises EngineError: when the agent does not say who that is.
+    :raises EngineError: when the agent cannot resolve the user.
     """
     execution = client.exec_create(container_id, [program.path(), "user", user], user="0:0", workdir="/")["Id"]
     said = client.exec_start(execution).decode("utf-8", "replace").strip()
@@ -60,9 +61,9 @@ def give(client: docker.APIClient, container_id: str, user: str) -> None:
 
 
 def directory_archive(name: str, mode: int, uid: int = 0, gid: int = 0) -> bytes:
-    """An uncompressed tar of one directory: extracted over it, it changes mode and owner and leaves the rest.
+    """A tar of one directory: extracting it changes the directory's mode and owner and keeps its contents.
 
-    Uncompressed always: the engine unpacks a compressed one with programs of the container's (CVE-2026-41567).
+    Never compressed: the engine would decompress it with the container's own programs (CVE-2026-41567).
     """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
