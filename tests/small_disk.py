@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
+
+# Loop devices are shared by all that run on the kernel; so many may be in use.
+_LOOP_DEVICES = 64
+
+
+def _make_loop_devices() -> None:
+    """Have nodes of loop devices: a container has none."""
+    for path, device in (
+        ("/dev/loop-control", os.makedev(10, 237)),
+        *((f"/dev/loop{number}", os.makedev(7, number)) for number in range(_LOOP_DEVICES)),
+    ):
+        with contextlib.suppress(FileExistsError):
+            os.mknod(path, stat.S_IFBLK if device >> 8 == 7 else stat.S_IFCHR, device)
 
 
 class SmallDisk:
@@ -22,6 +36,7 @@ class SmallDisk:
         image = self._home / "image"
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
+        _make_loop_devices()
         # No blocks that only root could still take.
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(self.root)], check=True)

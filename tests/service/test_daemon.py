@@ -73,7 +73,7 @@ class Start(SynchronousTestCase):
             ({}, ["--listen", "tcp:0"], True),
             ({"INTERNAL_LISTEN": "tcp:0"}, [], True),
             ({}, [], False),
-            ({"HOST": "::1"}, [], False),
+            ({"HOST": "127.0.0.2"}, [], False),
             ({"HOST": "0.0.0.0", "INTERNAL_LISTEN": inner}, [], False),
             ({"HOST": "0.0.0.0", "INTERNAL_LISTEN": "tcp:0:interface=127.0.0.1"}, [], False),
         ):
