@@ -15,9 +15,9 @@ from sandbox.net import write_coalescing
 from sandbox.net.fairness import Intake
 from sandbox.protocols.websocket import FrameTracker
 
-# Frames that are carried at once: about a quarter of a millisecond's work when they are tiny.
+# Frames relayed per turn: about a quarter of a millisecond's work when they are tiny.
 _FRAMES = 512
-#: Frames without a payload that one side may send in a second.
+#: Maximum of frames without a payload per second and side.
 EMPTY_FRAMES = 1000
 
 
@@ -167,7 +167,7 @@ class End(Protocol):
             self.close()  # Section 7.1.1: after both Close frames the server closes; the application does by itself.
 
     def _count_empty(self) -> None:
-        """Count frames without a payload, which cost as much as others: a flood of them ends the WebSocket."""
+        """Count frames without a payload, which cost as much as others: exceeding the limit ends the WebSocket."""
         if self.heard >= self._empty_since + 1:
             self._empty_since, self.frames.empty = self.heard, 1
         elif self.frames.empty > EMPTY_FRAMES:

@@ -1,4 +1,4 @@
-"""What the gateway asks of others, where a preview is and who may see it, and what its parts ask of each other."""
+"""Interfaces of the gateway: destinations and access control of previews, and those between its own parts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Authorize(Protocol):
     """Access control; called before the registration is looked up, and before any upgrade."""
 
     def __call__(self, request: Request, session_id: str, prefix: bytes) -> AccessDecision | Deferred[AccessDecision]:
-        """What the request passes as, or an answer of its own (a redirect that leaves a token behind).
+        """Admit the request, or respond to it (a redirect that removes a token from the address).
 
         :param prefix: the prefix of the preview's paths; ``b""`` on its own host.
         :raises SandboxError: to refuse, synchronously or through the Deferred.
@@ -68,9 +68,8 @@ class UpstreamRequest(NamedTuple):
     :ivar response_fields: fields to add to the application's response.
     :ivar authorization: the authorization that the request is attached to until it ends. A WebSocket made of the
         request is attached too, and is closed with 1008 when the authorization ends.
-    :ivar client: the client's address, where clients can be told apart (:func:`sandbox.policy.clients.client_of`).
-    :ivar verdict: the verdict that chose the Host of the request, with ``host: auto``; some responses mark it as due
-        again.
+    :ivar client: the client's address, where clients are distinguishable (:func:`sandbox.policy.clients.client_of`).
+    :ivar verdict: with ``host: auto``, the verdict that chose the request's Host; some responses make it due again.
     """
 
     session_id: str
@@ -95,27 +94,27 @@ class Upgrades(Protocol):
 
 
 class BridgeCallbacks(Protocol[E_contra]):
-    """What an end of a WebSocket needs of its bridge; :class:`sandbox.gateway.bridge.Bridge` is one."""
+    """The bridge's interface to the ends of a WebSocket; implemented by :class:`sandbox.gateway.bridge.Bridge`."""
 
     @property
     def run_queue(self) -> RunQueue:
-        """Where an end goes on with what it has left."""
+        """The queue in which an end continues deferred work."""
 
     @property
     def parting(self) -> bool:
-        """Whether our own Close is on its way, so that an end's frames go no further than the one under way."""
+        """Whether our own Close is being sent: no frame after the current one is relayed."""
 
     def seconds(self) -> float:
         """The clock's time."""
 
     def flooded(self) -> None:
-        """One end sends frames without a payload, without an end."""
+        """One end exceeded the limit of frames without a payload."""
 
     def both_closed(self) -> None:
         """The closing handshake is complete."""
 
     def half_closed(self, end: E_contra) -> None:
-        """Nothing more comes from ``end``, which still listens."""
+        """``end`` shut its sending side and still reads."""
 
     def end_lost(self, end: E_contra, abrupt: bool) -> None:
-        """The connection of ``end`` is gone."""
+        """The connection of ``end`` is closed."""

@@ -75,11 +75,11 @@ class PreviewResource(ReverseProxyResource):
     :param mount: with its slashes, such as ``b"/previews/"``.
     :param resolver: see :class:`sandbox.gateway.interfaces.Resolver`; the next two too.
     :param authorize: access control.
-    :param upgrades: who carries WebSockets; without one they are answered with 501.
-    :param hosts: finds what applications are told that leave it open; without one that is where browsers find them.
-    :param path_form: whether requests are carried for this mount; health is answered all the same. Without, there is
-        :meth:`carry` for those who find previews in another way.
-    :param public_health: whether ``GET <mount><session id>/health`` is ours (contract section 7).
+    :param upgrades: serves WebSockets; without it, requests for them are answered with 501.
+    :param hosts: probes which Host applications with ``host: auto`` accept; without it, they get the public one.
+    :param path_form: whether requests below this mount are forwarded (health checks always are served). Without it,
+        only callers of :meth:`carry` forward requests.
+    :param public_health: whether the daemon answers ``GET <mount><session id>/health`` (contract section 7).
     """
 
     isLeaf = True
@@ -141,7 +141,7 @@ class PreviewResource(ReverseProxyResource):
         request.session_id = session_id
         try:
             verdict = self._authorize(request, session_id, prefix)
-            # Not isinstance of a Deferred, an abstract class, which takes a microsecond to say no.
+            # Not isinstance of Deferred: that is an abstract class, whose negative check takes a microsecond.
             if isinstance(verdict, (Admitted, Reply)):
                 self._admit(request, prefix, port, verdict)
             else:
@@ -177,7 +177,7 @@ class PreviewResource(ReverseProxyResource):
 
         waiting.addCallback(proceed).addErrback(refuse)
 
-    def _forward(  # noqa: PLR0917 - what a request has been given on its way
+    def _forward(  # noqa: PLR0917 - results of the previous steps
         self,
         request: Request,
         prefix: bytes,

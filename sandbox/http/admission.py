@@ -27,7 +27,7 @@ class Refuse:
 
 @attrs.frozen
 class Stream:
-    """Render the resource now; it takes the body piece by piece (:meth:`Request.stream_body`), or leaves it."""
+    """Render the resource now; it streams the body (:meth:`Request.stream_body`) or leaves it unread."""
 
 
 @attrs.frozen
@@ -49,7 +49,7 @@ STREAM = Stream()
 
 
 def start(request: Request, admit: Admit) -> None:
-    """Ask what is to be done with a request whose head has been read, and do it. An error of ``admit`` refuses it."""
+    """Apply the decision of ``admit`` to a request whose head has been read; an error of ``admit`` refuses it."""
     try:
         admission = admit(request)
     except Exception:

@@ -1,4 +1,4 @@
-"""Who takes a request's body: the interface, and the takers that the server has itself."""
+"""Consumers of request bodies: the interface, and the server's own implementations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Buffered(Protocol):
 
     :ivar content: the body, as a file.
     :ivar on_over: called when the request is over.
-    :ivar errors: says the errors of this request.
+    :ivar errors: encodes the errors of this request.
     """
 
     content: Any
@@ -92,32 +92,32 @@ class BufferedBody:
 
 
 class Streamed(Protocol):
-    """A request whose body waits; :class:`sandbox.http.request.Request` is one."""
+    """A request whose body is not read yet, such as :class:`sandbox.http.request.Request`."""
 
     @property
     def expects_continue(self) -> bool: ...
 
     def send_interim(self, head: bytes) -> None:
-        """Write a whole 1xx response."""
+        """Write a complete 1xx response."""
 
     def stream_body(self, sink: BodySink) -> None:
-        """Have ``sink`` take the body."""
+        """Attach ``sink`` as the consumer of the body."""
 
     def pause_body(self) -> None:
-        """Read no more of it."""
+        """Pause reading the body."""
 
     def resume_body(self) -> None:
-        """Read it again."""
+        """Resume reading the body."""
 
 
 class StreamedBody:
-    """A body as an async iterator of its pieces: what has been read waits until it is asked for, and no more is read
-    before. The client is asked for it (``100 Continue``) with the first piece.
+    """A body as an async iterator of its pieces: reading pauses until the iterator has consumed the buffered pieces.
+    The first iteration sends ``100 Continue`` to a client that expects it.
 
     Iterating fails with :class:`Malformed` when the body's framing is broken or it stalls, and with
     :class:`BodyTooLarge`.
 
-    :param limit: bytes; ``None`` for none.
+    :param limit: maximum bytes; ``None`` for no limit.
     """
 
     min_progress = 1

@@ -43,9 +43,9 @@ _SLICE = 0.001
 
 @implementer(IHalfCloseableProtocol)
 class Connection(Writer):
-    """The server's side of a connection. One request is under way at a time; later ones wait unread.
+    """Server side of a connection. One request is in progress at a time; later ones wait unread.
 
-    :ivar bytes_in: of the request under way.
+    :ivar bytes_in: bytes received of the current request.
     """
 
     bytes_in = 0
@@ -65,27 +65,27 @@ class Connection(Writer):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is in progress."""
         return self._request is not None
 
     @property
     def holding(self) -> bool:
-        """Whether bytes have come that are kept for later."""
+        """Whether received bytes are buffered for later."""
         return bool(self._buffer)
 
     @property
     def head_begun(self) -> bool:
-        """Whether a part of a head has come."""
+        """Whether part of a head was received."""
         return self._heads.searched > 0
 
     @property
     def body_taken(self) -> bool:
-        """Whether there is a body, and somebody who takes it."""
+        """Whether there is a body with a consumer."""
         return self._body is not None and self._body.sink is not None
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is read from the client."""
+        """Whether reading from the client is paused."""
         return not self._intake.reading
 
     def _enter(self, state: State) -> None:
@@ -99,7 +99,7 @@ class Connection(Writer):
             self.timer.renew()
 
     def time_is_up(self, what: TimeUp) -> None:
-        """The deadline of whatever it is at has passed."""
+        """The deadline of the current state has passed."""
         if what is TimeUp.REFUSE_HEAD:
             self.refuse(Malformed("The request's head took too long", 408, "REQUEST_TIMEOUT"), self._buffer)
         elif what is TimeUp.FAIL_BODY and self._body is not None:
@@ -131,16 +131,16 @@ class Connection(Writer):
             self._hold(data)
 
     def readConnectionLost(self) -> None:
-        """The client says no more: it has left. One that listens on must not take what it has got for all there is."""
+        """The client shut its sending side, which counts as a disconnect: a partial response must not look complete."""
         request = self._request
         if request is not None and request.startedWriting and not request.minor:
-            # Before HTTP/1.1 the end of the connection is that of the body.
+            # Before HTTP/1.1 the end of the connection delimits the body.
             self.transport.abortConnection()
         else:
             self.transport.connectionLost(connectionDone)
 
     def writeConnectionLost(self) -> None:
-        """We say no more, see :meth:`_linger`."""
+        """Our sending side is shut, see :meth:`_linger`."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.connection_lost(self)
@@ -151,7 +151,7 @@ class Connection(Writer):
             request.connectionLost(reason)
 
     def _catch_up(self) -> None:
-        """Go on with what was read and left to a later turn."""
+        """Process input that was deferred to a later turn."""
         self.timer.renew()
         if self.state is HEAD:
             self._begin_requests()
@@ -180,7 +180,7 @@ class Connection(Writer):
             self.timer.renew()
 
     def _begin_requests(self) -> None:
-        """Begin the requests whose turn has come, as many as one turn of the reactor has room for."""
+        """Begin buffered requests, up to the limit per turn of the reactor."""
         if self._parsing:
             return
         self._parsing = True
@@ -188,7 +188,7 @@ class Connection(Writer):
         taken: bytes | bytearray = b""
         try:
             while self._buffer and self.state is HEAD:
-                # Where others are behind, it gets no more than a client without pipelining needs.
+                # While other connections wait, a pipelining client gets no more than one without pipelining.
                 if begun and (begun >= _REQUESTS or len(self.site.run_queue) or self._seconds() >= end):
                     self._intake.fall_behind()
                     self.timer.renew()
@@ -256,7 +256,7 @@ class Connection(Writer):
             self.timer.renew()
         body.feed(data)
         if self._body is not body:
-            return  # Who took it has had enough, and answered.
+            return  # The consumer stopped and has responded.
         if body.behind:
             self._intake.fall_behind()
             self.timer.renew()
@@ -280,7 +280,7 @@ class Connection(Writer):
         return self._keep_alive
 
     def requestDone(self, request: Request) -> None:
-        """The response is complete: go on with the next request, or end."""
+        """The response is complete: continue with the next request, or close."""
         if request is not self._request:
             return
         self._request = None
@@ -292,13 +292,13 @@ class Connection(Writer):
             if self._buffer:
                 self._intake.resume()
                 if not self._parsing:
-                    # The event that ended this request, perhaps the application's, is no turn of this client's.
+                    # The current event may be the application's: do not charge the next request to its turn.
                     self._intake.fall_behind()
         else:
             self.loseConnection()
 
     def abort_response(self, reset: bool) -> None:
-        """See :meth:`Request.abort`. What was not sent yet is lost by a reset."""
+        """See :meth:`Request.abort`. A reset discards unsent bytes."""
         self.transport.unregisterProducer()
         if reset:
             self._stop()
@@ -327,9 +327,9 @@ class Connection(Writer):
         self.transport.loseWriteConnection()
 
     def close_when_idle(self) -> None:
-        """Close if no request is in progress; one that is closes the connection itself, see :meth:`persistent`.
+        """Close if no request is in progress; otherwise its end closes the connection, see :meth:`persistent`.
 
-        A head that has begun is awaited, as is, briefly, the first head of a new connection.
+        The connection waits for the rest of a head and, briefly, for the first head after connecting.
         """
         if self.state is HEAD and not self._buffer and (self.bytes_in or self.timer.hurry()):
             self.loseConnection()

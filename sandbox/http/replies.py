@@ -47,8 +47,8 @@ class Reply:
     """A complete response.
 
     :ivar headers: fields beside Content-Type and Content-Length.
-    :ivar payload: what becomes its JSON body, see :mod:`sandbox.http.encoding`; ``None`` for an answer without one.
-    :ivar error: the stable code of the error that it says, for the log and the metrics; ``""`` of any other.
+    :ivar payload: encoded as its JSON body, see :mod:`sandbox.http.encoding`; ``None`` for a response without a body.
+    :ivar error: the stable code of an error response, for the log and the metrics; otherwise ``""``.
     """
 
     status: int
@@ -66,10 +66,9 @@ class Reply:
 
 
 class ErrorEncoder:
-    """Turns errors into replies, in the contract's shape. An API of another shape has a subclass.
+    """Encodes errors as replies, in the contract's format. Subclasses implement the format of other APIs.
 
-    :param further: the further fields of an error's reply, by its class: what they are called is wire, and no business
-        of the domain's.
+    :param further: makes the additional fields of an error's reply, by class: wire names are kept out of the domain.
     :cvar table: the status and the header fields by class; the first match wins.
     """
 
@@ -79,23 +78,23 @@ class ErrorEncoder:
         self._further = further
 
     def extended(self, further: Mapping[type[errors.SandboxError], Callable[[Any], Mapping[str, Any]]]) -> ErrorEncoder:
-        """One that also knows the further fields of other classes."""
+        """A copy that also encodes the additional fields of other classes."""
         return type(self)({**self._further, **further})
 
     def answer_to(self, kind: type[errors.SandboxError]) -> tuple[int, Fields]:
-        """The status and the header fields that errors of a class are answered with."""
+        """The status and the header fields of responses to errors of a class."""
         return next((status, headers) for known, status, headers in self.table if issubclass(kind, known))
 
     def refuse(self, status: int, code: str, message: str, headers: Fields = (), **further: Any) -> Reply:
-        """The reply that says an error; for those that are HTTP's own, and no class of the domain's."""
+        """The reply for an error of HTTP itself, which has no domain class."""
         payload = {"statusCode": status, "error": HTTPStatus(status).phrase, "code": code, "message": message}
         return Reply(status, {**payload, **further}, headers, code)
 
     def encode(self, error: BaseException | Failure) -> Reply:
-        """The reply that an error becomes.
+        """The reply for an error.
 
-        An error that the table does not know is unforeseen: it is logged with its traceback under an incident id, and
-        the reply carries that id and nothing of the inside.
+        An error that is missing from the table is unexpected: the encoder logs its traceback with an incident id, and
+        the reply contains only that id.
         """
         failure = error if isinstance(error, Failure) else Failure(error)
         value = failure.value
@@ -114,7 +113,7 @@ def _registered_port(error: errors.PreviewNotRegistered) -> Mapping[str, Any]:
     return {} if error.port is None else {"port": error.port}
 
 
-#: What previews, and all that is no API, say errors with.
+#: The encoder of previews and of all other requests outside the APIs.
 CONTRACT = ErrorEncoder({errors.PreviewNotRegistered: _registered_port})
 error_reply = CONTRACT.refuse
 reply_to = CONTRACT.encode

@@ -38,14 +38,14 @@ class Request(TwistedRequest):
     :ivar known: the fields that the server interprets, by lower-case name.
     :ivar framing: how the body is delimited.
     :ivar minor: 0 or 1, of HTTP/1.x.
-    :ivar id: its name in the log and in the answer (:mod:`sandbox.http.identity`).
-    :ivar begun: when its head was there, on the clock of :func:`time.monotonic`.
-    :ivar route: which part of the daemon it belongs to; one of few, whatever clients ask for.
-    :ivar session_id: the session that it is for, as far as one is known.
-    :ivar principal: who it was authenticated as, where that was asked for.
-    :ivar errors: says its errors: an API's own encoder, once that is known.
-    :ivar error: the code of the error that it was answered with.
-    :ivar logged: whether the access log has it; set when it is over.
+    :ivar id: its id in the log and in the response (:mod:`sandbox.http.identity`).
+    :ivar begun: when its head was complete, on the clock of :func:`time.monotonic`.
+    :ivar route: the part of the daemon that serves it, from a small fixed set of names.
+    :ivar session_id: the session that it addresses, if known.
+    :ivar principal: the authenticated principal, if authentication was required.
+    :ivar errors: encodes its errors: an API's own encoder once the API is known.
+    :ivar error: the code of the error response, if any.
+    :ivar logged: whether it was written to the access log; set when it is over.
     :ivar cut: whether its connection was lost before the response was complete.
     :ivar on_disconnect: called with the reason when the connection is lost before the response is complete.
     :ivar on_over: called exactly once: when the response is complete, or the connection is lost or upgraded.
@@ -153,7 +153,7 @@ class Request(TwistedRequest):
             self.process()
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """Answer an error that nobody foresaw, in the request's shape; the encoder logs it."""
+        """Respond to an unexpected error with the request's encoder, which logs it."""
         reply = self.errors.encode(reason)
         if self.finished or self._disconnected:
             return reason
@@ -261,7 +261,7 @@ class Request(TwistedRequest):
     def complete(self) -> None:
         """The whole response was written by :meth:`send`."""
         self.finished = 1
-        # The relay refers to the request, and would be referred to by it: nothing here needs the collector.
+        # Break the reference cycle with the relay, so that no garbage collection is needed.
         self.on_disconnect = None
         self.site.log(self)
         channel, self.channel = self.channel, None
@@ -295,12 +295,12 @@ class Request(TwistedRequest):
         self.complete()
 
     def respond_piecewise(self, reply: Reply, pieces: Pieces, content_type: bytes) -> None:
-        """Answer with a reply whose body is made while the client reads it; when it leaves, no more is made.
+        """Respond with a reply whose body is produced while the client reads it, until the client disconnects.
 
-        :param pieces: stand for the reply's own JSON body; an async generator is closed in any case.
+        :param pieces: replaces the reply's JSON body; an async generator is closed in any case.
         """
         self.code, self.error = reply.status, reply.error
-        # Before HTTP/1.1 the end of the connection is that of the body.
+        # Before HTTP/1.1 the end of the connection delimits the body.
         close = not self.persistent or not self.minor
         fields = [*reply.headers, (REQUEST_ID, self.id), (b"content-type", content_type)]
         framing = b"transfer-encoding: chunked\r\n" if self.minor else b""

@@ -136,7 +136,7 @@ class Site(TwistedSite):
             connection.abortConnection()
 
     def log(self, request: Any) -> None:
-        """A request is over: its response is complete, its connection lost, or not a site's any more."""
+        """Count and log a request that is over: response complete, connection lost, or connection upgraded."""
         now = monotonic()
         self.traffic.add(request, now - request.begun)
         if self._observe is not None:

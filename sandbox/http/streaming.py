@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 _log = Logger()
 
-#: What makes a body: its pieces, or those of which each may have to be waited for.
+#: The pieces of a body; with an async generator, each may have to be awaited.
 Pieces = Iterator[bytes] | AsyncGenerator[bytes, None]
 
-#: Bytes up to which a body is made and written as a whole.
+#: Maximum bytes of a body that is written as a whole.
 LONG = 64 * 1024
 
 
@@ -37,10 +37,10 @@ def take_beginning(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def close_pieces(pieces: Pieces) -> None:
-    """Make no more of a body: have an async generator do what it does at its end."""
+    """Close the generator of a body; an async generator runs its ``finally`` blocks."""
     if not isinstance(pieces, Iterator):
         closing = Deferred.fromCoroutine(_aclose(pieces))
-        closing.addErrback(lambda failure: _log.failure("an answer could not be ended", failure))
+        closing.addErrback(lambda failure: _log.failure("closing the pieces of a response failed", failure))
 
 
 async def _aclose(pieces: AsyncGenerator[bytes, None]) -> None:
@@ -49,8 +49,8 @@ async def _aclose(pieces: AsyncGenerator[bytes, None]) -> None:
 
 @implementer(IPushProducer)
 class BodyWriter:
-    """Writes a body, and stops when the connection is lost. An async generator is closed in any case, and where it
-    waits for its next piece then, that is cancelled.
+    """Writes a body, and stops when the connection is lost. An async generator is closed in any case; a pending wait
+    for its next piece is cancelled.
 
     :param pieces: the body; each piece is produced only after the previous one was written.
     :param ended: called after the last piece was written.
@@ -70,7 +70,7 @@ class BodyWriter:
         self._ended = ended
         self._failed = failed
         self._task: CooperativeTask[Iterator[Deferred[None] | None]] | None = None
-        # What the pieces log on their way is logged for the request that they answer.
+        # Pieces log in the context of their request.
         self._context = copy_context()
         self._next: Deferred[None] | None = None
         self._exhausted = False
@@ -99,7 +99,7 @@ class BodyWriter:
         if self._next is None:
             close_pieces(self._pieces)
         else:
-            # A generator that is at its next piece can be closed only when it has come to an end with that.
+            # A running async generator cannot be closed: wait until its current step has ended.
             self._next.cancel()
             self._next.addBoth(lambda _: close_pieces(self._pieces))
 
@@ -120,9 +120,9 @@ class BodyWriter:
         except Exception as error:
             if self._task is not None:
                 raise
-            # The client has left, and no task waits any more.
+            # Client disconnected, and no task waits any more.
             if not isinstance(error, CancelledError):
-                _log.failure("an answer could not be ended")
+                _log.failure("closing the pieces of a response failed")
             return
         if piece and self._task is not None:
             self._write(piece)

@@ -20,9 +20,9 @@ class Writer(Protocol):
     """Writes bytes, immediately where possible.
 
     :ivar secure: whether the connection is TLS.
-    :ivar timer: is told when the client does not keep up.
-    :ivar bytes_out: of the response under way.
-    :ivar request_id: the name of the request that it answers.
+    :ivar timer: starts a timeout while the client reads too slowly.
+    :ivar bytes_out: bytes written of the current response.
+    :ivar request_id: the id of the request that it responds to.
     """
 
     # Class attributes are the defaults of an idle connection, to keep its instance small.

@@ -25,10 +25,10 @@ from sandbox.net.timers import Timer
 
 _log = Logger()
 
-#: Seconds of a turn that go to all work that was put off. A new connection's request takes up to five turns.
+#: Seconds per turn for all deferred work. A new connection's request takes up to five turns.
 TURN = 0.001
-#: Seconds between two reads of a connection that is read at a pace, at least, and how many such connections are read
-#: together each time: what they send meanwhile comes in one piece.
+#: Minimum seconds between two reads of a connection that is read at a limited rate, and the number of such connections
+#: read each time: bytes that arrive in between are read at once.
 PAUSE, PACED = 0.005, 16
 
 
@@ -121,7 +121,7 @@ class _Tick:
         self._step()
 
     def cancel(self) -> None:
-        """Do it no more."""
+        """Remove the step."""
         self._step = _nothing
 
 
@@ -130,18 +130,18 @@ def _nothing() -> None:
 
 
 def one_at_a_time(queue: RunQueue) -> Cooperator:
-    """Has long tasks of one kind done in the run queue: one step of one of them, and then others have their turn."""
-    # Of a delayed call a cooperator uses no more than a tick has.
+    """A cooperator that runs long tasks of one kind in the run queue, one step of one task at a time."""
+    # A cooperator uses only the methods of a delayed call that _Tick has.
     return Cooperator(lambda: lambda: True, scheduler=partial(_Tick, queue))  # type: ignore[arg-type]
 
 
 class Pacer:
-    """Has steps be done at a pace: a few, then a pause, in the order in which they came.
+    """Rate limiter for steps: runs a few in order of arrival, then pauses.
 
-    So the time that all of them together take does not grow with their number; how long each one waits does.
+    So the reactor time of all steps together does not grow with their number; the wait of each one does.
 
     :param pause: in seconds.
-    :param together: how many are done between two pauses.
+    :param together: number of steps between two pauses.
     """
 
     def __init__(self, clock: IReactorTime, pause: float = PAUSE, together: int = PACED) -> None:
@@ -150,14 +150,14 @@ class Pacer:
         self._together = together
         self._waiting: dict[Hashable, Callable[[], None]] = {}
         self._timer = Timer(clock)
-        # The beginning of the last pause in which one did not have to wait, and how many such there were in it.
+        # The beginning of the last period with an immediate step, and the number of immediate steps in it.
         self._since, self._free = -pause, 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def take(self) -> bool:
-        """Whether one may be done at once, as there are few; counts it."""
+        """Whether a step may run immediately, within the limit per pause; counts it."""
         now = self._clock.seconds()
         if now >= self._since + self._pause:
             self._since, self._free = now, self._together
@@ -167,13 +167,13 @@ class Pacer:
         return True
 
     def add(self, owner: Hashable, step: Callable[[], None]) -> None:
-        """Call ``step`` after a pause, and after those that were there before; an owner has one at a time."""
+        """Call ``step`` after a pause and after the steps queued before; an owner has at most one step."""
         self._waiting[owner] = step
         if not self._timer.active:
             self._timer.start(self._pause, self._run)
 
     def discard(self, owner: Hashable) -> None:
-        """The owner is gone, and its step is not to be done any more."""
+        """Remove the step of an owner that is gone."""
         self._waiting.pop(owner, None)
         if not self._waiting:
             self._timer.stop()
@@ -185,7 +185,7 @@ class Pacer:
                 try:
                     step()
                 except Exception:
-                    _log.failure("work that waited for its turn failed")
+                    _log.failure("rate-limited step failed")
         if self._waiting and not self._timer.active:
             self._timer.start(self._pause, self._run)
 
@@ -234,8 +234,8 @@ class Readable(Protocol):
 class Intake:
     """Flow control of a transport: reading pauses while the consumer is full, or while earlier input is unprocessed.
 
-    :param work: goes on with what was read, and calls :meth:`fall_behind` when some of that is left again.
-    :ivar reading: whether the transport is read, at its own pace or, after :meth:`rest`, at ours.
+    :param work: processes buffered input, and calls :meth:`fall_behind` when some of it remains.
+    :ivar reading: whether the transport is read, also when at the limited rate of :meth:`rest`.
     """
 
     __slots__ = ("_behind", "_closed", "_full", "_queue", "_queued", "_resting", "_transport", "_work", "reading")
@@ -276,7 +276,7 @@ class Intake:
             self._go_on()
 
     def rest(self) -> None:
-        """The last read brought little: the next one comes after a pause, with all that comes until then."""
+        """The last read returned little: pause reading, so that the next read returns more."""
         if self.reading and not (self._closed or self._resting):
             self._resting = True
             self._transport.pauseProducing()

@@ -34,10 +34,10 @@ _TOGETHER = 0.001
 # clients disconnect or send at the same time, the watchdog notification must not wait for all of them.
 _EVENTS = 256
 _TURN = 0.003
-# Seconds that a client may take before others go first: what an honest request takes. Else one that has begun would
-# wait for all who come new, and there are clients that come anew for each request.
+# Seconds that a client may consume before others are served first: the cost of an ordinary request. Otherwise a client
+# with a request in progress would wait for all new clients, and some clients reconnect for each request.
 _FREE = 0.002
-# More seconds than any clock shows: puts moments before all others.
+# More seconds than any clock shows: subtracting it sorts a time before all others.
 _BEFORE = 1e9
 
 
@@ -106,7 +106,7 @@ class Reactor(EPollReactor):
     doIteration = doPoll
 
     def _place(self, now: float) -> Callable[[tuple[int, int]], float]:
-        """Where the socket of an event stands in the order of a turn that begins ``now``."""
+        """The sort key of events in a turn that begins ``now``."""
         selectables, since = self._selectables, self._since
         free = since + _FREE
 

@@ -195,7 +195,7 @@ class Access:
             self._authorizations.end_all()
 
     def end_expired(self) -> None:
-        """End all that was let in by what is over by now; to be called every :data:`~.authorizations.LOOK` seconds."""
+        """End the authorizations that have expired; to be called every :data:`~.authorizations.LOOK` seconds."""
         self._authorizations.end_expired()
 
     def _decide(self, session_id: str, mode: Mode, credentials: Sequence[Credential]) -> Grant:
@@ -285,7 +285,7 @@ class Access:
         return admit_link(mode, session_id, link, owner, self._now())
 
     def _kept(self, session_id: str, mode: Mode, holder: Holder) -> float:
-        """Seconds until a cache entry expires that a holder was admitted by."""
+        """Seconds until the cache entry expires by which a holder was admitted."""
         times = [] if holder.link_id is None else [self._links.left((session_id, holder.link_id))]
         if holder.link_id is None or mode is Mode.OWNER:
             times.append(self._owners.left(session_id))

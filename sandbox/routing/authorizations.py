@@ -93,7 +93,7 @@ class Authorizations:
         return sum(len(authorization) for watched in self._watched.values() for authorization in watched)
 
     def end_expired(self) -> None:
-        """End what is over, and forget what nothing leans on: requests come and go too fast for that."""
+        """End expired authorizations, and forget those without callbacks (cheaper here than at each detach)."""
         now = self._now()
         everything = [authorization for watched in self._watched.values() for authorization in watched]
         self._end(each for each in everything if each.ends is not None and each.ends <= now)

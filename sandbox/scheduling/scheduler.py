@@ -37,10 +37,10 @@ class Job:
 
     :param name: for the log and the metrics.
     :param interval: seconds between the beginnings of two runs; 0: it runs only when :meth:`trigger` is called.
-    :param work: one run; may answer a ``Deferred``. What it raises is logged.
-    :param counts: where its runs are counted.
+    :param work: one run; may return a ``Deferred``. Exceptions are logged.
+    :param counts: counters of its runs.
     :param started: the jobs that were started and not stopped.
-    :ivar late: seconds by which the last beat came late.
+    :ivar late: delay of the last start behind its schedule, in seconds.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Job:
             self.trigger()
 
     def trigger(self) -> None:
-        """Run now; when a run is under way, once more as soon as it has ended."""
+        """Run now; during a run, schedule one more for its end."""
         if self._running is not None:
             self._again = True
         elif not self._stopped:
             self._run()
 
     def ended(self) -> Deferred[None]:
-        """Fires when the run that is under way has ended, well or not; at once when there is none.
+        """Fires when the current run has ended, successfully or not; at once when there is none.
 
         Cancelling ends the wait, not the run.
         """
@@ -137,13 +137,13 @@ class Job:
         if isinstance(failure.value, SandboxError):
             _log.warn("job {job} failed: {error}", job=self.name, error=failure.value.message)
         else:
-            _log.failure("job {job} failed by a fault of ours", failure=failure, job=self.name)
+            _log.failure("job {job} failed unexpectedly", failure=failure, job=self.name)
 
 
 class Scheduler:
     """The daemon's jobs.
 
-    :ivar clock: what they run by.
+    :ivar clock: provides their time.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -158,7 +158,7 @@ class Scheduler:
 
     @property
     def counts(self) -> Mapping[str, JobCounts]:
-        """Runs and failures, by the jobs' names; those of jobs that were stopped stay."""
+        """Runs and failures by job name, stopped jobs included."""
         return self._counts
 
     def job(self, interval: float, name: str, work: Callable[[], object]) -> Job:
@@ -166,7 +166,7 @@ class Scheduler:
         return Job(self.clock, name, interval, work, counts=self._counts[name], started=self._jobs)
 
     def every(self, interval: float, name: str, work: Callable[[], object], *, now: bool = False) -> Job:
-        """A job that is started; see :meth:`job` and :meth:`Job.start`."""
+        """Create and start a job; see :meth:`job` and :meth:`Job.start`."""
         job = self.job(interval, name, work)
         job.start(now=now)
         return job

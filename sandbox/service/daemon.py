@@ -69,14 +69,14 @@ class Daemon(Service):
     """The root service: listens at once, responds with 503 until store and engine are open, and closes all in order.
 
     :param scheduler: runs the periodic jobs of all parts.
-    :param store: not yet open.
-    :param build: makes what the sites serve, from the installation's name and the public URL; called when the store is
-        open.
+    :param store: the store, not yet open.
+    :param build: creates the application that the sites serve, from the installation's name and the public URL; called
+        when the store is open.
     :param listen: endpoints of the public site; none: the one that HOST and PORT name.
-    :param logs: what twistd is to log to; ``None``: what it takes by itself.
-    :param monitoring: makes the sites, and tells whoever asks how the daemon is.
-    :param notify: tells the service manager how the daemon is.
-    :param reload: what SIGHUP does, beside opening the log anew.
+    :param logs: twistd's log output; ``None``: twistd's own choice.
+    :param monitoring: creates the sites and serves the monitoring endpoints.
+    :param notify: notifies the service manager of the daemon's state.
+    :param reload: called at SIGHUP, in addition to reopening the log.
     :raises SettingError: for an endpoint that does not parse.
     """
 
@@ -274,6 +274,6 @@ class Daemon(Service):
         for site in self._sites:
             site.abort()
         await self._store.close()
-        # Last of all, so that the watchdog sees that the reactor turns to the end.
+        # Last, so that watchdog notifications continue until the reactor stops.
         await self._scheduler.close()
         self._notify.close()

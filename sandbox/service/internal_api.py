@@ -31,10 +31,10 @@ from sandbox.stores.interface import IStore
 
 
 class InternalApiSubsystem(Subsystem):
-    """The API, and the use cases that only it has.
+    """The internal API, and the use cases that only it needs.
 
-    :param authentication: of its requests.
-    :param memory: what requests hold of outputs and files.
+    :param authentication: authenticates its requests.
+    :param memory: memory budget for the outputs and files that requests hold.
     """
 
     name = "internal-api"
@@ -83,11 +83,11 @@ class InternalApiSubsystem(Subsystem):
         )
 
     async def open(self) -> None:
-        """Remove links that are over now and then."""
+        """Start the periodic removal of expired links."""
         self._sweep.start()
 
     async def close(self) -> None:
-        """Remove them no more."""
+        """Stop it."""
         await self._sweep.stop()
 
 

@@ -40,7 +40,7 @@ class Notify:
         self._retry = Timer(clock)
 
     def start(self, scheduler: Scheduler) -> None:
-        """Begin to give signs of life, where they are wanted, twice as often as they have to come."""
+        """Start watchdog notifications, if enabled, at twice the required rate."""
         if self._address and self._period:
             scheduler.every(self._period, "watchdog", lambda: self._send("WATCHDOG=1"), now=True)
 
@@ -70,7 +70,7 @@ class Notify:
         self._send(f"STOPPING=1\nSTATUS={_line(text)}")
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Send no further notifications."""
         self._retry.stop()
 
     def _send(self, message: str) -> None:
@@ -82,7 +82,7 @@ class Notify:
     def _send_on(self) -> None:
         while self._unsent:
             if not self._sent(self._unsent[0]):
-                # Who listens is busy. To be believed dead, or not ready, would be worse than to say it late.
+                # The service manager is busy: retry, since a lost message could make the daemon look dead or not ready.
                 self._retry.start(_RETRY, self._send_on)
                 return
             self._unsent.popleft()

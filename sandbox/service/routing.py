@@ -62,9 +62,9 @@ class RoutingSubsystem(Subsystem):
             self._events.publish(SecretsChanged(settings.jwt_secrets, by=SYSTEM))
 
     async def open(self) -> None:
-        """Look at the time again and again, so that connections end with what let them in."""
+        """Start the periodic check that ends connections with expired authorizations."""
         self._expiry.start()
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop the check."""
         await self._expiry.stop()

@@ -16,7 +16,7 @@ from sandbox.service.subsystem import Subsystem
 from sandbox.settings import Settings
 from sandbox.stores.interface import IStore
 
-#: Seconds until reconciliation tries again what was left unfinished.
+#: Seconds until reconciliation retries unfinished work.
 _RETRY = 5.0
 
 
@@ -55,14 +55,14 @@ class SessionsSubsystem(Subsystem):
         self._stop_watching: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
-        """Make store and engine agree now, every interval, and when the engine was away."""
-        # An engine that comes and goes quickly makes one run wait, not many.
+        """Reconcile store and engine now, every interval, and after each absence of the engine."""
+        # An engine that reconnects repeatedly queues one run, not many.
         self._stop_watching = self._runtime.on_return(self._job.trigger)
         self._job.start(now=True)
         await self._job.ended()
 
     async def close(self) -> None:
-        """End reconciliation. A session that is being made or removed is made or removed to its end."""
+        """Stop reconciliation. Creations and removals in progress are completed."""
         self._stop_watching()
         self._retry.stop()
         await self._job.stop()
@@ -78,7 +78,7 @@ class SessionsSubsystem(Subsystem):
                 self._retry_soon()
 
     def _retry_soon(self) -> None:
-        """Something was left unfinished: reconcile in a moment, and again until nothing is."""
+        """Work was left unfinished: reconcile soon, and repeat until none is left."""
         self._unfinished = True
         if not self._retry.active:
             self._retry.start(_RETRY, self._job.trigger)

@@ -35,9 +35,9 @@ class Watch(Resource):
     Liveness and readiness are public, as one word. Details and ``/metrics`` require the service key; without it
     ``/metrics`` does not exist.
 
-    :param metrics: makes the page of metrics; gives its bytes and their media type.
-    :param service_key: opens the details.
-    :param inside: whether the site is one of the daemon's operator's own (``INTERNAL_LISTEN``), where no key is needed.
+    :param metrics: renders the metrics; returns the bytes and their media type.
+    :param service_key: authorizes access to the details.
+    :param inside: whether the site is internal (``INTERNAL_LISTEN``) and requires no key.
     """
 
     isLeaf = True

@@ -55,11 +55,11 @@ class Starting(Root):
 
 
 class Monitoring:
-    """Makes the sites with their monitoring; it exists before the application does.
+    """Creates the sites with their monitoring, before the application exists.
 
-    :ivar service_key: opens the details.
-    :param logs: where the log goes, if that is ours.
-    :ivar health: is told how the daemon is.
+    :ivar service_key: authorizes access to the details.
+    :param logs: the log's output, if the daemon opened it.
+    :ivar health: the daemon's health, updated by its parts.
     """
 
     def __init__(self, reactor: Any, settings: Settings, service_key: ServiceKey, logs: Output | None) -> None:
@@ -111,7 +111,7 @@ class Monitoring:
         return site
 
     def watch(self, *, inside: bool) -> Watch:
-        """Tells how the daemon is."""
+        """Create the resource of the monitoring endpoints."""
         return Watch(self.health, self._page.render, self.service_key, inside=inside)
 
     def publish_calls(self, prefix: str, of: str, calls: Mapping[str, CallStats]) -> None:
@@ -123,5 +123,5 @@ class Monitoring:
         self._pools.append(pools)
 
     def start(self, scheduler: Scheduler) -> None:
-        """Begin to measure."""
+        """Start the periodic measurements."""
         self._lag.start(scheduler)

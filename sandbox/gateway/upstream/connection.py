@@ -33,12 +33,12 @@ MAX_FIELDS = 500
 MAX_INTERIM = 32
 # Chunks of a body that are decoded in one turn of the reactor: about half a millisecond's work when they are tiny.
 _CHUNKS = 256
-# Pieces of a head that are read as they come.
+# Pieces of a head that are read at once; further ones are read at a limited rate.
 _PIECES = 8
 
 
 class Upstream(Protocol):
-    """One connection, which the pool hands from request to request.
+    """One connection, which the pool reuses for consecutive requests.
 
     :ivar reused: whether it has carried a request before.
     :ivar untouched: whether no byte of a response to the current request was received.
@@ -186,7 +186,7 @@ class Upstream(Protocol):
                 return
 
     def _keep(self, data: bytes | bytearray) -> None:
-        """Keep what has come of a head. One that comes in many pieces is read at a pace."""
+        """Buffer part of a head. A head in many pieces is read at a limited rate."""
         self._buffer = data if isinstance(data, bytearray) else bytearray(data)
         self._searched = len(data)
         self._pieces += 1

@@ -1,4 +1,4 @@
-"""What a connection to an application needs of its pool, and of those who wait for a response."""
+"""Interfaces that a connection to an application calls: its pool, and the consumer of a response."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ C_contra = TypeVar("C_contra", contravariant=True)
 
 
 class Exchange(Protocol):
-    """Who waits for a response.
+    """Consumer of a response.
 
-    :ivar method: of the request; it decides whether the response has a body.
-    :ivar upgrading: whether the request offered an upgrade, so that a 101 is an answer to it.
+    :ivar method: the request's method, which determines whether the response has a body.
+    :ivar upgrading: whether the request offered an upgrade, so that a 101 is a valid response.
     :ivar sent_all: whether the whole request has been written.
     """
 
@@ -28,36 +28,36 @@ class Exchange(Protocol):
         """A 1xx response other than 101."""
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
-        """A 101 to an upgrade that was offered; ``rest`` came behind it. :meth:`Upstream.upgrade` has to follow."""
+        """A 101 to an offered upgrade, and the bytes behind it. The callee must call :meth:`Upstream.upgrade`."""
 
     def responded(self, head: ResponseHead, framing: Framing) -> None:
-        """The final response's head. :meth:`received` follows at once with what came of the body."""
+        """The final response's head. :meth:`received` follows at once with the first part of the body."""
 
     def received(self, pieces: list[bytes], trailers: Fields | None) -> None:
-        """Pieces of the body, maybe none. With ``trailers`` it is complete, and the connection somebody else's."""
+        """Pieces of the body, maybe none. With ``trailers`` it is complete, and the connection was released."""
 
     def broken(self, error: SandboxError) -> None:
-        """The connection or its bytes broke before the response was complete; it is closed."""
+        """The connection failed, or the response was malformed, before its end; the connection is closed."""
 
 
 class PoolCallbacks(Protocol[C_contra]):
-    """What a connection needs of its pool; :class:`sandbox.gateway.upstream.pool.Pool` is one."""
+    """The pool's interface to its connections; implemented by :class:`sandbox.gateway.upstream.pool.Pool`."""
 
     @property
     def run_queue(self) -> RunQueue:
-        """Where a connection goes on with what it has left."""
+        """The queue in which a connection continues deferred work."""
 
     def response_deadline(self) -> float:
-        """When an application that is asked now must have begun to answer."""
+        """The response deadline of a request that is sent now."""
 
     def connected(self, upstream: C_contra) -> None:
-        """The connection is there."""
+        """The connection was established."""
 
     def release(self, upstream: C_contra) -> None:
-        """The request is over and the connection can carry another one."""
+        """The request is over, and the connection is reusable."""
 
     def forget(self, upstream: C_contra) -> None:
-        """It is being closed, and carries nothing more."""
+        """The connection is being closed: do not reuse it."""
 
     def lost(self, upstream: C_contra) -> None:
-        """It is closed."""
+        """The connection is closed."""

@@ -28,7 +28,7 @@ class PoolCounters:
 
 
 class Pool:
-    """Every connection to every application. The state decides (:mod:`sandbox.policy.pooling`); this does the I/O.
+    """Every connection to every application. :mod:`sandbox.policy.pooling` decides; this class does the I/O.
 
     :param connect_timeout: seconds until a connection attempt fails as unreachable.
     :param response_timeout: seconds from a request to the head of its response; 0 disables the timeout.

@@ -11,7 +11,7 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 
 
 class Lag:
-    """A job that counts how late it was.
+    """A job that records its own delays.
 
     :ivar durations: delays in seconds.
     """
@@ -22,7 +22,7 @@ class Lag:
         self.durations = Histogram(BOUNDS)
 
     def start(self, scheduler: Scheduler) -> None:
-        """Begin to measure."""
+        """Start to measure."""
         self._job = scheduler.every(INTERVAL, "reactor-lag", self._measure)
 
     def _measure(self) -> None:
