@@ -25,11 +25,11 @@ def _explain(variable: Variable) -> str:
 
 
 class Options(usage.Options):
-    """What ``twistd sandbox`` takes.
+    """The options of ``twistd sandbox``.
 
-    :ivar source: where the settings stand, once the options are parsed.
-    :ivar settings: what stands there.
-    :ivar logs: where the log goes; ``None`` when twistd's own ``--logger`` or ``--syslog`` say that.
+    :ivar source: the source of the settings, once the options are parsed.
+    :ivar settings: the settings read from it.
+    :ivar logs: the log's output; ``None`` when twistd's own ``--logger`` or ``--syslog`` choose it.
     """
 
     synopsis = "Usage: twistd [twistd options] sandbox [options]"
@@ -53,7 +53,7 @@ class Options(usage.Options):
         self["env-file"] = os.path.abspath(path)
 
     def getUsage(self, width: int | None = None) -> str:
-        """The options, then every variable; ``usage.Options`` would run the variables together into one paragraph."""
+        """The options, then every variable; ``usage.Options`` would join the variables into one paragraph."""
         text, self.longdesc = self.longdesc, ""
         try:
             return f"{super().getUsage(width)}\n{text}\n"
@@ -61,7 +61,7 @@ class Options(usage.Options):
             self.longdesc = text
 
     def postOptions(self) -> None:
-        """Read the settings; anything wrong with them ends the start with one line and exit status 1."""
+        """Read the settings; an invalid one ends the start with an error of one line and exit status 1."""
         self.source = Source(os.environ, self["env-file"])
         try:
             self.settings = self.source.read()
@@ -72,7 +72,7 @@ class Options(usage.Options):
 
 
 def _logs(twistd: Mapping[str, Any], settings: Settings) -> Output | None:
-    """Where the log goes by twistd's options: without any to standard error, or the file that twistd would write."""
+    """The log's output according to twistd's options: its file, else standard error, or ``twistd.log`` for a daemon."""
     if twistd.get("logger") or twistd.get("syslog"):
         return None
     foreground = twistd.get("nodaemon") or twistd.get("debug")

@@ -14,9 +14,9 @@ from sandbox.domain.principals import Principal
 
 @attrs.frozen
 class SessionEvent:
-    """Something happened to one session.
+    """Base class of events about one session.
 
-    :ivar by: whose call it was; ``SYSTEM`` for what happened without one.
+    :ivar by: the caller whose request caused it; ``SYSTEM`` without one.
     """
 
     session_id: str

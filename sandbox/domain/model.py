@@ -264,7 +264,7 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# Without a zone: converting from one is half of what a long listing costs.
+# Naive: a conversion of the time zone would be half of a long listing's cost.
 _EPOCH = datetime(1970, 1, 1)
 
 

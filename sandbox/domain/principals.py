@@ -1,4 +1,4 @@
-"""Who a call is made for: what authentication finds, and operations, domain events and the log name."""
+"""Principals: the callers that authentication identifies, recorded by operations, domain events and the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 
 
 class PrincipalKind(enum.Enum):
-    """What a principal is known by.
+    """Kind of a principal.
 
     ``ROOT`` is the service key, ``KEY`` a key of narrower scope, ``USER`` a user of the platform, ``NODE`` another
     daemon of the installation, and ``SYSTEM`` the daemon itself.
@@ -23,11 +23,11 @@ class PrincipalKind(enum.Enum):
 
 @attrs.frozen
 class Principal:
-    """Who a call is made for.
+    """The caller of an operation.
 
-    :ivar id: which one of its kind; ``""`` where there is only one. Logs and events show it, so it is never a secret.
-    :ivar user_id: the user whose sessions it is limited to; ``None`` where it is not.
-    :ivar scopes: what it may do, in the words of whatever issued it; ``ROOT`` and ``SYSTEM`` may do everything.
+    :ivar id: its id within its kind; ``""`` where there is only one. Logs and events show it, so it is never a secret.
+    :ivar user_id: the user whose sessions it is limited to; ``None`` for no limit.
+    :ivar scopes: its permissions, as named by its issuer; ``ROOT`` and ``SYSTEM`` may do everything.
 
     >>> str(ROOT), str(Principal(PrincipalKind.KEY, "k1"))
     ('root', 'key:k1')
@@ -44,5 +44,5 @@ class Principal:
 
 #: The holder of the service key.
 ROOT = Principal(PrincipalKind.ROOT)
-#: The daemon itself: what it does unasked.
+#: The daemon itself: operations that no request caused.
 SYSTEM = Principal(PrincipalKind.SYSTEM)

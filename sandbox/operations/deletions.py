@@ -1,4 +1,4 @@
-"""Deletions that the database could not be told of: a full disk, or a database that is away, keeps no session alive."""
+"""Deletions that the database could not record: a full disk or an unavailable database does not prevent a deletion."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sandbox.domain.model import Phase, SessionRecord
 
 
 class PendingDeletions:
-    """Sessions that are deleted although their rows do not say so yet; in memory only.
+    """Sessions that are deleted but still have a row; in memory only.
 
-    A session that is in here when the daemon ends has no container and no workspace any more, and its row says nothing
-    of it: reconciliation then marks it ``failed``, and it can be deleted again.
+    If the daemon stops meanwhile, such a session has a row without container and workspace: reconciliation then marks
+    it ``failed``, and it can be deleted again.
 
-    :param limit: sessions at most.
+    :param limit: maximum number of sessions.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -22,7 +22,7 @@ class PendingDeletions:
         self._sessions: set[str] = set()
 
     def add(self, session_id: str) -> None:
-        """Note that a session is deleted, whatever its row says.
+        """Record that a session is deleted, regardless of its row.
 
         :raises StoreUnavailable: when there are too many.
         """
@@ -31,7 +31,7 @@ class PendingDeletions:
         self._sessions.add(session_id)
 
     def discard(self, session_id: str) -> None:
-        """Its row is gone, or says so."""
+        """Remove a session whose row is deleted or records the deletion."""
         self._sessions.discard(session_id)
 
     def __contains__(self, session_id: str) -> bool:
@@ -41,5 +41,5 @@ class PendingDeletions:
         return bool(self._sessions)
 
     def seen(self, record: SessionRecord | None) -> SessionRecord | None:
-        """A row as it should read."""
+        """A row with the pending deletion applied."""
         return record if record is None or record.id not in self else attrs.evolve(record, phase=Phase.DELETING)

@@ -85,7 +85,7 @@ def printable(output: bytes) -> str:
 
 
 def output_size(outcome: ExecResult | Failure) -> int:
-    """The bytes of output that come with a command's end, also with that of one whose time was up."""
+    """The bytes of output in a command's outcome, also in an :class:`ExecutionTimeout`."""
     if isinstance(outcome, Failure):
         if not isinstance(outcome.value, ExecutionTimeout):
             return 0
@@ -112,9 +112,9 @@ class Execution:
     def run(self, by: Principal, session_id: str, spec: ExecSpec, share: Share) -> Deferred[ExecResult]:
         """Run a command to its end. Cancelling kills it.
 
-        :param by: whose call it is; the log names it.
-        :param share: what holds its output, also that of an :class:`ExecutionTimeout`.
-        :raises Overloaded: with TOO_MANY_EXECS when too many run, or nothing is left to hold output.
+        :param by: the caller, for the log.
+        :param share: memory budget charged for its output, also for that of an :class:`ExecutionTimeout`.
+        :raises Overloaded: with TOO_MANY_EXECS when too many run, or the budget for output is exhausted.
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container is not running.
         :raises ExecutionFailed: when the engine refuses or fails.

@@ -31,7 +31,7 @@ T = TypeVar("T")
 @attrs.frozen
 class Files:
     """The use cases on a session's files. Paths are the text of a request; see :func:`workspace_path` for the rules.
-    The first parameter of every method says whose call it is: the log names that.
+    The first parameter of every method is the caller, for the log.
 
     Every method fails with ``InvalidPath``, ``ContainerNotFound`` or ``ContainerNotRunning``, and with
     ``WorkspaceError`` (the contract's message) when the engine or the file system reports an error.
@@ -79,7 +79,7 @@ class Files:
         return self._do(by, "list directory", session_id, path, act)
 
     def stat(self, by: Principal, session_id: str, path: str) -> Deferred[Entry | None]:
-        """A path's metadata, or ``None`` when nothing is there."""
+        """A path's metadata, or ``None`` when it does not exist."""
         return self._do(by, "stat path", session_id, path, self.files.stat)
 
     def _do(

@@ -49,12 +49,12 @@ class _Entry(Generic[T]):
 
 
 class IdempotencyCache(Generic[T]):
-    """Outcomes kept by key for a while, bounded in number and in bytes; the least used go first.
+    """Cache of outcomes by key, bounded in time, number and bytes, with least-recently-used eviction.
 
-    :param weigh: the bytes that keeping an outcome costs.
-    :param keep: seconds that an outcome is kept after its request came.
-    :param entries: outcomes kept at most, those included that are still waited for.
-    :param capacity: bytes of all outcomes.
+    :param weigh: the size of an outcome in bytes.
+    :param keep: seconds for which an outcome is kept after its request arrived.
+    :param entries: maximum number of outcomes, pending ones included.
+    :param capacity: maximum bytes of all outcomes.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class IdempotencyCache(Generic[T]):
         return fail(IdempotencyKeyUnknown()) if known is None else self._join(known, fingerprint)
 
     def forget(self, scope: str) -> None:
-        """Know nothing of a scope's calls any more: what comes next is another life of what it names."""
+        """Forget the calls of a scope, because the object that it names was replaced."""
         for place in [place for place in (*self._running, *self._ended) if place[0] == scope]:
             self._running.pop(place, None)
             self._ended.pop(place, None)
@@ -115,7 +115,7 @@ class IdempotencyCache(Generic[T]):
         def give_up(waiter: Deferred[T]) -> None:
             entry.waiting.remove(waiter)
             if not entry.waiting and entry.work is not None:
-                # It is being ended, which takes a while; a caller that comes meanwhile has it begun anew.
+                # Cancellation takes a while; a call with the same key meanwhile starts the work anew.
                 self._runs_no_more(entry)
                 entry.work.cancel()
 
@@ -132,7 +132,7 @@ class IdempotencyCache(Generic[T]):
             waiter.callback(outcome)
 
     def _runs_no_more(self, entry: _Entry[T]) -> bool:
-        """Whether it was still wanted."""
+        """Remove an entry whose work has ended; whether it had not been removed before."""
         wanted = self._running.get(entry.place) is entry
         if wanted:
             del self._running[entry.place]

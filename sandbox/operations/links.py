@@ -23,7 +23,7 @@ from sandbox.stores.interface import IStore
 
 _log = Logger()
 
-#: Seconds between two sweeps of links that are over.
+#: Seconds between two removals of expired links.
 SWEEP = 60.0
 
 
@@ -47,7 +47,7 @@ class LinkAddresses:
 class Links:
     """Use cases: create and revoke preview links.
 
-    The first parameter of both methods says whose call it is: events and the log name that.
+    The first parameter of both methods is the caller, for events and the log.
 
     :param now: the wall clock.
     """
@@ -70,20 +70,20 @@ class Links:
         self._now = now
 
     def create(self, by: Principal, session_id: str, ttl: int, user_id: str | None = None) -> Deferred[LinkAddresses]:
-        """Make a link to a session's preview. Neither the session nor its preview need exist yet.
+        """Create a link to a session's preview. Neither the session nor its preview need exist yet.
 
         :param ttl: lifetime in seconds.
-        :param user_id: the user it is for, forwarded to the application.
+        :param user_id: the link's user, forwarded to the application.
         :raises StoreUnavailable: when the database does not answer.
         """
         return Deferred.fromCoroutine(self._create(by, session_id, ttl, user_id))
 
     def revoke(self, by: Principal, session_id: str, link_id: str) -> Deferred[None]:
-        """End a link of a session, and close what it opened; nothing happens when there is none."""
+        """Revoke a link of a session, and close the connections that it admitted. Idempotent."""
         return Deferred.fromCoroutine(self._revoke(by, session_id, link_id))
 
     def sweep(self) -> Deferred[int]:
-        """Remove the links that are over; fires with their number. To be called every :data:`SWEEP` seconds.
+        """Remove the expired links; fires with their number. To be called every :data:`SWEEP` seconds.
 
         :raises StoreUnavailable: when the database does not answer.
         """
@@ -110,7 +110,7 @@ class Links:
         try:
             await self._store.transaction("remove_link", lambda tx: tx.links.remove(link_id), erases=True)
         finally:
-            # Also when it cannot be told whether it was done: whoever is cut off without need opens the link again.
+            # Also when the outcome is unknown: a visitor who is disconnected needlessly opens the link again.
             self._events.publish(LinkRevoked(session_id, link_id, by=by))
         _log.info("link revoked session={session} by={by}", session=session_id, by=str(by))
 

@@ -29,9 +29,9 @@ class PreviewRegistration:
         self._events = events
 
     def register(self, by: Principal, preview: Preview) -> Deferred[HostVerdicts]:
-        """Register a port; the last one wins. Fires with what is known of the hosts that the application takes.
+        """Register a port; the last one wins. Fires with the verdicts on the hosts that the application accepts.
 
-        :param by: whose call it is; the event and the log name that.
+        :param by: the caller, for the event and the log.
         :raises ContainerNotFound: when the session has no container.
         :raises ContainerNotRunning: when its container is not running.
         :raises Overloaded: when the registry is full, or too many calls wait for the session's lock.
@@ -39,7 +39,7 @@ class PreviewRegistration:
         return Deferred.fromCoroutine(self._locks.run(preview.session_id, lambda: self._register(by, preview)))
 
     async def _register(self, by: Principal, preview: Preview) -> HostVerdicts:
-        # Asked of the engine and not of the cache, which learns of a removal a moment after the lock was released.
+        # Query the engine, not the cache: its event of a removal arrives after the removal released the lock.
         container = await self._containers.find(preview.session_id)
         if not container.running:
             raise ContainerNotRunning(preview.session_id, container.state.value)

@@ -1,4 +1,4 @@
-"""Makes store and engine agree, as often as it is run: at start, whenever the engine was away, and now and then."""
+"""Reconciliation of store and engine: at start, after each absence of the engine, and periodically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sandbox.runtimes.interface import IContainers
 from sandbox.stores.interface import IStore, Position
 
 _log = Logger()
-#: Rows read at a time.
+#: Rows per query.
 _PAGE = 500
 #: Decisions carried out concurrently.
 _AT_ONCE = 4
@@ -40,7 +40,7 @@ class Reconciliation:
     belong to another program.
 
     :param locks: shared with :class:`sandbox.operations.sessions.Sessions`.
-    :param events: is told of each session that is removed.
+    :param events: receives an event for each removed session.
     :param deletions: deletions that the store could not record; shared with ``Sessions``.
     :param now: the wall clock.
     """
@@ -140,5 +140,5 @@ class Reconciliation:
         except ContainerNotFound:
             return None
         except ContainerUnresponsive:
-            # The engine cannot describe this one; its list says enough, and the removal of one needs no more.
+            # The engine does not answer for this container; its row in the list is sufficient here and for a removal.
             return choose(one for one in await self._containers.list() if one.session_id == session_id)

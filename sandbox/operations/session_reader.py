@@ -16,16 +16,16 @@ from sandbox.policy.sessions import checked_id, session_of
 from sandbox.runtimes.interface import IContainers
 from sandbox.stores.interface import IStore, Position
 
-#: Rows that one listing reads; a page that finds less than it may is shorter, and its cursor continues from there.
+#: Maximum rows that one listing reads; when too few of them match, the page is shorter and its cursor continues.
 _SCAN_LIMIT = 1000
 
 
 class SessionReader:
     """Reads sessions; :class:`sandbox.operations.sessions.Sessions` changes them.
 
-    The first parameter of every method says whose call it is.
+    The first parameter of every method is the caller.
 
-    :param deletions: sessions that are deleted although their rows do not say so yet.
+    :param deletions: sessions that are deleted but still have a row.
     """
 
     def __init__(self, containers: IContainers, store: IStore, deletions: PendingDeletions) -> None:
@@ -34,7 +34,7 @@ class SessionReader:
         self._deletions = deletions
 
     def get(self, by: Principal, session_id: str) -> Deferred[Session]:
-        """A session with its status by the engine now.
+        """A session with its current status from the engine.
 
         :raises SessionNotFound: when there is none, or it is being deleted.
         """
@@ -54,11 +54,11 @@ class SessionReader:
     ) -> Deferred[tuple[Sequence[Session], str | None]]:
         """A page of sessions, newest first, and the cursor of the next page, ``None`` after the last.
 
-        A page may be shorter than its limit, or empty, and still have a next one: sessions that are filtered out by
-        their status cost time too.
+        A page may be shorter than its limit, or empty, and still have a next one: the number of rows read per page is
+        bounded, including those that the status filter excludes.
 
-        :param limit: sessions a page.
-        :raises InvalidRequest: when the cursor is not one that a listing gave.
+        :param limit: maximum sessions per page.
+        :raises InvalidRequest: when no listing returned the cursor.
         """
         return Deferred.fromCoroutine(self._list(user_id, status, limit, cursor))
 
@@ -106,5 +106,5 @@ class SessionReader:
         except ContainerNotFound:
             return None
         except ContainerUnresponsive:
-            # The engine cannot describe this one; its list, which waits for none of them, says enough.
+            # The engine does not answer for this container; its list, which takes no container's lock, is sufficient.
             return choose(one for one in await self._containers.list() if one.session_id == session_id)

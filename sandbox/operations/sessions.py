@@ -47,13 +47,14 @@ def _now() -> datetime:
 
 
 class Sessions(SessionReader):
-    """The use cases of a session's life. Every change of one session has its turn; different ones go on at once.
+    """The use cases of a session's lifecycle. Changes of one session are serialised; different sessions change
+    concurrently.
 
-    The first parameter of every method says whose call it is: events and the log name that.
+    The first parameter of every method is the caller, for events and the log.
 
-    :param events: is told of each step of a session's life.
+    :param events: receives an event for each step of the lifecycle.
     :param deletions: shared with :class:`sandbox.operations.reconciliation.Reconciliation`.
-    :param unfinished: called when something is left for reconciliation that should not wait for its next run.
+    :param unfinished: called when work is left for reconciliation that should not wait for its next interval.
     :param now: the wall clock.
     """
 
@@ -153,7 +154,7 @@ class Sessions(SessionReader):
         try:
             return await self._containers.create(spec)
         except SessionExists:
-            # The row is ours, so a managed container is a leftover of an earlier session; others are left alone.
+            # The row was just added, so a managed container is left over from an earlier session; others are kept.
             found = await self._container(spec.session_id)
             if found is not None and not found.managed:
                 raise
@@ -161,7 +162,7 @@ class Sessions(SessionReader):
             return await self._containers.create(spec)
 
     async def _abandon(self, by: Principal, record: SessionRecord, owned: bool, error: Exception) -> None:
-        """Take back what a creation did; what cannot be taken back now is left to reconciliation.
+        """Roll back a creation; reconciliation completes what fails now.
 
         The row is removed even when the engine is unavailable: reconciliation finds and removes a container without a
         row, and the id is free for a retry.
@@ -176,7 +177,7 @@ class Sessions(SessionReader):
         if not owned and not await self._attempt(record.id, self._is_stored(record)):
             return
         if isinstance(error, EngineUnavailable):
-            # It would have to be waited for once more, and no longer than for its answer is waited for anything.
+            # The engine does not answer: a removal now would only wait for another timeout.
             self._unfinished()
         else:
             await self._attempt(record.id, self._containers.remove(record.id))
@@ -199,7 +200,7 @@ class Sessions(SessionReader):
     # -- changing --------------------------------------------------------------------------------------------------
 
     def start(self, by: Principal, session_id: str) -> Deferred[Session]:
-        """Start a session's container; nothing happens when it runs.
+        """Start a session's container; no effect when it runs.
 
         :raises SessionNotFound: when there is no such session.
         :raises ContainerNotFound: when its container is gone.
@@ -207,7 +208,7 @@ class Sessions(SessionReader):
         return self._change(by, session_id, self._start)
 
     def stop(self, by: Principal, session_id: str) -> Deferred[Session]:
-        """Stop a session's container; nothing happens when it does not run. The workspace stays.
+        """Stop a session's container; no effect when it does not run. The workspace is kept.
 
         :raises SessionNotFound: when there is no such session.
         :raises ContainerNotFound: when its container is gone.
@@ -215,7 +216,7 @@ class Sessions(SessionReader):
         return self._change(by, session_id, self._stop)
 
     def delete(self, by: Principal, session_id: str) -> Deferred[None]:
-        """Delete a session, its container and its workspace; nothing happens when there is none.
+        """Delete a session, its container and its workspace. Idempotent.
 
         Cancelling does not interrupt a deletion that has begun.
         """
@@ -274,8 +275,8 @@ class Sessions(SessionReader):
         record = await self._get(session_id)
         self._events.publish(SessionRemoving(session_id, by=by))
         if record is not None:
-            # Said first, so that a deletion that is cut off here is finished after the next start; a full disk does not
-            # hold it up, for the session may be what fills it.
+            # Recorded first, so that reconciliation completes an interrupted deletion. A full disk does not prevent the
+            # deletion: the session may be what fills it.
             doomed = attrs.evolve(record, phase=Phase.DELETING, updated_at=self._now())
             if not await self._written(session_id, self._replace(doomed)):
                 self._deletions.add(session_id)

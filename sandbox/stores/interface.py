@@ -102,7 +102,7 @@ class IStore(Interface):
     A transaction whose ``Deferred`` fired is durable. The outcome of one that failed with ``StoreUnavailable``, or was
     cancelled, is unknown: it may have been committed, or be committed later. Cancelling removes a call from the queue;
     one that has begun continues in the background, since neither a thread nor a query in flight can be interrupted.
-    Wait for what must not be left half done, rather than cancel it: every call ends within its timeout.
+    Callers that must not leave work half done wait rather than cancel: every call ends within its timeout.
 
     Timestamps are aware, and are returned in UTC with microseconds.
     """
@@ -144,8 +144,8 @@ class IStore(Interface):
     def transaction(name: str, work: Work[Any], *, erases: bool = False) -> Deferred[Any]:
         """Run ``work`` in one transaction: all of it is committed, or, when it raises, none of it.
 
-        :param name: what it is counted as.
-        :param erases: whether it deletes, or begins a deletion: a full disk then releases what is reserved for that.
+        :param name: its name in call statistics.
+        :param erases: whether it deletes, or begins a deletion: on a full disk the store then releases its reserve.
         """
 
     def read(name: str, work: Work[Any]) -> Deferred[Any]:

@@ -24,7 +24,7 @@ class _Call:
     work: Callable[[], Deferred[Any]]
     outcome: Deferred[Any]
     timer: Timer
-    # It may begin when another call ends, and is nothing of that one's: the log goes by this.
+    # The call may start when another one ends: it logs in the context of its own request.
     context: Context = attrs.field(factory=copy_context)
 
 

@@ -1,1 +1,1 @@
-"""What every API of the daemon is made with."""
+"""Framework of the daemon's APIs."""

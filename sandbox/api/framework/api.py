@@ -1,4 +1,4 @@
-"""An API as an object: on a prefix, with its own authentication, errors and operations; several stand side by side."""
+"""An API as an object: a prefix with its own authentication, errors and operations; a site may serve several."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from sandbox.protocols.http1.grammar import Malformed
 
 
 def operations_of(prefix: str, *endpoints: type) -> list[Operation]:
-    """What classes of endpoints do, at the paths where an API with this prefix has them."""
+    """The operations of endpoint classes, with the paths of an API on this prefix."""
     return [attrs.evolve(one, path=prefix + one.path) for kind in endpoints for one, _ in marked(kind)]
 
 
 class Api:
-    """Routes requests to the endpoints that they are for.
+    """Routes requests to endpoints.
 
-    :param prefix: what its paths begin with, such as ``/api/internal``.
-    :param authentication: asked before anything else, the route included.
-    :param errors: says all errors of its requests.
+    :param prefix: the prefix of its paths, such as ``/api/internal``.
+    :param authentication: checks every request before its route.
+    :param errors: encodes all errors of its requests.
     :param endpoints: objects whose methods :func:`sandbox.api.framework.endpoint.endpoint` decorated.
-    :param in_path: the schemas of the parameters that paths may have, by the names that stand in them in braces.
-    :param session: the one of these that is a session's id, for the log.
-    :param body_limit: bytes of the largest body that is buffered, where an operation says nothing else.
-    :param memory: what requests hold of bodies, outputs and files.
-    :ivar resource: renders the requests that were admitted.
+    :param in_path: the schemas of path parameters, by name.
+    :param session: the name of the path parameter that is a session's id, for the log.
+    :param body_limit: maximum bytes of a buffered body, unless the operation sets its own.
+    :param memory: memory budget for bodies, outputs and files.
+    :ivar resource: renders the admitted requests.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Api:
         self._app.route(rule, methods=[operation.method], endpoint=name)(respond)
 
     def admit(self, request: Request) -> Admission:
-        """Say how a request's body is to be treated, by its operation; an :data:`sandbox.http.admission.Admit`.
+        """Decide how to read a request's body, by its operation; an :data:`sandbox.http.admission.Admit`.
 
-        :raises SandboxError: for what is refused; said by the API's own encoder.
+        :raises SandboxError: to refuse the request; encoded by the API's own encoder.
         """
         request.errors = self._errors
         request.principal = self._authentication.authenticate(request)
@@ -116,14 +116,14 @@ class Api:
         if isinstance(body, Buffered):
             return Buffer(body.limit or self._body_limit, self._memory)
         if body is None:
-            # A body that the operation does not take is read, so that the connection can carry the next request.
+            # An unused body is read too, so that the connection can carry the next request.
             return Buffer(self._body_limit, self._memory)
         if body.limit is not None and request.framing.length > body.limit:
             raise BodyTooLarge(body.limit)
         return STREAM
 
     def _check_length(self, request: Request) -> None:
-        """Refuse a body that is too large before its operation is known to be none (contract section 1).
+        """Refuse a body that is too large, before a request for an unknown path is refused (contract section 1).
 
         :raises BodyTooLarge: by its Content-Length.
         """
@@ -167,7 +167,7 @@ def _complete(operation: Operation, result: Result) -> Reply | Page | Streaming:
 
 
 def _answer(reply: Reply | Page | Streaming | None, request: Request) -> Deferred[None] | None:
-    """Answer a request; fires when all of the answer is written, or the client has left."""
+    """Respond to a request; fires when the response is written or the client has disconnected."""
     if reply is None or request.gone:
         if isinstance(reply, Streaming):
             close_pieces(reply.pieces)

@@ -1,4 +1,4 @@
-"""A request as an endpoint sees it, and what an endpoint gives back."""
+"""A request as an endpoint sees it, and the results that an endpoint may return."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sandbox.policy.queries import Query, read_query, unknown_parameter
 class Call:
     """A request as an endpoint sees it.
 
-    :ivar principal: who calls.
-    :ivar in_path: the path's parameters, checked.
-    :ivar given: the other parameters by name, checked; ``None`` for one that is not given.
-    :ivar body: the message that a buffered body was decoded to, or a :class:`StreamedBody` to iterate over; ``None``
-        where the endpoint takes none.
+    :ivar principal: the authenticated caller.
+    :ivar in_path: the path's parameters, validated.
+    :ivar given: the other parameters by name, validated; ``None`` for a missing one.
+    :ivar body: the message decoded from a buffered body, or a :class:`StreamedBody` to iterate over; ``None`` where the
+        endpoint takes none.
     :ivar raw: a buffered body's bytes.
-    :ivar share: what the request holds of the memory for outputs and files, until its answer is written.
+    :ivar share: the request's share of the memory budget for outputs and files, until its response is written.
     """
 
     principal: Principal
@@ -43,7 +43,7 @@ class Call:
 
 @attrs.frozen
 class Page:
-    """An answer that is no JSON.
+    """A response other than JSON.
 
     :ivar headers: fields beside Content-Type and Content-Length.
     """
@@ -56,11 +56,11 @@ class Page:
 
 @attrs.frozen
 class Streaming:
-    """An answer that is made while the client reads it: as fast as it does, and no further when it leaves.
+    """A response produced while the client reads it, with back-pressure, until the client disconnects.
 
-    :ivar pieces: closed in any case; when the client leaves while the next piece is awaited, that is cancelled. What
-        may fail with an error of its own is done before, by the endpoint: the answer has begun when the first is asked
-        for, and a failure can only break it off.
+    :ivar pieces: closed in any case; a disconnect cancels the wait for the next piece. The response begins before the
+        first piece, so a failure of the pieces can only abort it: the endpoint does beforehand what may fail with an
+        error response.
     """
 
     pieces: AsyncGenerator[bytes, None]
@@ -69,7 +69,7 @@ class Streaming:
     status: int = 200
 
 
-#: What an endpoint gives back. A message, and ``None`` for an answer without a body, have the status of the operation's
+#: The result of an endpoint. A message, and ``None`` for a response without a body, get the status of the operation's
 #: first :class:`Answer`.
 Result = Message | Reply | Page | Streaming | None
 
@@ -88,16 +88,16 @@ class Checks:
         self._message = compiled(operation.body.message.schema) if isinstance(operation.body, Buffered) else None
 
     def call(self, request: Request, in_path: Mapping[str, str], share: Share) -> Call:
-        """A request's call.
+        """The validated call of a request.
 
-        :raises InvalidRequest: naming what is wrong.
-        :raises AnswerMemoryExhausted: when there is no memory for a body of that size.
+        :raises InvalidRequest: naming the invalid parameter or field.
+        :raises AnswerMemoryExhausted: when the memory budget has no room for the body.
         """
         for name, validator in self._in_path.items():
             read(name, [in_path[name].encode("utf-8")], validator)
         given = self._given(request)
         raw = b"" if request.content is None else request.content.read()
-        # What is made of it is as large as itself, which its buffer holds already.
+        # The decoded body is about as large as its bytes, which the buffer's budget covers already.
         if len(raw) > STEP and not share.take(len(raw)):
             raise AnswerMemoryExhausted
         assert request.principal is not None
@@ -113,7 +113,7 @@ class Checks:
         given = {}
         for parameter, validator in self._parameters:
             values = _values(request, query, parameter)
-            # What is required and missing is as wrong as what is empty.
+            # A missing required parameter is refused like an empty one.
             values = values or ([b""] if parameter.required else [])
             given[parameter.name] = read(parameter.label, values, validator)
         unknown = unknown_parameter(query, self._in_query)

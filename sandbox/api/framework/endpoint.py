@@ -1,4 +1,4 @@
-"""The one decorator of endpoints. It only says what a method is: an :class:`Api` routes to it, checks and describes."""
+"""The decorator of endpoints. It only attaches the operation: :class:`Api` routes, validates and describes by it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def endpoint(
 ) -> Callable[[E], E]:
     """Make a coroutine method ``(self, call) -> Result`` the endpoint of a method and path, below its API's prefix.
 
-    What is given here is what requests are checked by, and with the method's name and docstring what the API's
-    description says of it.
+    Requests are validated by these arguments; together with the method's name and docstring they form the operation in
+    the API's description.
 
-    :param body: a message is a buffered body.
+    :param body: a message stands for a buffered body.
     """
 
     def mark(function: E) -> E:
@@ -53,7 +53,7 @@ def endpoint(
 
 
 def marked(endpoints: type) -> Iterator[tuple[Operation, Endpoint]]:
-    """The operations of a class of endpoints, each with its function, in the order in which they are written."""
+    """The operations of a class of endpoints, each with its function, in the order of the source."""
     for function in vars(endpoints).values():
         operation = getattr(function, _MARK, None)
         if operation is not None:

@@ -1,4 +1,4 @@
-"""Which errors an operation may end with; what each is answered with its API's encoder knows."""
+"""The errors that an operation may raise; the API's encoder maps each to its response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sandbox.domain.errors import SandboxError
 
 @attrs.frozen
 class ErrorResponse:
-    """A class of errors that an operation may end with.
+    """A class of errors that an operation may raise.
 
-    :ivar codes: those that occur.
-    :ivar further: schemas of the further fields of its answer.
+    :ivar codes: the codes that occur.
+    :ivar further: schemas of the additional fields of its response.
     """
 
     kind: type[SandboxError]
@@ -24,12 +24,12 @@ class ErrorResponse:
 
     @property
     def meaning(self) -> str:
-        """A sentence."""
+        """The error's description, one sentence."""
         return (self.kind.__doc__ or "").partition("\n")[0]
 
 
 def error_response(kind: type[SandboxError], *codes: str, further: Mapping[str, Schema] | None = None) -> ErrorResponse:
-    """A class of errors with some of its codes, or with all of them when none is named."""
+    """A class of errors with the given codes, or with all of its codes when none is given."""
     known = (kind.code, *kind.further)
     if not set(codes) <= set(known):
         raise ValueError(f"{kind.__name__} has no code {set(codes) - set(known)}")
@@ -41,12 +41,12 @@ ErrorResponses = tuple[ErrorResponse, ...]
 
 @attrs.frozen(kw_only=True)
 class CommonErrors:
-    """The errors that operations of an API share, by what they come of.
+    """The errors that operations of an API share, by cause.
 
-    :ivar input: parameters.
-    :ivar authentication: credentials.
-    :ivar body: a body.
-    :ivar always: nothing that was asked for.
+    :ivar input: the parameters.
+    :ivar authentication: the credentials.
+    :ivar body: the body.
+    :ivar always: the daemon's state, independent of the request.
     """
 
     input: ErrorResponses = ()

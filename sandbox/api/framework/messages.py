@@ -1,7 +1,7 @@
-"""Wire types: a class a type, whose members are its schema, what it is decoded from and what it is encoded to.
+"""Wire types: one class per type, whose members define schema, decoding and encoding.
 
-A field of the wire is one member here, and one use of that: by the endpoint that reads it, or by the constructor call
-that gives it.
+A field of the wire is one member here and one use of it: in the endpoint that reads it, or in the constructor call that
+sets it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import attrs
 from sandbox.api.framework.schemas import Schema
 
 _WIRE = "wire"
-#: What is encoded as it is; most values are.
+#: Types that are encoded unchanged, as most values are.
 _PLAIN = frozenset({str, int, bool, bytes, float, dict, type(None)})
 
 
 class _Wire(NamedTuple):
     """A member on the wire.
 
-    :ivar default: what it is when it is left out; ``attrs.NOTHING`` where it may not be.
+    :ivar default: its value when omitted; ``attrs.NOTHING`` when it is required.
     """
 
     attribute: str
@@ -36,10 +36,10 @@ def member(
 ) -> Any:
     """A member of a message.
 
-    :param schema: of its value. A ``default`` in it is the member's; what has one may be left out.
-    :param name: its name on the wire, when that is not its own in camelCase.
-    :param default: what stands for it when it is left out; a member that is this is not encoded.
-    :param decode: what its value becomes after it was checked.
+    :param schema: the schema of its value. A ``default`` in it is the member's default and makes it optional.
+    :param name: its name on the wire; by default the attribute's name in camelCase.
+    :param default: its value when omitted; a member with this value is not encoded.
+    :param decode: converts its validated value.
     """
     default = schema.get("default", default)
     default = attrs.NOTHING if default is ... else default
@@ -48,14 +48,14 @@ def member(
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(member,))
 class Message:
-    """A JSON object; a subclass's members are made by :func:`member`, and it is frozen.
+    """A JSON object. Subclasses are frozen, with members made by :func:`member`.
 
-    Class parameters: ``title``, its name in the description; ``example``; ``closed``, whether further fields are
+    Class parameters: ``title``, its name in the description; ``example``; ``closed``, whether unknown fields are
     refused, as in requests.
 
-    :cvar schema: describes it, by its title.
-    :cvar bare: the same where it has no name of its own.
-    :cvar properties: describe its members, by their names on the wire.
+    :cvar schema: its schema, with its title.
+    :cvar bare: its schema without a title.
+    :cvar properties: the schemas of its members, by their names on the wire.
     """
 
     schema: ClassVar[Schema]
@@ -78,9 +78,9 @@ class Message:
 
     @classmethod
     def decode(cls, body: Mapping[str, Any]) -> Self:
-        """The message that a checked JSON object is.
+        """The message of a validated JSON object.
 
-        :raises InvalidRequest: for what a member's ``decode`` refuses.
+        :raises InvalidRequest: when a member's ``decode`` refuses a value.
         """
         found = {}
         for attribute, name, _, _, decode in cls._members:
@@ -89,7 +89,7 @@ class Message:
         return cls(**found)
 
     def encode(self) -> dict[str, Any]:
-        """What :class:`sandbox.http.replies.Reply` writes for it; messages in it are encoded, in iterators lazily."""
+        """The payload for :class:`sandbox.http.replies.Reply`; nested messages are encoded, in iterators lazily."""
         found = {}
         values = vars(self)
         for attribute, name, _, default, _ in self._members:
@@ -100,7 +100,7 @@ class Message:
 
 
 def either(title: str, *variants: type[Message]) -> Schema:
-    """The schema of what is one of some messages."""
+    """The schema of a union of messages."""
     schemas = [{name: part for name, part in one.schema.items() if name != "examples"} for one in variants]
     return {
         "title": title,

@@ -1,4 +1,4 @@
-"""An API as an OpenAPI 3.1 document, made from what its endpoints are declared with."""
+"""OpenAPI 3.1 document of an API, generated from the declarations of its endpoints."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sandbox.http.replies import ErrorEncoder
 
 @attrs.frozen(kw_only=True)
 class Document:
-    """What an API's description says beside its operations.
+    """The parts of an API's description besides its operations.
 
     :ivar text: the introduction.
-    :ivar tags: what they stand for, in the order in which readers shall see them.
+    :ivar tags: the tags' descriptions, in the order of presentation.
     :ivar security: the security scheme, by its name.
     :ivar errors: the API's own encoder.
     :ivar error: the schema of any error; it has a title.
-    :ivar error_of: that of the errors with one status, of their codes and their further fields.
-    :ivar in_path: the schemas of the parameters that paths may have.
+    :ivar error_of: makes the schema of the errors with one status, from their codes and additional fields.
+    :ivar in_path: the schemas of path parameters.
     """
 
     title: str
@@ -57,7 +57,7 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
 def describe(document: Document, operations: Iterable[Operation]) -> dict[str, Any]:
     """The document; the same for each daemon of one version.
 
-    :param operations: in the order in which readers shall see them.
+    :param operations: in the order of presentation.
     """
     schemas: dict[str, Schema] = {}
     _named(document.error, schemas)
@@ -131,10 +131,10 @@ def _responses(document: Document, operation: Operation) -> dict[str, Any]:
         by_status.setdefault(document.errors.answer_to(error.kind)[0], []).append(error)
     errors = {str(status): _refusal(document, status, errors) for status, errors in sorted(by_status.items())}
     if not operation.answers:
-        # Whatever a container says, errors of any status among it: ours can only be told in words.
+        # The response is the application's, of any status: the daemon's own errors are described in text only.
         words = "\n\n".join(f"**{status}**\n\n{refusal['description']}" for status, refusal in errors.items())
         return {"default": {"description": f"What the application answers; or an `Error`:\n\n{words}"}}
-    # A status may stand for success and for an error: /readyz says 503 with its own body.
+    # A status may belong to a result and to an error: /readyz responds with 503 and a body of its own.
     return {**errors, **found}
 
 

@@ -1,4 +1,4 @@
-"""The API's description taken apart for readers: what the page here and the documentation's reference both show."""
+"""View model of the API's description, shared by the API page and the documentation's reference."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _JSON = "application/json"
 class Row:
     """A parameter or a field.
 
-    :ivar note: where it is, whether it is required, its type.
-    :ivar text: what it is and what it may be, in Markdown.
+    :ivar note: its place, whether it is required, its type.
+    :ivar text: its description and permitted values, in Markdown.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Outline:
     :ivar parameters: of path, query and head.
     :ivar body: the schema of its JSON body, or ``None``.
     :ivar answers: by status, or by ``default``.
-    :ivar curl: a command that makes a request of the examples; ``""`` where the answer is an application's.
+    :ivar curl: a command that sends a request made of the examples; ``""`` where an application responds.
     """
 
     name: str
@@ -83,7 +83,7 @@ def shape(document: Json, schema: Json) -> tuple[list[list[Row]], list[Any]]:
 
 
 def codes(answer: Json) -> list[str]:
-    """The codes of the errors that an answer stands for."""
+    """The error codes of a response."""
     schema = answer.get("content", {}).get(_JSON, {}).get("schema", {})
     found: list[str] = []
     for variant in schema.get("oneOf", [schema]):

@@ -1,4 +1,4 @@
-"""An endpoint as a value: what is checked by it, and what the API's description is made from."""
+"""The declaration of an endpoint as a value, used for validation and for the API's description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = "application/json"
 
 
 class Auth(enum.Enum):
-    """What credentials are to an operation."""
+    """Whether an operation requires, uses or ignores credentials."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -26,7 +26,7 @@ class Auth(enum.Enum):
 
 @attrs.frozen
 class Parameter:
-    """A parameter beside the path's.
+    """A parameter outside the path.
 
     :ivar place: ``"query"`` or ``"header"``.
     """
@@ -38,16 +38,16 @@ class Parameter:
 
     @property
     def label(self) -> str:
-        """What a refusal calls it."""
+        """Its name in error messages."""
         return f"Query parameter '{self.name}'" if self.place == "query" else f"Header {self.name}"
 
 
 @attrs.frozen
 class Buffered:
-    """A JSON body that is read whole and checked before the endpoint is called.
+    """A JSON body that is read whole and validated before the endpoint is called.
 
-    :ivar message: what it is decoded to.
-    :ivar limit: bytes; ``None`` for the API's own limit.
+    :ivar message: the type that it is decoded to.
+    :ivar limit: maximum bytes; ``None`` for the API's own limit.
     """
 
     message: type[Message]
@@ -56,9 +56,9 @@ class Buffered:
 
 @attrs.frozen
 class Streamed:
-    """A body that the endpoint reads itself, piece by piece, as fast as it takes them.
+    """A body that the endpoint reads piece by piece, with back-pressure.
 
-    :ivar limit: bytes; ``None`` for none.
+    :ivar limit: maximum bytes; ``None`` for no limit.
     """
 
     media_type: str = "application/octet-stream"
@@ -71,11 +71,11 @@ def _schema(value: type[Message] | Schema | None) -> Schema | None:
 
 @attrs.frozen
 class Answer:
-    """What an operation answers with when it succeeds.
+    """A successful response of an operation.
 
-    :ivar schema: of its JSON; ``None`` when it has none.
-    :ivar text_type: the media type of a body that is no JSON.
-    :ivar links: the operations that take this answer's ``id``, each with the name of the path parameter that it is.
+    :ivar schema: the schema of its JSON; ``None`` without a JSON body.
+    :ivar text_type: the media type of another body.
+    :ivar links: the operations that take this response's ``id``, each with the name of the path parameter for it.
     """
 
     status: int
@@ -89,14 +89,14 @@ class Answer:
 class Operation:
     """An endpoint.
 
-    :ivar name: that of its function here, and of the clients' method.
-    :ivar text: a sentence, and after an empty line what else is to be said.
+    :ivar name: the name of its function here and of the clients' method.
+    :ivar text: a one-sentence summary, then after an empty line the details.
     :ivar path: with parameters as ``{name}``.
-    :ivar body: what is done with a request's body; ``None``: it is neither read nor awaited.
-    :ivar answers: of a success; none when whatever a container says is the answer.
-    :ivar own_errors: the errors that are not plain from the rest.
-    :ivar auth: whether it needs credentials, or tells more to those who have them.
-    :ivar always: the errors that have nothing to do with what is asked; ``None``: those of the API.
+    :ivar body: how a request's body is read; ``None``: it is neither read nor awaited.
+    :ivar answers: its successful responses; none when the application responds.
+    :ivar own_errors: the errors that do not follow from the other fields.
+    :ivar auth: whether credentials are required, or add details to the response.
+    :ivar always: the errors that are independent of the request; ``None``: those of the API.
     """
 
     name: str
@@ -112,12 +112,12 @@ class Operation:
     always: ErrorResponses | None = None
 
     def in_path(self, known: Mapping[str, Schema]) -> Mapping[str, Schema]:
-        """The parameters in its path, of those that the API knows."""
+        """The schemas of the parameters in its path."""
         return {name: schema for name, schema in known.items() if f"{{{name}}}" in self.path}
 
     def errors(self, common: CommonErrors) -> ErrorResponses:
-        """All errors that it may end with."""
-        # Where an application answers, the query is its own; everywhere else one that is unknown is refused.
+        """All errors that it may raise."""
+        # Where an application responds, the query is its own; everywhere else unknown parameters are refused.
         found: list[ErrorResponse] = [
             *(common.input if self.answers else ()),
             *(common.authentication if self.auth is Auth.REQUIRED else ()),
@@ -127,5 +127,5 @@ class Operation:
 
 
 def documented(function: Callable[..., Any]) -> tuple[str, str]:
-    """A function's name and its docstring, as an operation has them."""
+    """The operation's name and text, from a function's name and docstring."""
     return function.__name__, inspect.getdoc(function) or ""

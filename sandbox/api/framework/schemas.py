@@ -1,17 +1,17 @@
-"""What schemas of all APIs are made of, and what :mod:`sandbox.api.framework.validation` knows by name."""
+"""Definitions shared by the schemas of all APIs and :mod:`sandbox.api.framework.validation`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: JSON Schema (2020-12). One with a ``title`` stands in a description once, under that name. ``x-message`` is what a
-#: refusal says of a value that does not fit.
+#: JSON Schema (2020-12). A schema with a ``title`` appears in a description once, under that name. ``x-message`` is the
+#: error message for a value that does not match.
 Schema = dict[str, Any]
 
-#: Items of one array or object; more would keep the reactor from its other work while they are looked through.
+#: Maximum items of one array or object; validating more would block the reactor.
 ITEM_LIMIT = 20_000
 
-#: The format of names of files, in which any byte may stand.
+#: The format of file names, which may contain any byte.
 PATH_FORMAT = "workspace-path"
 
 NO_NUL: Schema = {"type": "string", "pattern": "^[^\\x00]*$"}

@@ -1,4 +1,4 @@
-"""Checking what requests say against JSON Schema (2020-12), in words that name the field."""
+"""Validation of requests by JSON Schema (2020-12), with error messages that name the field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jsonschema
 from sandbox.api.framework.schemas import ITEM_LIMIT, NAME, NO_NUL, PATH_FORMAT, Schema
 from sandbox.domain.errors import InvalidRequest
 
-#: Unknown fields that a refusal names.
+#: Maximum of unknown fields that an error message names.
 _NAMED = 5
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
@@ -39,9 +39,9 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterabl
 
 
 def _quick(keyword: str, known: Schema, kind: type, members: Callable[[Any], Iterable[tuple[Any, Any]]]) -> Any:
-    """A keyword that looks at each member of a value, by one comparison each where nothing is wrong with it.
+    """A keyword that checks each member of a value, by one comparison for a valid one.
 
-    The library takes some 20 µs a member, and a body has room for a million; here only a wrong one is shown to it.
+    The library takes some 20 µs per member, and a body may contain a million; here it only gets the invalid ones.
     """
     usual = jsonschema.Draft202012Validator.VALIDATORS[keyword]
 
@@ -65,18 +65,18 @@ _Validator = jsonschema.validators.extend(
         "additionalProperties": _quick("additionalProperties", NO_NUL, dict, lambda value: value.items()),
         "propertyNames": _quick("propertyNames", NAME, dict, lambda value: ((None, name) for name in value)),
     },
-    # JSON Schema takes 3000.0 for an integer; the contract does not.
+    # JSON Schema accepts 3000.0 as an integer; the contract does not.
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 
 
 def compiled(schema: Schema) -> jsonschema.protocols.Validator:
-    """A validator of a schema, made once."""
+    """The cached validator of a schema."""
     return _Validator(schema)
 
 
 def load(body: bytes, validator: jsonschema.protocols.Validator) -> dict[str, Any]:
-    """A request's body as checked values; an absent body counts as an empty object.
+    """A request's body as validated values; an absent body counts as an empty object.
 
     :raises InvalidRequest: naming the field, for malformed JSON, a wrong type or an unknown field (contract section 1).
     """
@@ -98,10 +98,10 @@ def load(body: bytes, validator: jsonschema.protocols.Validator) -> dict[str, An
 
 
 def read(name: str, values: Sequence[bytes], validator: jsonschema.protocols.Validator) -> Any:
-    """A parameter of the query or the head as a checked value; ``None`` when it is not given.
+    """A parameter of the query or the head as a validated value; ``None`` when it is missing.
 
-    :param name: what a refusal calls it, such as ``Query parameter 'path'``.
-    :raises InvalidRequest: when it is given twice, or is not what its schema asks for.
+    :param name: its name in error messages, such as ``Query parameter 'path'``.
+    :raises InvalidRequest: when it is given twice or does not match its schema.
     """
     if not values:
         return None
@@ -109,7 +109,7 @@ def read(name: str, values: Sequence[bytes], validator: jsonschema.protocols.Val
         raise InvalidRequest(f"{name} is given more than once")
     schema = validator.schema
     try:
-        # In the name of a file any byte may stand; :mod:`sandbox.policy.paths` says how.
+        # A file name may contain any byte, encoded as in :mod:`sandbox.policy.paths`.
         text = values[0].decode("utf-8", "surrogateescape" if schema.get("format") == PATH_FORMAT else "strict")
     except UnicodeDecodeError:
         raise InvalidRequest(f"{name} is not UTF-8") from None
@@ -121,13 +121,13 @@ def read(name: str, values: Sequence[bytes], validator: jsonschema.protocols.Val
 
 
 def _ordered(errors: Iterable[Any]) -> list[Any]:
-    # What is missing comes first, then what is wrong, then what is unknown: the most useful of several errors.
+    # The most useful of several errors first: missing, then invalid, then unknown fields.
     rank = {"required": 0, "additionalProperties": 2}
     return sorted(errors, key=lambda error: rank.get(error.validator, 1))
 
 
 def _beside(errors: list[Any]) -> str:
-    """A field that is missing may be there under a wrong name."""
+    """Names the unknown fields next to a missing one, which may be there under a wrong name."""
     names = [name for error in errors if error.validator == "additionalProperties" for name in _unknown(error)]
     if errors[0].validator != "required" or not names:
         return ""

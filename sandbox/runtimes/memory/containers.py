@@ -28,7 +28,7 @@ class MemoryContainers:
 
     :param images: the available images, each with its configured user.
     :param ended: called with the id of each container that died or was removed.
-    :ivar grace: whether previews go on while the engine is away.
+    :ivar grace: whether previews continue while the engine is away.
     """
 
     def __init__(self, images: Mapping[str, str], ended: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ class Cursor(TxCursor):  # type: ignore[misc]
     """txpostgres's cursor, waiting on its connection's duplicate descriptor."""
 
     def fileno(self) -> int:
-        """The connection's."""
+        """The connection's descriptor."""
         number: int = self._connection.fileno()
         return number
 

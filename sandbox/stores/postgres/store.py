@@ -42,10 +42,10 @@ class PostgresStore:
     before the reactor runs.
 
     :param url: ``postgresql://…``
-    :param size: connections at once.
-    :param queue: calls that may wait for a connection before more are refused.
-    :param timeout: seconds that a call may take.
-    :param write_check: seconds at least between the writes of :meth:`ping`.
+    :param size: maximum number of connections.
+    :param queue: maximum of calls waiting for a connection; further ones are refused.
+    :param timeout: timeout of a call in seconds.
+    :param write_check: minimum seconds between the writes of :meth:`ping`.
     :raises SettingError: when the URL cannot be parsed.
     """
 

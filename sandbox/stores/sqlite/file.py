@@ -23,7 +23,7 @@ from sandbox.stores.sqlite.reserve import FULL
 _log = Logger()
 
 DISK_FULL = "The database's disk is full"
-#: What an operator can do something about, by SQLite's primary result code; the rest is told as it is not.
+#: Messages for errors that an operator can correct, by SQLite's primary result code.
 _REASONS = {
     sqlite3.SQLITE_BUSY: "The database is locked by another program",
     sqlite3.SQLITE_FULL: DISK_FULL,
@@ -146,7 +146,7 @@ def first(cursor: Transaction, sql: str, values: Sequence[object] = ()) -> Any:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether it may have failed for lack of room. SQLite takes a sync or a mapping without room for a failing disk."""
+    """Whether lack of disk space may be the cause. SQLite reports a failed sync or mapping as an I/O error."""
     if isinstance(error, sqlite3.Error):
         return _reason(error)[0] in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
     return isinstance(error, OSError) and error.errno in FULL

@@ -1,4 +1,4 @@
-"""Room on the database's disk that is kept for deletions, so that a full one can be made empty again."""
+"""Reserve of space on the database's disk for deletions, which free space on a full disk."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from twisted.logger import Logger
 
 _log = Logger()
 
-#: Bytes that a disk with room gives for a moment.
+#: Bytes that a probe of free space allocates briefly.
 _PROBE = 64 << 10
-#: What the system says when there is no room, or none for this user.
+#: The errors of a full disk, or of an exhausted quota.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
-    """A file of some size beside a database; its room is given up when a deletion cannot be written, and taken again
-    when there is room. All of its methods block.
+    """A file next to a database: the store releases its space when a deletion cannot be written, and allocates it again
+    when there is space. All methods block.
 
-    :param path: the database's.
-    :param size: bytes; 0 keeps none.
+    :param path: the database's path.
+    :param size: bytes; 0 disables the reserve.
     """
 
     def __init__(self, path: str, size: int) -> None:
@@ -30,7 +30,7 @@ class Reserve:
         self._size = size
 
     def take(self) -> None:
-        """Keep the room; nothing happens when it is kept, or cannot be had now."""
+        """Allocate the reserve; no effect when it is allocated already or the disk has too little space."""
         with suppress(FileNotFoundError):
             if os.stat(self._path).st_size == self._size:
                 return
@@ -42,14 +42,14 @@ class Reserve:
                 self._remove(self._path)
 
     def release(self) -> bool:
-        """Give the room up; whether there was any."""
+        """Release the reserve; whether there was one."""
         if not self._remove(self._path):
             return False
         _log.warn("the database's disk is full: the room that was kept for deletions is used now")
         return True
 
     def probe(self) -> bool:
-        """Whether the disk has room for a little more."""
+        """Whether the disk has free space."""
         try:
             _allocate(self._probe, _PROBE)
         except OSError as error:

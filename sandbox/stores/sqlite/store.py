@@ -44,10 +44,10 @@ class SqliteStore:
     existing container. The cost is one sync per write, about four in a session's lifetime.
 
     :param reactor: its time, and its threads for the last step of :meth:`close`.
-    :param threads: connections, each in a thread of this store's own.
-    :param queue: calls that may wait for a thread before more are refused.
-    :param timeout: seconds that a call may take; also how long SQLite waits for another program's lock.
-    :param write_check: seconds at least between the writes of :meth:`ping`.
+    :param threads: number of connections, each in a thread of the store's own pool.
+    :param queue: maximum of calls waiting for a thread; further ones are refused.
+    :param timeout: timeout of a call in seconds; also how long SQLite waits for another program's lock.
+    :param write_check: minimum seconds between the writes of :meth:`ping`.
     :param reserve: bytes kept free on the disk for deletions, from :meth:`acquire_lease` on.
     """
 
@@ -113,8 +113,8 @@ class SqliteStore:
     ) -> Deferred[T]:
         """Run ``work`` with a cursor, in a thread.
 
-        :param then: called with its result on the reactor's thread, whether the caller still waits or not.
-        :param erases: whether a full disk releases the reserve for it.
+        :param then: called with its result on the reactor's thread, even when the caller was cancelled.
+        :param erases: whether to release the reserve on a full disk.
         """
 
         async def run() -> T:
@@ -173,7 +173,7 @@ class SqliteStore:
             await pool.runInteraction(migrate, self._timeout)
         except BaseException as error:
             if is_full(error):
-                # The next attempt to open finds room, and sessions can be deleted then.
+                # The next attempt to open finds space, and sessions can be deleted then.
                 await deferToThreadPool(self._reactor, pool.threadpool, self._reserve.release)
             await self._end(pool)
             raise at_start(error, self.path) from error
@@ -220,7 +220,7 @@ class _SqliteConnection:
 
 
 def _run(cursor: Cursor, work: Work[T], write: bool) -> tuple[T, Transaction]:
-    """In a thread; the pool commits, or rolls back what raises."""
+    """Run ``work`` in a thread; the pool commits, or rolls back on an exception."""
     transaction = transaction_on(_SqliteConnection(cursor))
     if write:
         cursor.execute("BEGIN IMMEDIATE")
