@@ -32,8 +32,7 @@ class Request(TwistedRequest):
     Does not call the constructor of its base class, which creates two ``Headers`` and looks up two addresses: the
     gateway needs none of them. They are created on first use.
 
-    :ivar section: the bytes of the fields, with two more attributes of
-        :class:`sandbox.protocols.http1.grammar.RequestHead`:
+    :ivar section: the bytes of the fields, as in :class:`sandbox.protocols.http1.grammar.RequestHead`.
     :ivar headers: the fields in their order and case.
     :ivar known: the fields that the server interprets, by lower-case name.
     :ivar framing: how the body is delimited.
@@ -142,15 +141,8 @@ class Request(TwistedRequest):
             self.processingFailed(Failure())
 
     def process_in_turn(self) -> None:
-        """Process it now or, where this turn of the reactor has no time left, in the run queue.
-
-        What needs a whole body, a call of the API, takes several times as long as the beginning of a preview's request.
-        """
-        self.site.run_queue.soon(self._process_if_awaited)
-
-    def _process_if_awaited(self) -> None:
-        if not self.gone:
-            self.process()
+        """Process now or, once the turn's budget is spent, in the run queue: an API call costs several previews."""
+        self.site.run_queue.soon(lambda: None if self.gone else self.process())
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Respond to an unexpected error with the request's encoder, which logs it."""

@@ -65,9 +65,11 @@ class ContainerCallsTests(SynchronousTestCase):
         self.assertEqual(self.begun, ["one", "two"])
 
     def test_f34_no_more_wait_than_is_sensible(self) -> None:
-        for _ in range(3):
-            self.calls.run("c", self.call("one", Deferred()))
+        # Referenced: a coroutine that nothing refers to is collected, which ends its call.
+        answers: list[Deferred[str]] = [Deferred() for _ in range(3)]
+        waiting = [self.calls.run("c", self.call("one", answer)) for answer in answers]
         self.failureResultOf(self.calls.run("c", self.call("one", Deferred())), Overloaded)
+        self.assertEqual([call.called for call in waiting], [False] * 3)
 
     def test_f34_after_one_that_did_not_come_back_others_fail_at_once_for_a_while(self) -> None:
         self.time_out()
