@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import attrs
 
-from sandbox.protocols.http1.grammar import HOST, REMEMBERED, Field, Fields, Line, memorable, read_section
+from sandbox.protocols.http1.grammar import HOST, REMEMBERED, Field, Line, memorable, read_section
 from sandbox.protocols.http1.origins import canonical_authority
 
 #: Non-standard equivalents of the fields generated here; never forwarded.
@@ -46,6 +46,8 @@ _NODE = re.compile(rb"[A-Za-z0-9._:%\[\]-]++")
 _WITH_PORT = re.compile(rb"\[([^\]]*)\](?::.*)?|([^:]*):[^:]*")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 _PORT = re.compile(rb"[1-9][0-9]{0,4}")
+# Maximum bytes of a Host in the keys of caches: longer ones are not worth the memory.
+_HOST_LIMIT = 255
 _HAS_PORT = re.compile(rb":[0-9]*$")
 
 
@@ -54,7 +56,7 @@ def tells_source(lower: bytes) -> bool:
     return lower.startswith(b"x-forwarded-") or lower in _OTHER_NAMES
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Source:
     """The source of a request, by its connection and the fields of trusted proxies.
 
@@ -71,7 +73,12 @@ class Source:
     authority: bytes
     addresses: tuple[bytes, ...]
     prefix: bytes = b""
-    others: Mapping[bytes, bytes] = attrs.field(factory=dict)
+    others: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def direct(self) -> bool:
+        """Whether it follows from the connection and a short Host alone, so that caches may be keyed by it."""
+        return len(self.addresses) == 1 and not (self.prefix or self.others) and len(self.authority) <= _HOST_LIMIT
 
 
 def source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> Source:
@@ -88,25 +95,41 @@ def source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> 
 def _source_of(section: bytes, peer: str | None, trusted: bool, secure: bool) -> Source:
     fields, known = read_section(section)
     said = _said(fields) if trusted else {}
+    host = known.get(b"host", b"")
+    if not said:
+        return (_remembered_direct if len(host) <= _HOST_LIMIT else _direct)(host, peer, secure)
     elements = read_forwarded(said.get(b"forwarded", b""))
     scheme = next(_schemes(said, elements), b"")
     certain = bool(scheme) or secure
     scheme = scheme or (b"https" if secure else b"http")
-    here = peer.encode("ascii", "replace") if peer is not None else b"unknown"
     return Source(
         scheme=scheme,
         certain=certain,
-        authority=_authority(said, elements, known.get(b"host", b""), scheme),
-        addresses=(*_addresses(said, elements), here),
+        authority=_authority(said, elements, host, scheme),
+        addresses=(*_addresses(said, elements), _address(peer)),
         prefix=said.get(b"x-forwarded-prefix", b""),
-        others={name: value for name, value in said.items() if name not in _WRITTEN},
+        others=tuple((name, value) for name, value in said.items() if name not in _WRITTEN),
     )
 
 
+def _direct(host: bytes, peer: str | None, secure: bool) -> Source:
+    """The source of a request that no trusted proxy says anything of."""
+    scheme = b"https" if secure else b"http"
+    return Source(
+        scheme=scheme, certain=secure, authority=_authority({}, (), host, scheme), addresses=(_address(peer),)
+    )
+
+
+def _address(peer: str | None) -> bytes:
+    return peer.encode("ascii", "replace") if peer is not None else b"unknown"
+
+
 _remembered_source = lru_cache(REMEMBERED)(_source_of)
+# Of requests whose sections differ in every request, the source is mostly the same.
+_remembered_direct = lru_cache(REMEMBERED)(_direct)
 
 
-def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
+def source_fields(source: Source, prefix: bytes, local: bool) -> Sequence[Field]:
     """The fields that describe the source of a request to an application.
 
     ``Forwarded`` has an element for each address, since some applications read the first one and some the last.
@@ -114,6 +137,10 @@ def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
     :param prefix: the prefix that was stripped from the target.
     :param local: whether to omit the browser's host and scheme.
     """
+    return (_remembered_fields if source.direct else _source_fields)(source, prefix, local)
+
+
+def _source_fields(source: Source, prefix: bytes, local: bool) -> Sequence[Field]:
     public = not local and bool(source.authority)
     fields: list[Field] = [(b"X-Forwarded-For", b", ".join(source.addresses))]
     said = b""
@@ -128,8 +155,11 @@ def source_fields(source: Source, prefix: bytes, local: bool) -> Fields:
     if source.prefix or prefix:
         fields.append((b"X-Forwarded-Prefix", source.prefix + prefix))
     fields.append((b"Forwarded", b", ".join([b"for=%b%b" % (_node(one), said) for one in source.addresses])))
-    fields += [(name, value) for name, value in source.others.items() if public or name == _REAL_IP]
-    return fields
+    fields += [(name, value) for name, value in source.others if public or name == _REAL_IP]
+    return tuple(fields)
+
+
+_remembered_fields = lru_cache(REMEMBERED)(_source_fields)
 
 
 def read_forwarded(value: bytes) -> list[dict[bytes, bytes]]:
