@@ -149,11 +149,7 @@ def main(arguments: Sequence[str]) -> int:
             Path(name).chmod(0o755)
             before = asked.before.resolve() if asked.before else None
             perform(chosen, scale, peers, Path(name), results, before=before)
-        whole = (
-            not asked.quick
-            and not asked.before
-            and any(chosen == list(each) for each in (choose(options([])), HOSTILE))
-        )
+        whole = not asked.quick and any(chosen == list(each) for each in (choose(options([])), HOSTILE))
     finally:
         # What was measured before something went wrong is not lost.
         facts["took"] = f"{(time.monotonic() - began) / 60:.1f} minutes"

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+_LOOP_CONTROL = "/dev/loop-control"
 # Loop devices are shared by all that run on the kernel; so many may be in use.
 _LOOP_DEVICES = 64
 
@@ -16,11 +17,11 @@ _LOOP_DEVICES = 64
 def _make_loop_devices() -> None:
     """Have nodes of loop devices: a container has none."""
     for path, device in (
-        ("/dev/loop-control", os.makedev(10, 237)),
+        (_LOOP_CONTROL, os.makedev(10, 237)),
         *((f"/dev/loop{number}", os.makedev(7, number)) for number in range(_LOOP_DEVICES)),
     ):
         with contextlib.suppress(FileExistsError):
-            os.mknod(path, stat.S_IFBLK if device >> 8 == 7 else stat.S_IFCHR, device)
+            os.mknod(path, stat.S_IFCHR if path == _LOOP_CONTROL else stat.S_IFBLK, device)
 
 
 class SmallDisk:

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -114,19 +114,16 @@ def let_in(state: Path, sessions: Iterable[str]) -> list[str]:
 
 
 @contextmanager
-def _gateway(settings: Mapping[str, str], place: Place) -> Iterator[Proxy]:
-    with daemon(place, {**_SETTINGS, **settings}) as (pid, port, state):
+def _gateway(settings: Mapping[str, str], place: Place, checkout: Path = _ROOT) -> Iterator[Proxy]:
+    with daemon(place, {**_SETTINGS, **settings}, checkout=checkout) as (pid, port, state):
         headers = let_in(state, place.routes) if settings is ACCESS else []
         register(port, place.routes)
         yield Proxy.single(pid, port, place, headers)
 
 
-@contextmanager
-def _before(place: Place) -> Iterator[Proxy]:
+def _before(place: Place) -> AbstractContextManager[Proxy]:
     assert place.before is not None
-    with daemon(place, _SETTINGS, checkout=place.before) as (pid, port, _):
-        register(port, place.routes)
-        yield Proxy.single(pid, port, place)
+    return _gateway({}, place, place.before)
 
 
 #: The daemon of an earlier commit.

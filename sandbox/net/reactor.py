@@ -24,7 +24,7 @@ from twisted.internet.main import installReactor
 from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
-from sandbox.net.fairness import Account, RunQueue, account_of
+from sandbox.net.fairness import RunQueue, account_of
 from sandbox.net.write_coalescing import WriteBatch
 
 _log = Logger()
@@ -111,13 +111,10 @@ class Reactor(EPollReactor):
         free = since + _FREE
 
         def place(event: tuple[int, int]) -> float:
-            selectable: Any = selectables.get(event[0])
-            try:
-                account: Account = selectable.account
-            except AttributeError:
-                if selectable is None or isinstance(selectable, Port):
-                    return -inf
-                account = account_of(selectable)
+            selectable = selectables.get(event[0])
+            if selectable is None or isinstance(selectable, Port):
+                return -inf
+            account = account_of(selectable)
             if account.ready < since:
                 account.ready = now
             return account.served if account.served > free else account.ready - _BEFORE

@@ -102,13 +102,13 @@ class Api:
             raise InvalidRequest("The path must be percent-encoded UTF-8") from None
         try:
             name, in_path = self._app.url_map.bind("").match(path, request.method.decode("ascii"))
-        except MethodNotAllowed as error:
-            self._check_length(request)
+        except HTTPException as error:
+            # The length is refused before the path is (contract section 1).
+            _check_length(request, self._body_limit)
+            if not isinstance(error, MethodNotAllowed):
+                raise UnknownPath("No such endpoint") from None
             allow = ", ".join(sorted(error.valid_methods or ())).encode("ascii")
             return Refuse(self._errors.refuse(405, "METHOD_NOT_ALLOWED", "Method not allowed", ((b"allow", allow),)))
-        except HTTPException:
-            self._check_length(request)
-            raise UnknownPath("No such endpoint") from None
         operation = self._operations[name]
         request.route = operation.path
         request.session_id = in_path.get(self._session, "")
@@ -118,17 +118,9 @@ class Api:
         if body is None:
             # An unused body is read too, so that the connection can carry the next request.
             return Buffer(self._body_limit, self._memory)
-        if body.limit is not None and request.framing.length > body.limit:
-            raise BodyTooLarge(body.limit)
+        if body.limit is not None:
+            _check_length(request, body.limit)
         return STREAM
-
-    def _check_length(self, request: Request) -> None:
-        """Refuse a body that is too large, before a request for an unknown path is refused (contract section 1).
-
-        :raises BodyTooLarge: by its Content-Length.
-        """
-        if request.framing.length > self._body_limit:
-            raise BodyTooLarge(self._body_limit)
 
     def _respond(
         self,
@@ -158,6 +150,15 @@ class Api:
             return self._errors.refuse(error.status, error.code, error.reason)
         with on_behalf_of(request.id, request.session_id):
             return self._errors.encode(failure)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    """Refuse a body that is too large by its Content-Length.
+
+    :raises BodyTooLarge: when it exceeds ``limit`` bytes.
+    """
+    if request.framing.length > limit:
+        raise BodyTooLarge(limit)
 
 
 def _complete(operation: Operation, result: Result) -> Reply | Page | Streaming:

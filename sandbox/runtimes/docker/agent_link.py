@@ -38,13 +38,11 @@ class LinkLost(Exception):
     """The connection to the agent ended before the reply.
 
     :ivar words: what the engine or the agent said last, if anything.
-    :ivar broken: whether the agent broke the protocol, so that nothing else is to be asked for the reason.
     """
 
-    def __init__(self, words: str, *, broken: bool = False) -> None:
+    def __init__(self, words: str) -> None:
         super().__init__(words)
         self.words = words
-        self.broken = broken
 
 
 class SharedResult(Generic[T]):
@@ -161,6 +159,7 @@ class AgentLink(Protocol):
         """Twisted's callback."""
         self.connected_now = not self._closed
         assert self.transport is not None
+        self._intake = Intake(self._run_queue, self.transport, self._catch_up)
         self.transport.registerProducer(self, True)
         self._abort()
 
@@ -252,8 +251,7 @@ class AgentLink(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Twisted's callback. Nothing that comes here is trusted."""
         self._unread = chain(self._unread, self._read(data))
-        if self._intake is None:
-            self._intake = Intake(self._run_queue, self.transport, self._catch_up)
+        assert self._intake is not None
         self._intake.begin()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -273,7 +271,8 @@ class AgentLink(Protocol):
         """Take some of what was read; the rest has its turn after others."""
         if self._closed:
             return
-        if self._take(_PIECES, self._run_queue.seconds() + _SLICE) and self._intake is not None:
+        assert self._intake is not None
+        if self._take(_PIECES, self._run_queue.seconds() + _SLICE):
             self._intake.fall_behind()
 
     def _read_no_more(self) -> None:
@@ -337,4 +336,4 @@ class AgentLink(Protocol):
                 return self._last_id
 
     def _lost(self) -> LinkLost:
-        return LinkLost(self._words.decode("utf-8", "replace").strip(), broken=self.broken)
+        return LinkLost(self._words.decode("utf-8", "replace").strip())

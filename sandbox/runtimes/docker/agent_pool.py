@@ -17,6 +17,7 @@ from sandbox.net.fairness import RunQueue
 from sandbox.net.timers import Timer
 from sandbox.runtimes.docker.agent_link import AgentLink, SharedResult
 from sandbox.runtimes.docker.agent_starter import AgentStarter
+from sandbox.runtimes.docker.backoff import Backoff
 
 _log = Logger()
 
@@ -81,10 +82,9 @@ class AgentPool:
         self._starter = starter
         self._idle = idle
         self._limit = limit
-        self._backoff = backoff
         self._slots: dict[str, AgentSlot] = {}
-        # Until when containers get no other agent: starting one costs several engine calls, breaking it nothing.
-        self._broken: dict[str, float] = {}
+        # These get no other agent: starting one costs several engine calls, breaking it nothing.
+        self._broken = Backoff(reactor, backoff)
         self._closed = False
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ class AgentPool:
             raise _closed()
         slot = self._slots.get(container.id)
         if slot is None:
-            if self._broken.get(container.id, 0.0) > self._reactor.seconds():
+            if container.id in self._broken:
                 raise EngineError(
                     "the container's agent broke the protocol a short while ago", code="AGENT_UNAVAILABLE"
                 )
@@ -169,9 +169,7 @@ class AgentPool:
 
     def _ended(self, slot: AgentSlot, link: AgentLink) -> None:
         if link.broken:
-            now = self._reactor.seconds()
-            self._broken = {one: until for one, until in self._broken.items() if until > now}
-            self._broken[slot.container.id] = now + self._backoff
+            self._broken.start(slot.container.id)
         if slot.attempt is link:
             slot.stay_open()
             # A greeting that is still awaited fails by itself, and another attempt may follow.

@@ -153,8 +153,7 @@ class AgentStarter:
                 await self._install(container)
                 installed = True
                 continue
-            if not link.broken:
-                await self.explain(container)
+            await self.explain(container, link)
             raise unavailable(_plain(refusal) or "it ended without a word")
 
     async def _try(
@@ -198,13 +197,15 @@ class AgentStarter:
         except EngineRefused as error:
             raise unavailable(f"it cannot be copied into it: {error.message}") from error
 
-    async def explain(self, container: Container) -> None:
+    async def explain(self, container: Container, link: AgentLink) -> None:
         """Look why an agent's stream ended; returns when the container runs on as if nothing had happened.
 
         :raises ContainerNotRunning: when the container stopped, was paused or was started anew.
         :raises ContainerNotFound: when it is gone.
         :raises EngineUnavailable: when the engine is.
         """
+        if link.broken:
+            return  # The reason is known.
         for delay in _LOOKS:
             if delay:
                 await self._wait(delay)

@@ -220,10 +220,10 @@ class Agents:
             # Time is up and nothing was heard: the container was frozen, or is too busy to say.
             await self._starter.state(container, allowed=("running", "paused"))
             return running.command.result_unconfirmed(self._elapsed_ms(begun))
-        except LinkLost as lost:
+        except LinkLost:
             if self._closing:
                 raise _stopping() from None
-            await self._explain(container, slot, lost)
+            await self._explain(container, slot, link)
             raise _lost("so the command's end cannot be known") from None
         finally:
             self._commands.discard(running)
@@ -254,8 +254,8 @@ class Agents:
         request_id = link.begin(exchange, frames)
         try:
             return await exchange.wait().addTimeout(self._settings.file_timeout, self._reactor)
-        except LinkLost as lost:
-            await self._explain(container, slot, lost)
+        except LinkLost:
+            await self._explain(container, slot, link)
             raise EngineError("the container's agent ended", code="AGENT_LOST") from None
         except TimeoutError:
             self._watch.kill(slot, link, request_id)
@@ -265,11 +265,10 @@ class Agents:
             self._watch.kill(slot, link, request_id)
             raise
 
-    async def _explain(self, container: Container, slot: AgentSlot, lost: LinkLost) -> None:
+    async def _explain(self, container: Container, slot: AgentSlot, link: AgentLink) -> None:
         if slot.dropped:
             raise ContainerNotRunning(container.session_id)
-        if not lost.broken:
-            await self._starter.explain(container)
+        await self._starter.explain(container, link)
 
 
 class _Running:

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sandbox.domain.errors import ContainerUnresponsive, EngineUnavailable, Overloaded
+from sandbox.runtimes.docker.backoff import Backoff
 
 T = TypeVar("T")
 _log = Logger()
@@ -32,12 +33,10 @@ class ContainerCalls:
     """
 
     def __init__(self, clock: IReactorTime, ping: Callable[[], Deferred[None]], *, backoff: float, limit: int) -> None:
-        self._clock = clock
         self._ping = ping
-        self._backoff = backoff
+        self._unresponsive = Backoff(clock, backoff)
         self._limit = limit
         self._locks: dict[str, DeferredLock] = {}
-        self._unresponsive: dict[str, float] = {}
         self._pings: set[Deferred[None]] = set()
         self._closed = False
 
@@ -93,13 +92,11 @@ class ContainerCalls:
 
     def leave_alone(self, container_id: str) -> None:
         """Put the container in backoff: further calls about it fail at once."""
-        now = self._clock.seconds()
-        self._unresponsive = {one: until for one, until in self._unresponsive.items() if until > now}
-        self._unresponsive[container_id] = now + self._backoff
+        self._unresponsive.start(container_id)
 
     def forget(self, container_id: str) -> None:
         """End the container's backoff."""
-        self._unresponsive.pop(container_id, None)
+        self._unresponsive.end(container_id)
 
     def _suspect(self, container_id: str) -> None:
         """A call about the container timed out: put it in backoff, unless a ping shows that the engine is away."""
@@ -115,7 +112,7 @@ class ContainerCalls:
             _log.warn(
                 "the engine does not answer for container={container}: it is left alone for {seconds:g} s",
                 container=container_id[:12],
-                seconds=self._backoff,
+                seconds=self._unresponsive.seconds,
             )
 
         ping = self._ping()
@@ -123,6 +120,5 @@ class ContainerCalls:
         ping.addBoth(pinged)
 
     def _check(self, container_id: str) -> None:
-        until = self._unresponsive.get(container_id)
-        if until is not None and until > self._clock.seconds():
+        if container_id in self._unresponsive:
             raise ContainerUnresponsive(container_id)
